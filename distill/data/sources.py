@@ -1,0 +1,138 @@
+"""Where a data set comes from: found in seconds, without importing TFDS or TensorFlow."""
+
+import json
+import os
+import pathlib
+import re
+import threading
+import urllib.error
+import urllib.request
+from importlib import util
+from typing import NamedTuple
+
+from distill.errors import InputError, unknown
+
+EMBEDDED = "mnist5k"
+EMBEDDED_SIZES = {"train": 4000, "test": 1000}
+REACHABLE = "https://storage.googleapis.com"  # TFDS fetches MNIST and its own metadata from here
+NETWORK_TIMEOUT_S = 3.0
+
+
+class Source(NamedTuple):
+    """A data set that can be had.
+
+    Attributes:
+      name: as TFDS names it, or `mnist5k`.
+      data_dir: directory of prepared data.
+      directory: where this one is prepared; None if TFDS has to download it, or embedded.
+      sizes: number of examples of each split, as far as known without reading it.
+    """
+
+    name: str
+    data_dir: str
+    directory: pathlib.Path | None
+    sizes: dict[str, int]
+
+
+def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
+    """Decides where the data set `name` comes from.
+
+    TFDS by itself retries for minutes without a network, so this looks for a prepared copy first,
+    and then for the network with a short timeout.
+
+    Args:
+      name: a name of TFDS, of a prepared directory, or `mnist5k`.
+      data_dir: directory of prepared data; empty: $TFDS_DATA_DIR, else TFDS's default.
+      fallback: what to use where `name` cannot be had; empty: nothing.
+
+    Returns:
+      The source, and why it is not `name` (empty if it is).
+
+    Raises:
+      InputError: if there is no such data set, or it cannot be had and there is no fallback.
+    """
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = pathlib.Path(root).expanduser()
+    if name == EMBEDDED:
+        return Source(EMBEDDED, str(root), None, EMBEDDED_SIZES), ""
+    if directory := _prepared(root, name):
+        return Source(name, str(root), directory, _sizes(directory)), ""
+    known = _known_names(root)
+    if name.partition("/")[0] not in known:
+        raise unknown("dataset", name, known)
+    if network_reachable():
+        return Source(name, str(root), None, {}), ""
+    reason = f"no prepared copy of {name} in {root} and no network"
+    if not fallback:
+        raise InputError(
+            f"dataset {name} cannot be had: {reason}; set TFDS_DATA_DIR to a directory that has "
+            f"it, or --config.dataset.fallback={EMBEDDED}"
+        )
+    return find(fallback, data_dir, "")[0], reason
+
+
+def network_reachable() -> bool:
+    """Whether TFDS's storage answers at all, decided within `NETWORK_TIMEOUT_S`."""
+    answered = threading.Event()
+
+    def ask():
+        try:
+            urllib.request.urlopen(REACHABLE, timeout=NETWORK_TIMEOUT_S).close()
+            answered.set()
+        except urllib.error.HTTPError as error:
+            error.close()
+            answered.set()  # it answered, if not kindly
+        except OSError:
+            pass
+
+    # A thread, because resolving a name can hang far beyond the timeout of the connection.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(NETWORK_TIMEOUT_S)
+    return answered.is_set()
+
+
+def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Returns the newest prepared version of a data set."""
+    try:
+        found = sorted(
+            (root / name).glob("*/dataset_info.json"), key=lambda p: _version(p.parent.name)
+        )
+    except OSError as error:
+        raise InputError(f"dataset directory {root / name} cannot be read: {error}") from error
+    return found[-1].parent if found else None
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", name))
+
+
+def _sizes(directory: pathlib.Path) -> dict[str, int]:
+    path = directory / "dataset_info.json"
+    try:
+        info = json.loads(path.read_text())
+        return {s["name"]: sum(int(n) for n in s["shardLengths"]) for s in info["splits"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _known_names(root: pathlib.Path) -> set[str]:
+    """Names of prepared data sets and of TFDS's own, read from its files without importing it."""
+    names = {EMBEDDED}
+    if root.is_dir():
+        names |= {path.name for path in root.iterdir() if path.is_dir()}
+    spec = util.find_spec("tensorflow_datasets")
+    for location in spec.submodule_search_locations if spec else ():
+        package = pathlib.Path(location)
+        for folder in ("datasets", "image_classification"):
+            names |= {path.name for path in (package / folder).iterdir() if path.is_dir()}
+        for module in (package / "image_classification").glob("*.py"):
+            classes = re.findall(r"^class (\w+)\(", module.read_text(), re.MULTILINE)
+            names |= {_snake_case(c) for c in classes if not c.endswith("Config")}
+    return {name for name in names if not name.startswith(("_", "."))}
+
+
+def _snake_case(name: str) -> str:
+    """As TFDS derives the name of a data set from its class."""
+    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()

@@ -1,0 +1,117 @@
+"""Images and labels as arrays, and the notation for parts of a split."""
+
+import hashlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from distill.errors import InputError, unknown
+
+HIDDEN = -1  # the label of an image whose label must not be used
+
+_SPEC = re.compile(r"^\s*(\w+)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*$")
+
+
+class Split(NamedTuple):
+    """Images `[n, height, width, channels]` uint8 and labels `[n]` int32, `HIDDEN` where unknown.
+
+    `images` may be memory-mapped.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Dataset(NamedTuple):
+    """The parts of a data set that a run uses.
+
+    Attributes:
+      name: what it really is; `mnist5k` after a fallback.
+      train: labelled (or partly labelled) images.
+      validation: a held-out part, or None.
+      test: images that nothing is ever chosen on.
+      transfer: unlabelled images that the student learns from instead of `train`, or None.
+      num_classes: number of classes.
+      fingerprint: hash of all images and visible labels.
+    """
+
+    name: str
+    train: Split
+    validation: Split | None
+    test: Split
+    transfer: Split | None
+    num_classes: int
+    fingerprint: str
+
+
+def parse(spec: str) -> tuple[str, str | None, str | None]:
+    """Splits `name[start:stop]` into its three parts; as in TFDS, bounds may be percentages.
+
+    Raises:
+      InputError: if it is not written so.
+    """
+    match = _SPEC.match(spec)
+    if not match:
+        raise InputError(f"split {spec!r} is not written like train, train[:55000] or train[90%:]")
+    return match[1], match[2], match[3]
+
+
+def bounds(spec: str, sizes: dict[str, int]) -> slice:
+    """Returns which examples `spec` selects, given the size of each split.
+
+    Raises:
+      InputError: if the split is unknown or the selection is empty.
+    """
+    name, start, stop = parse(spec)
+    if name not in sizes:
+        raise unknown("split", name, sizes)
+    size = sizes[name]
+    selected = slice(*slice(_index(start, size), _index(stop, size)).indices(size))
+    if selected.stop <= selected.start:
+        raise InputError(f"split {spec!r} selects nothing from {size} examples")
+    return selected
+
+
+def hide_labels(split: Split, fraction_kept: float, seed: int) -> Split:
+    """Overwrites labels with `HIDDEN` except for a random share, so that nothing can read them.
+
+    Args:
+      split: the labelled images.
+      fraction_kept: share of labels that stay, in (0, 1]; at least one stays.
+      seed: chooses which.
+    """
+    kept = max(1, round(fraction_kept * len(split)))
+    order = np.random.default_rng(seed).permutation(len(split))
+    labels = np.full_like(split.labels, HIDDEN)
+    labels[order[:kept]] = split.labels[order[:kept]]
+    return split._replace(labels=labels)
+
+
+def labelled(split: Split) -> Split:
+    """Returns the images whose label is known."""
+    known = split.labels != HIDDEN
+    return split if known.all() else Split(split.images[known], split.labels[known])
+
+
+def fingerprint(*splits: Split | None) -> str:
+    """Returns a hash of the contents of splits, to tell whether two runs saw the same data."""
+    digest = hashlib.blake2b(digest_size=8)
+    for split in splits:
+        if split is not None:
+            digest.update(repr(split.images.shape).encode())
+            for start in range(0, len(split), 4096):  # in pieces: images may be memory-mapped
+                digest.update(np.ascontiguousarray(split.images[start : start + 4096]))
+            digest.update(np.ascontiguousarray(split.labels))
+    return digest.hexdigest()
+
+
+def _index(bound: str | None, size: int) -> int | None:
+    if bound is None:
+        return None
+    if bound.endswith("%"):
+        return round(int(bound[:-1]) / 100 * size)
+    return int(bound)

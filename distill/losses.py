@@ -1,0 +1,163 @@
+"""Loss functions: named arrays in, `[batch]` out; the caller reduces once.
+
+Shapes are `[batch, num_classes]` float32 for `logits` (the student's), `teacher_logits` and
+`log_soft_targets`, and `[batch]` int32 for `labels`. Logarithms of probabilities are used
+throughout, since they stay exact where probabilities underflow.
+
+A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
+as keyword-only hyperparameters whatever `config.loss` holds under the same name. A new loss is
+therefore one function and one entry in `LOSSES`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import optax
+
+ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets")
+FROM_TEACHER = ("teacher_logits", "log_soft_targets")
+
+
+def log_soft_targets(teacher_logits: jax.Array, *, temperature: jax.Array | float) -> jax.Array:
+    """Softens the logits of one or several teachers; an ensemble is averaged in probability space.
+
+    Args:
+      teacher_logits: `[members, batch, num_classes]`.
+      temperature: softmax temperature T > 0.
+
+    Returns:
+      `log(mean over members of softmax(teacher_logits / T))`, `[batch, num_classes]`.
+    """
+    log_probs = jax.nn.log_softmax(teacher_logits / temperature)
+    return jax.nn.logsumexp(log_probs, axis=0) - jnp.log(teacher_logits.shape[0])
+
+
+def soft_squared_error(
+    logits: jax.Array,
+    log_soft_targets: jax.Array,
+    *,
+    temperature: jax.Array | float,
+    gradient_correction: jax.Array | bool = False,
+) -> jax.Array:
+    """Squared error between the softened probabilities of student and teacher.
+
+    `sum_c (softmax(logits / T)_c - soft_targets_c)^2`, the cost of Rusu (2018), section 2.3.3.
+
+    Its gradient shrinks with 1/T² at high temperatures, one factor for the student's softmax and
+    one for the distance of the probabilities. `gradient_correction` multiplies by T², as Hinton et
+    al. (2015, arXiv:1503.02531, section 2) do for their loss; the thesis does not.
+
+    Returns:
+      `[batch]`.
+
+    >>> logits = jnp.log(jnp.array([[0.5, 0.5]]))
+    >>> soft_squared_error(logits, jnp.log(jnp.array([[0.9, 0.1]])), temperature=1.0).round(3)
+    Array([0.32], dtype=float32)
+    """
+    probs = jax.nn.softmax(logits / temperature)
+    error = jnp.square(probs - jnp.exp(log_soft_targets)).sum(-1)
+    return error * jnp.where(gradient_correction, jnp.square(temperature), 1.0)
+
+
+def kl(
+    logits: jax.Array, log_soft_targets: jax.Array, *, temperature: jax.Array | float
+) -> jax.Array:
+    """Kullback-Leibler divergence of the softened student from the soft targets, times T².
+
+    Hinton, Vinyals and Dean (2015), arXiv:1503.02531, section 2; their cross-entropy less the
+    entropy of the targets, so that it is zero where student and teacher agree.
+
+    Returns:
+      `[batch]`.
+
+    >>> logits = jnp.array([[1.0, 2.0, 3.0]])
+    >>> kl(logits, jax.nn.log_softmax(logits / 4), temperature=4.0)
+    Array([0.], dtype=float32)
+    """
+    log_probs = jax.nn.log_softmax(logits / temperature)
+    divergence = optax.losses.kl_divergence_with_log_targets(log_probs, log_soft_targets)
+    return divergence * jnp.square(temperature)
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Cross-entropy with the ground truth; zero for a hidden label, which is -1.
+
+    Returns:
+      `[batch]`.
+
+    >>> cross_entropy(jnp.log(jnp.array([[0.25, 0.75]] * 2)), jnp.array([1, -1])).round(4)
+    Array([0.2877, 0.    ], dtype=float32)
+    """
+    return optax.losses.softmax_cross_entropy_with_integer_labels(
+        logits, jnp.maximum(labels, 0), where=labels[:, None] >= 0
+    )
+
+
+def logit_mse(logits: jax.Array, teacher_logits: jax.Array) -> jax.Array:
+    """Mean squared difference of the logits, each centred on its own mean over the classes.
+
+    Ba and Caruana (2014), arXiv:1312.6184; centred, since a softmax does not see a constant. The
+    limit of `kl` for a high temperature, up to a factor.
+
+    Returns:
+      `[batch]`.
+
+    >>> logit_mse(jnp.array([[1.0, 3.0]]), jnp.array([[0.0, 0.0]]))
+    Array([1.], dtype=float32)
+    """
+    difference = logits - teacher_logits
+    return jnp.square(difference - difference.mean(-1, keepdims=True)).mean(-1)
+
+
+LOSSES: dict[str, Callable[..., jax.Array]] = {
+    "soft_squared_error": soft_squared_error,
+    "kl": kl,
+    "cross_entropy": cross_entropy,
+    "logit_mse": logit_mse,
+}
+
+
+def hyperparameters(name: str) -> tuple[str, ...]:
+    """Returns the names of the hyperparameters that the loss `name` takes."""
+    return tuple(p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+
+
+def needs_teacher(name: str) -> bool:
+    """Whether the loss `name` compares with a teacher."""
+    return any(p in FROM_TEACHER for p in inspect.signature(LOSSES[name]).parameters)
+
+
+def weighted_terms(
+    name: str,
+    logits: jax.Array,
+    labels: jax.Array,
+    teacher_logits: jax.Array | None,
+    hyper: Mapping[str, jax.Array],
+) -> dict[str, jax.Array]:
+    """Evaluates `config.loss`: the loss `name`, mixed with cross-entropy if it needs a teacher.
+
+    Args:
+      name: an entry of `LOSSES`.
+      logits: the student's, `[batch, num_classes]`.
+      labels: ground truth `[batch]`; -1 where hidden.
+      teacher_logits: `[members, batch, num_classes]`, or None for a loss without a teacher.
+      hyper: the numbers of `config.loss` by name. `alpha` is the weight of the soft term and
+        `1 - alpha` that of the cross-entropy.
+
+    Returns:
+      The named terms, weighted, each `[batch]`; the objective is their sum.
+    """
+    arrays = {"logits": logits, "labels": labels}
+    if teacher_logits is not None:
+        arrays["teacher_logits"] = log_soft_targets(teacher_logits, temperature=1.0)
+        temperature = hyper.get("temperature", 1.0)
+        arrays["log_soft_targets"] = log_soft_targets(teacher_logits, temperature=temperature)
+    parameters = inspect.signature(LOSSES[name]).parameters
+    named = {p: arrays[p] if p in ARRAYS else hyper[p] for p in parameters}
+    value = LOSSES[name](**named)
+    if not needs_teacher(name):
+        return {name: value}
+    alpha = hyper["alpha"]
+    return {name: alpha * value, "hard_loss": (1 - alpha) * cross_entropy(logits, labels)}

@@ -1,0 +1,101 @@
+"""Applying a trained model to a whole set: every example counts exactly once."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from distill.data import Augmentation
+from distill.training.step import normalize
+
+EVAL_BATCH = 500
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _logits(model, mean, std, augment, variables, images, variant):
+    pixels = images.astype(jnp.float32) / 255
+    if augment is not None:
+        pixels = augment(pixels, jnp.full(images.shape[0], variant))
+    return model.apply(variables, normalize(pixels, mean, std))
+
+
+def predict(
+    model: nn.Module,
+    variables: dict,
+    images: np.ndarray,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    augment: Callable | None = None,
+    variant: int = 0,
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """Returns the logits `[n, num_classes]` float32 of a set of images.
+
+    The last batch is padded to the size of the others, so that there is one program, and what the
+    padding gives is cut off.
+
+    Args:
+      model: maps normalised images to logits.
+      variables: of the model.
+      images: `[n, height, width, channels]` uint8.
+      mean, std: normalisation of pixels between 0 and 1.
+      augment: if given, applied with `variant` before the model.
+      variant: which of the augmentation's outcomes.
+      on_batch: told how many examples each batch had, for a progress display.
+    """
+    batch = min(EVAL_BATCH, len(images))
+    parts = []
+    for start in range(0, len(images), batch):
+        part = np.asarray(images[start : start + batch])
+        padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+        logits = _logits(model, mean, std, augment, variables, padded, np.int32(variant))
+        parts.append(np.asarray(logits)[: len(part)])
+        on_batch(len(part))
+    return np.concatenate(parts)
+
+
+def ensemble_logits(logits: np.ndarray) -> np.ndarray:
+    """Averages members in probability space: `[members, n, classes]` to log-probabilities."""
+    log_probs = jax.nn.log_softmax(logits)
+    return np.asarray(jax.nn.logsumexp(log_probs, axis=0) - np.log(len(logits)))
+
+
+def teacher_table(
+    model: nn.Module,
+    members: list[dict],
+    images: np.ndarray,
+    augmentation: Augmentation,
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    on_batch: Callable[[int], None],
+) -> np.ndarray:
+    """Computes what the teachers say of every outcome of an augmentation.
+
+    Returns:
+      `[variants, n, members, num_classes]` float32.
+    """
+    table = [
+        np.stack(
+            [
+                predict(
+                    model,
+                    variables,
+                    images,
+                    mean=mean,
+                    std=std,
+                    augment=augmentation.apply,
+                    variant=variant,
+                    on_batch=on_batch,
+                )
+                for variables in members
+            ],
+            axis=1,
+        )
+        for variant in range(augmentation.num_variants)
+    ]
+    return np.stack(table)

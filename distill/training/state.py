@@ -1,0 +1,118 @@
+"""What a training run carries from step to step, and its optimiser."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+from ml_collections import ConfigDict
+
+Hyper = Mapping[str, jax.Array]
+"""The numbers in which students may differ, by name, each `[students]` (or a scalar for one)."""
+
+
+@struct.dataclass
+class TrainState:
+    """Everything that one student needs to go on: plain arrays, no functions.
+
+    Students that train together are one `TrainState` whose every leaf has a leading axis.
+
+    Attributes:
+      step: number of updates made, int32 scalar.
+      params: trainable weights.
+      batch_stats: running statistics of batch normalisation; empty without it.
+      opt_state: state of the optimiser.
+      key: `threefry` key from which all randomness of the run follows, with the step.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    key: jax.Array
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The variables as Linen's `apply` takes them."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
+    """Returns the learning rate over the steps as a share of its peak.
+
+    Args:
+      name: `constant`, `cosine` (to zero) or `one_cycle` (cosine up during the first 30 % and down
+        to 1/10000 of the start, Smith and Topin 2017, arXiv:1708.07120).
+      total_steps: length of the run.
+    """
+    if name == "constant":
+        return optax.constant_schedule(1.0)
+    if name == "cosine":
+        return optax.cosine_decay_schedule(1.0, total_steps)
+    return optax.cosine_onecycle_schedule(max(total_steps, 4), 1.0)
+
+
+def optimizer(
+    recipe: ConfigDict, total_steps: int
+) -> Callable[[Hyper], optax.GradientTransformation]:
+    """Returns Adam as a function of the hyperparameters, so that students may differ in them.
+
+    Args:
+      recipe: a section made by `config.training`.
+      total_steps: length of the run.
+    """
+    shape = schedule(recipe.schedule, total_steps)
+    clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
+
+    def make(hyper: Hyper) -> optax.GradientTransformation:
+        return optax.chain(
+            optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+            optax.scale_by_adam(),
+            optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
+            else optax.identity(),
+            optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),
+        )  # fmt: skip
+
+    return make
+
+
+def create(
+    model: nn.Module,
+    make_optimizer: Callable[[Hyper], optax.GradientTransformation],
+    hyper: Hyper,
+    input_shape: tuple[int, ...],
+    seeds: Sequence[int],
+) -> TrainState:
+    """Initialises one student per seed.
+
+    Args:
+      model: maps `[batch, *input_shape]` float32 to logits.
+      make_optimizer: from `optimizer`.
+      hyper: each `[students]`.
+      input_shape: `(height, width, channels)`.
+      seeds: one per student; a student's random bits depend on its own alone.
+
+    Returns:
+      The states, every leaf with a leading axis `[students]`.
+    """
+    image = jnp.zeros((1, *input_shape))
+
+    def one(seed, hyper):
+        init_key, key = jax.random.split(jax.random.key(seed))
+        variables = model.init(init_key, image)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=variables["params"],
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=make_optimizer(hyper).init(variables["params"]),
+            key=key,
+        )
+
+    return jax.jit(jax.vmap(one))(jnp.asarray(seeds, jnp.int32), dict(hyper))
+
+
+def _is_kernel(params: Any) -> Any:
+    return jax.tree.map(lambda p: p.ndim > 1, params)

@@ -1,0 +1,121 @@
+"""One training step of one student: a pure function from arrays to arrays."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from distill import losses
+from distill.data import Augmentation
+from distill.training.state import Hyper, TrainState
+
+
+@struct.dataclass
+class TrainData:
+    """What the steps read, resident on the device.
+
+    Attributes:
+      images: `[n, height, width, channels]` uint8.
+      labels: `[n]` int32, -1 where hidden.
+      teacher_logits: `[variants, n, members, num_classes]` float32, for each variant of the
+        augmentation; None if not needed or computed in the step.
+      teacher_variables: those of the teachers, leading axis `[members]`; None otherwise.
+    """
+
+    images: jax.Array
+    labels: jax.Array
+    teacher_logits: jax.Array | None = None
+    teacher_variables: dict | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained, and how: the static half of a training step.
+
+    Attributes:
+      model: the student (or a teacher that is being trained).
+      loss: an entry of `losses.LOSSES`.
+      augmentation: applied to the pixels that teacher and student see.
+      make_optimizer: from `state.optimizer`.
+      mean, std: of pixels between 0 and 1, one per channel or one for all.
+      teacher: the module whose variables `TrainData.teacher_variables` holds, if it does.
+    """
+
+    model: nn.Module
+    loss: str
+    augmentation: Augmentation
+    make_optimizer: Callable[[Hyper], optax.GradientTransformation]
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    teacher: nn.Module | None = None
+
+
+def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
+    """Maps pixels between 0 and 1 to what the models are fed: `(pixels - mean) / std`."""
+    shape = (1,) * (pixels.ndim - 1) + (-1,)
+    return (pixels - jnp.reshape(jnp.array(mean), shape)) / jnp.reshape(jnp.array(std), shape)
+
+
+def train_step(
+    task: Task, state: TrainState, hyper: Hyper, data: TrainData, index: jax.Array
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Makes one update.
+
+    Args:
+      task: what is trained, and how.
+      state: of one student.
+      hyper: of one student; scalars.
+      data: the whole training set, or the part of it that this chunk of steps needs.
+      index: `[batch]` int32, the examples of this batch.
+
+    Returns:
+      The next state, and scalars: `loss`, its terms, and `train_accuracy` on visible labels.
+    """
+    augment_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+    choices = task.augmentation.draw(augment_key, index.shape[0])
+    pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
+    images = normalize(pixels, task.mean, task.std)
+    labels = data.labels[index]
+    teacher_logits = _teacher_logits(task, data, index, choices, images)
+
+    def objective(params):
+        logits, updated = task.model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            images,
+            train=True,
+            rngs={"dropout": dropout_key},
+            mutable=["batch_stats"],
+        )
+        terms = losses.weighted_terms(task.loss, logits, labels, teacher_logits, hyper)
+        means = {name: value.mean() for name, value in terms.items()}
+        return sum(means.values()), (means, logits, updated)
+
+    (loss, (terms, logits, updated)), gradients = jax.value_and_grad(objective, has_aux=True)(
+        state.params
+    )
+    updates, opt_state = task.make_optimizer(hyper).update(
+        gradients, state.opt_state, state.params
+    )
+    state = state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=updated.get("batch_stats", state.batch_stats),
+        opt_state=opt_state,
+    )
+    visible = labels >= 0
+    correct = (logits.argmax(-1) == labels) & visible
+    accuracy = correct.sum() / jnp.maximum(visible.sum(), 1)
+    return state, {"loss": loss, **terms, "train_accuracy": accuracy}
+
+
+def _teacher_logits(task, data, index, choices, images):
+    """Looks up or computes the teachers' logits `[members, batch, num_classes]`, or None."""
+    if data.teacher_logits is not None:
+        return data.teacher_logits[choices, index].swapaxes(0, 1)
+    if task.teacher is not None:
+        return jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables)
+    return None
