@@ -79,24 +79,24 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
       InputError: if they cannot be read or do not fit one another.
     """
     dataset = config.dataset
-    whole: dict[tuple[Source, str], tuple[Split, int]] = {}
+    whole: dict[tuple[str, str], tuple[Split, int]] = {}
 
     def part(spec: str, source: Source = source, labels: bool = True) -> Split:
         name = splits.parse(spec)[0]
-        if (source, name) not in whole:
-            whole[source, name] = read(
+        if (source.name, name) not in whole:
+            whole[source.name, name] = read(
                 source,
                 name,
                 image_size=dataset.image_size,
                 resident_mb=dataset.resident_mb,
                 labels=labels,
             )
-        images, classes = whole[source, name][0]
-        selected = splits.bounds(spec, {name: len(images)})
-        return Split(images[selected], classes[selected])
+        everything = whole[source.name, name][0]
+        selected = splits.bounds(spec, {name: len(everything)})
+        return Split(everything.images[selected], everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
-    num_classes = whole[source, splits.parse(dataset.train)[0]][1]
+    num_classes = whole[source.name, splits.parse(dataset.train)[0]][1]
     train = splits.hide_labels(train, dataset.labelled_fraction, config.seed)
     validation = part(dataset.validation) if dataset.validation else None
     transfer = None

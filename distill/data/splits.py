@@ -1,5 +1,6 @@
 """Images and labels as arrays, and the notation for parts of a split."""
 
+import dataclasses
 import hashlib
 import re
 from typing import NamedTuple
@@ -13,7 +14,8 @@ HIDDEN = -1  # the label of an image whose label must not be used
 _SPEC = re.compile(r"^\s*(\w+)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*$")
 
 
-class Split(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
     """Images `[n, height, width, channels]` uint8 and labels `[n]` int32, `HIDDEN` where unknown.
 
     `images` may be memory-mapped.
@@ -88,7 +90,7 @@ def hide_labels(split: Split, fraction_kept: float, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(split))
     labels = np.full_like(split.labels, HIDDEN)
     labels[order[:kept]] = split.labels[order[:kept]]
-    return split._replace(labels=labels)
+    return dataclasses.replace(split, labels=labels)
 
 
 def labelled(split: Split) -> Split:

@@ -1,0 +1,57 @@
+"""What a run leaves to read: records, tables, plots, `report.md`."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from distill.report import records, tables
+
+RESULTS = "results.json"
+REPORT = "report.md"
+PLOTS = "plots"
+
+
+def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]) -> list[str]:
+    """Writes `report.md` and the plots it shows.
+
+    Args:
+      workdir: of the run.
+      results: as in `results.json`.
+      config: as in `config.json`.
+
+    Returns:
+      The files written, relative to `workdir`.
+    """
+    from distill.report import plots  # matplotlib takes a while to import
+
+    folder = workdir / PLOTS
+    folder.mkdir(exist_ok=True)
+    files = [f"{PLOTS}/learning_curves.png"]
+    history = records.read(workdir)
+    if history:
+        plots.learning_curves(history, workdir / files[0])
+    for role, model in results["models"].items():
+        files.append(f"{PLOTS}/confusion_{role}.png")
+        title = f"{role} {model['model']}, {results['dataset']} test set"
+        plots.confusion(np.array(model["confusion_matrix"]), title, workdir / files[-1])
+    pictures = "\n\n".join(f"![{pathlib.Path(name).stem}]({name})" for name in files)
+    text = f"""# {", ".join(m["model"] for m in results["models"].values())} on {results["dataset"]}
+
+Measured on the whole test set after the last epoch; no epoch was chosen. Precision and recall are
+means over the classes, the F-measure is the harmonic mean of the two, and agreement is the share of
+images on which student and teacher predict the same class.
+
+{tables.markdown(tables.HEADER, tables.results_rows(results))}
+
+{pictures}
+
+## Configuration
+
+```json
+{json.dumps(config, indent=2)}
+```
+"""
+    (workdir / REPORT).write_text(text)
+    return [REPORT, *files]

@@ -1,0 +1,78 @@
+"""Plots of a run, as PNG files."""
+
+import pathlib
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+COLORS = {"teacher": "#7a5195", "student": "#ef5675"}
+
+
+def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
+    """Draws loss and accuracy over the epochs, a column for each role.
+
+    Args:
+      records: of `metrics.jsonl`.
+      path: of the PNG file to write.
+    """
+    roles = [role for role in COLORS if any(r["role"] == role for r in records)]
+    figure = Figure(figsize=(4.6 * len(roles), 5.6), layout="constrained")
+    axes = figure.subplots(2, len(roles), sharex="col", squeeze=False)
+    for (upper, lower), role in zip(axes.T, roles, strict=True):
+        own = [r for r in records if r["role"] == role]
+        upper.set_title(f"{role}: {own[0]['model']}")
+        upper.set_ylabel("training loss")
+        upper.set_yscale("log")
+        lower.set_ylabel("accuracy, %")
+        lower.set_xlabel("epoch")
+        lower.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        for seed in sorted({r["seed"] for r in own}):
+            run = [r for r in own if r["seed"] == seed]
+            epochs = [r["epoch"] for r in run]
+            marker = "o" if len(run) < 3 else None
+            upper.plot(epochs, [r["loss"] for r in run], color=COLORS[role], marker=marker)
+            styles = {"train_accuracy": "--", "validation_accuracy": "-", "test_accuracy": "-"}
+            for name, style in styles.items():
+                if name in run[0]:
+                    label = name.removesuffix("_accuracy")
+                    values = [100 * r[name] for r in run]
+                    lower.plot(
+                        epochs, values, style, color=COLORS[role], marker=marker, label=label
+                    )
+        handles, labels = lower.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        lower.legend(unique.values(), unique.keys(), frameon=False, loc="lower right")
+        for axis in (upper, lower):
+            axis.grid(alpha=0.25)
+            axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
+    """Draws a confusion matrix: counts in the cells, shaded by the share of their row.
+
+    Args:
+      matrix: `[num_classes, num_classes]` integers, row = label, column = prediction.
+      title: above the picture.
+      path: of the PNG file to write.
+    """
+    classes = len(matrix)
+    side = 2.2 + 0.36 * classes
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axis = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    # The power brings out the few errors beside the many hits.
+    axis.imshow(share**0.4, cmap="Purples", vmin=0, vmax=1)
+    if classes <= 20:
+        for row, column in np.argwhere(matrix):
+            color = "white" if share[row, column] > 0.3 else "black"
+            count = f"{matrix[row, column]}"
+            axis.text(column, row, count, ha="center", va="center", color=color, fontsize=7)
+        axis.set_xticks(range(classes))
+        axis.set_yticks(range(classes))
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("label")
+    axis.set_title(title, fontsize=10)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,67 @@
+"""What is logged after each epoch: `metrics.jsonl` and TensorBoard events."""
+
+import json
+import pathlib
+import shutil
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from distill.errors import InputError
+
+METRICS = "metrics.jsonl"
+EVENTS = "tensorboard"
+
+
+class Log:
+    """The records of one model's training, in files that all models of a run share.
+
+    `metrics.jsonl` has one object per epoch and model. A training that starts, or starts again,
+    replaces what there was of the same role; the others' records stay.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self, workdir: pathlib.Path, role: str):
+        """Opens the files of `workdir` for the model in this role (`teacher`, `student`)."""
+        self._role = role
+        others = [record for record in read(workdir) if record["role"] != role]
+        path = workdir / METRICS
+        rewritten = path.with_suffix(".tmp")
+        rewritten.write_text("".join(json.dumps(record) + "\n" for record in others))
+        rewritten.replace(path)
+        self._file = path.open("a")
+        events = workdir / EVENTS / role
+        shutil.rmtree(events, ignore_errors=True)
+        self._events = SummaryWriter(str(events))
+
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._file.close()
+        self._events.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Appends the record of an epoch: numbers by name, with `model`, `seed` and `step`."""
+        self._file.write(json.dumps({"role": self._role, **record}) + "\n")
+        self._file.flush()
+        for name, value in record.items():
+            if name not in ("model", "seed", "step"):
+                self._events.add_scalar(f"seed{record['seed']}/{name}", value, record["step"])
+
+
+def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the records of `metrics.jsonl`; a last line torn by a kill is left out."""
+    path = workdir / METRICS
+    if not path.exists():
+        return []
+    records = []
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise InputError(f"{path}, line {number} is no JSON: {line[:60]!r}") from error
+    return records

@@ -1,0 +1,153 @@
+"""Saving and restoring training states with Orbax, so that a kill at any moment loses nothing.
+
+A checkpoint holds two items: `state`, the arrays, and `meta`, JSON with what the arrays are of and
+a checksum. Orbax writes into a temporary directory and renames it, so a half-written checkpoint has
+another name; what was damaged later is found by the checksum. Both are skipped with a warning.
+"""
+
+import hashlib
+import logging
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from distill.errors import InputError, one_line
+from distill.training.state import TrainState
+
+KEEP = 2  # the newest, and the one before it should the newest be damaged
+
+
+class Checkpointer:
+    """The checkpoints of one training in one directory, the newest `KEEP` of them.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self, directory: pathlib.Path, warn: Callable[[str], None]):
+        """Opens the directory, creating it if needed.
+
+        Args:
+          directory: of this training alone.
+          warn: told in one line of each checkpoint that is skipped.
+
+        Raises:
+          InputError: if it cannot be written.
+        """
+        self._directory = directory.absolute()
+        self._warn = warn
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each step it takes
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(
+                self._directory,
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=KEEP, enable_async_checkpointing=False
+                ),
+            )
+        except OSError as error:
+            raise InputError(f"{directory} cannot be written: {error}") from error
+        for path in self._directory.iterdir():
+            if path.is_dir() and not path.name.isdigit():
+                warn(f"skipping the half-written checkpoint {path}")
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._manager.close()
+
+    def save(self, step: int, states: TrainState, meta: dict[str, Any]) -> None:
+        """Saves the states after `step` updates, with `meta` beside them; returns when it is done.
+
+        A checkpoint of the same step, which can only be one that was skipped, is replaced.
+        """
+        arrays = _to_numpy(states)
+        if step in self._manager.all_steps():
+            self._manager.delete(step)
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(arrays),
+                meta=ocp.args.JsonSave({**meta, "checksum": _checksum(arrays)}),
+            ),
+        )
+
+    def meta(self) -> dict[str, Any] | None:
+        """Returns the `meta` of the newest readable checkpoint, or None if there is none."""
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._manager.restore(
+                    step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+                ).meta
+            except Exception:  # noqa: BLE001 - any damage; `restore` is the one that warns
+                continue
+        return None
+
+    def restore(self, template: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        """Returns the newest checkpoint that is whole, with its `meta`, or None.
+
+        Args:
+          template: states of the same structure, shapes and dtypes.
+
+        Raises:
+          InputError: if the checkpoints are whole but of other shapes.
+        """
+        expected = _to_numpy(template)
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            path = self._directory / str(step)
+            try:
+                # Restored without a template: Orbax would cast a wrong dtype silently.
+                restored = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(), meta=ocp.args.JsonRestore()
+                    ),
+                )
+                arrays, meta = restored.state, restored.meta
+                if _checksum(arrays) != meta["checksum"]:
+                    raise ValueError("its checksum does not match")
+            except Exception as error:  # noqa: BLE001 - damage shows in every type of error
+                self._warn(f"skipping the damaged checkpoint {path}: {one_line(error)}")
+                continue
+            return _from_numpy(arrays, expected, template, path), meta
+        return None
+
+
+def _to_numpy(states: TrainState) -> dict[str, np.ndarray]:
+    """Flattens states to arrays by path; keys become the integers that they are made of."""
+    states = states.replace(key=jax.random.key_data(states.key))
+    leaves, _ = jax.tree_util.tree_flatten_with_path(states)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def _from_numpy(arrays, expected, template, path):
+    for name in sorted(arrays.keys() | expected.keys()):
+        found, wanted = arrays.get(name), expected.get(name)
+        if found is None or wanted is None or (found.shape, found.dtype) != (
+            wanted.shape,
+            wanted.dtype,
+        ):
+            raise InputError(
+                f"checkpoint {path} does not fit the model: {name} is {_describe(found)} in it "
+                f"and {_describe(wanted)} in the model"
+            )
+    structure = jax.tree.structure(template)
+    states = jax.tree.unflatten(structure, [jax.numpy.asarray(arrays[name]) for name in expected])
+    return states.replace(key=jax.random.wrap_key_data(states.key))
+
+
+def _describe(array: np.ndarray | None) -> str:
+    return "absent" if array is None else f"{array.dtype}{list(array.shape)}"
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()

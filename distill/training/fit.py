@@ -1,0 +1,193 @@
+"""Training to the end: epochs, evaluation after each, checkpoints, progress."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distill.data import Split
+from distill.errors import InputError
+from distill.training import engine
+from distill.training.checkpoints import Checkpointer
+from distill.training.state import Hyper, TrainState
+from distill.training.step import Task, TrainData
+
+CHUNK_STEPS = 100  # updates per compiled call: long enough to hide the call, short for progress
+CHUNK_BYTES = 256 * 2**20  # of pixels sent to the device per call, where they do not live there
+CHECKPOINT_EVERY_S = 20.0  # a state is saved at the end of an epoch, but not more often than this
+
+Record = dict[str, Any]
+
+
+class Progress(Protocol):
+    """A display of how far a long piece of work is."""
+
+    def advance(self, done: int, note: str = "") -> None:
+        """Adds `done` units of work; `note` says in a few words how it goes."""
+
+
+class Length(NamedTuple):
+    """How long a training is."""
+
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, the last of which may be cut short."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+
+def length(recipe: Any, num_examples: int) -> Length:
+    """Converts the duration of a recipe to steps.
+
+    Raises:
+      InputError: if a batch is larger than the set.
+    """
+    steps_per_epoch = num_examples // recipe.batch_size
+    if steps_per_epoch == 0:
+        raise InputError(
+            f"batch_size of {recipe.model} is {recipe.batch_size}; "
+            f"there are {num_examples} examples to train on"
+        )
+    return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
+
+
+def fit(
+    task: Task,
+    states: TrainState,
+    hyper: Hyper,
+    data: TrainData,
+    stream: Split | None,
+    *,
+    duration: Length,
+    batch_size: int,
+    evaluate: Callable[[TrainState], list[Record]],
+    checkpointer: Checkpointer,
+    meta: dict[str, Any],
+    progress: Progress,
+    on_epoch: Callable[[list[Record]], None],
+) -> TrainState:
+    """Trains students until the end of their schedule, from the last checkpoint if there is one.
+
+    Started again after a kill it ends with the same parameters, bit for bit: every random choice
+    follows from a student's key and the step, and checkpoints lie between epochs.
+
+    Args:
+      task: what is trained, and how.
+      states: fresh ones; leading axis `[students]`.
+      hyper: each `[students]`.
+      data: what the steps read; without images and labels if `stream` is given.
+      stream: images that do not fit the device, sent in pieces; None if `data` has them.
+      duration: from `length`.
+      batch_size: examples of a step.
+      evaluate: measures each student after an epoch; adds to its record.
+      checkpointer: of this training alone.
+      meta: what the checkpoint is of; must be equal for a checkpoint to be continued.
+      progress: told of every chunk, in examples.
+      on_epoch: told of the records of every epoch, one per student, also of restored ones.
+
+    Returns:
+      The trained states.
+
+    Raises:
+      InputError: if a loss is not finite; the last good checkpoint is kept. Or if the checkpoints
+        are of another training.
+    """
+    history: list[list[Record]] = []
+    if restored := checkpointer.restore(states):
+        states, found = restored
+        if found["of"] != meta:
+            raise InputError("the checkpoint is of another configuration; choose another --workdir")
+        history = found["history"]
+    for records in history:
+        on_epoch(records)
+    step = int(states.step[0])
+    progress.advance(step * batch_size)
+    saved_at = time.monotonic()
+    num_examples = len(stream) if stream else data.images.shape[0]
+    while step < duration.total_steps:
+        epoch, began = step // duration.steps_per_epoch, time.monotonic()
+        order = engine.epoch_order(
+            states.key, jnp.int32(epoch), num_examples=num_examples, batch_size=batch_size
+        )
+        steps = min(duration.steps_per_epoch, duration.total_steps - step)
+        sums: dict[str, np.ndarray] = {}
+        for chunk in _chunks(np.asarray(order), steps, stream):
+            states, measured = engine.run_chunk(
+                task, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.count)
+            )
+            measured = jax.device_get(measured)
+            _require_finite(task, measured.pop("bad_step"))
+            sums = {name: sums.get(name, 0.0) + value for name, value in measured.items()}
+            step += chunk.count
+            progress.advance(
+                chunk.count * batch_size, f"loss {measured['loss'].mean() / chunk.count:.4f}"
+            )
+        seconds = time.monotonic() - began
+        records = [
+            {
+                "epoch": epoch + 1,
+                "step": step,
+                **{name: float(value[i] / steps) for name, value in sums.items()},
+                **extra,
+                "seconds": round(seconds, 3),
+                "examples_per_second": round(steps * batch_size / seconds, 1),
+            }
+            for i, extra in enumerate(evaluate(states))
+        ]
+        history.append(records)
+        on_epoch(records)
+        done = step >= duration.total_steps
+        if done or time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+            checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
+            saved_at = time.monotonic()
+    return states
+
+
+class _Chunk(NamedTuple):
+    order: np.ndarray  # [students, CHUNK_STEPS or fewer, batch]
+    count: int  # how many of those steps are real
+
+
+def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Chunk]:
+    """Cuts the first `steps` of an epoch into chunks of one shape; the last one is padded."""
+    students, available, batch = order.shape
+    size = min(CHUNK_STEPS, available)
+    if stream is not None:
+        step_bytes = students * batch * int(np.prod(stream.images.shape[1:]))
+        size = max(1, min(size, CHUNK_BYTES // step_bytes))
+    for start in range(0, steps, size):
+        part = order[:, start : min(start + size, steps)]
+        padding = np.zeros((students, size - part.shape[1], batch), order.dtype)
+        yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
+
+
+def _place(
+    data: TrainData, stream: Split | None, chunk: _Chunk
+) -> tuple[TrainData, jax.Array]:
+    """Returns what the chunk reads and which examples its steps take from that.
+
+    Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in
+    the order of their use.
+    """
+    if stream is None:
+        return data, jnp.asarray(chunk.order)
+    index = chunk.order.reshape(-1)
+    if data.teacher_logits is not None:
+        data = data.replace(teacher_logits=jnp.asarray(data.teacher_logits[:, index]))
+    data = data.replace(
+        images=jnp.asarray(stream.images[index]), labels=jnp.asarray(stream.labels[index])
+    )
+    return data, jnp.arange(index.size, dtype=jnp.int32).reshape(chunk.order.shape)
+
+
+def _require_finite(task: Task, bad_steps: np.ndarray) -> None:
+    for student in np.flatnonzero(bad_steps >= 0):
+        raise InputError(
+            f"the loss {task.loss} of student {student} is not finite at step "
+            f"{bad_steps[student]}; the last good checkpoint is kept. Lower the learning rate"
+        )
