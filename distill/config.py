@@ -39,6 +39,7 @@ def defaults() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.stages = "teacher,student,evaluate,report"
+    config.checkpoint_every_s = 20.0  # at the end of an epoch, but not more often than this
 
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"

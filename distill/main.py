@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from distill import report
@@ -24,6 +24,7 @@ def main(argv: list[str]) -> None:
     del argv
     from distill import pipeline  # imports JAX, which --help can do without
 
+    logging.set_verbosity(logging.WARNING)
     display = Display()
     workdir = pathlib.Path(WORKDIR.value or default_workdir())
     results = pipeline.run(CONFIG.value, workdir, display)

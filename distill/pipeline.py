@@ -120,6 +120,15 @@ class _Run:
         return pathlib.Path(root) / name
 
     @property
+    def roles(self) -> list[str]:
+        """The models to evaluate: those that were to be trained, and the teacher of a student."""
+        stages = configs.stages(self.config, STAGES)
+        if "teacher" in stages and "student" not in stages:
+            return ["teacher"]
+        needed = "teacher" in stages or losses.needs_teacher(self.config.loss.name)
+        return ["teacher", "student"] if needed else ["student"]
+
+    @property
     def monitor(self) -> tuple[str, Split]:
         """The split whose accuracy is logged after each epoch; nothing is chosen by it."""
         if self.dataset.validation is not None:
@@ -132,6 +141,7 @@ class _Run:
             trained.train(
                 directory / "steps", about, split, resident=resident, teacher=teacher,
                 monitor=self.monitor, display=self.display, log=log.write,
+                checkpoint_every_s=self.config.checkpoint_every_s,
             )  # fmt: skip
 
 
@@ -157,17 +167,11 @@ def train_student(run: _Run) -> None:
 
 def evaluate(run: _Run) -> None:
     """Measures the trained models on the whole test set, into `results.json`."""
-    found = {}
-    for role, directory in (
-        ("teacher", run.teacher_checkpoints),
-        ("student", run.student_checkpoints),
-    ):
-        needed = role == "student" or losses.needs_teacher(run.config.loss.name)
-        stages = configs.stages(run.config, STAGES)
-        if role in stages or (needed and not _only(stages, role)):
-            found[role] = trained.load(directory / "steps", run.display)
-    logits = {role: model.logits(run.dataset.test.images) for role, model in found.items()}
-    predictions = {role: values.argmax(-1) for role, values in logits.items()}
+    directories = {"teacher": run.teacher_checkpoints, "student": run.student_checkpoints}
+    found = {role: trained.load(directories[role] / "steps", run.display) for role in run.roles}
+    predictions = {
+        role: model.logits(run.dataset.test.images).argmax(-1) for role, model in found.items()
+    }
     shape = run.dataset.test.images.shape[1:]
     teacher_model = models.build(
         run.config.teacher.model, run.config.teacher.args, num_classes=run.dataset.num_classes
@@ -218,8 +222,7 @@ def _claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         if path.exists():
             found = json.loads(path.read_text())
-            ignored = {"stages": wanted["stages"]}
-            difference = configs.first_difference(found | ignored, wanted)
+            difference = configs.first_difference(_deciding(found), _deciding(wanted))
             if difference:
                 key, there, here = difference
                 raise InputError(
@@ -232,6 +235,15 @@ def _claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is damaged ({error}); remove it") from error
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what changes where and when a run computes, but not what."""
+    config = {k: v for k, v in config.items() if k not in ("stages", "checkpoint_every_s")}
+    place = ("data_dir", "fallback", "resident_mb")
+    config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
+    config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
+    return config
 
 
 def _write(path: pathlib.Path, contents: dict[str, Any]) -> None:

@@ -37,11 +37,14 @@ def markdown(header: list[str], rows: Rows) -> str:
 
 
 def terminal(results: dict[str, Any]) -> Table:
-    """Returns the table that ends a run."""
-    table = Table(title=f"{results['dataset']}: test set after the last epoch")
-    for name in HEADER:
-        table.add_column(name, justify="left" if name in ("", "model", "loss") else "right")
-    for row in results_rows(results):
+    """Returns the table that ends a run: a column for each model, so that it fits any terminal."""
+    table = Table(
+        title=f"{results['dataset']}: test set after the last epoch", title_justify="left"
+    )
+    columns = [HEADER, *results_rows(results)]
+    for i, column in enumerate(columns):
+        table.add_column(column[0], justify="right" if i else "left")
+    for row in list(zip(*columns, strict=True))[1:]:
         table.add_row(*row)
     return table
 

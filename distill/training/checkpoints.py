@@ -127,9 +127,14 @@ def _to_numpy(states: TrainState) -> dict[str, np.ndarray]:
 def _from_numpy(arrays, expected, template, path):
     for name in sorted(arrays.keys() | expected.keys()):
         found, wanted = arrays.get(name), expected.get(name)
-        if found is None or wanted is None or (found.shape, found.dtype) != (
-            wanted.shape,
-            wanted.dtype,
+        if (
+            found is None
+            or wanted is None
+            or (found.shape, found.dtype)
+            != (
+                wanted.shape,
+                wanted.dtype,
+            )
         ):
             raise InputError(
                 f"checkpoint {path} does not fit the model: {name} is {_describe(found)} in it "

@@ -17,7 +17,6 @@ from distill.training.step import Task, TrainData
 
 CHUNK_STEPS = 100  # updates per compiled call: long enough to hide the call, short for progress
 CHUNK_BYTES = 256 * 2**20  # of pixels sent to the device per call, where they do not live there
-CHECKPOINT_EVERY_S = 20.0  # a state is saved at the end of an epoch, but not more often than this
 
 Record = dict[str, Any]
 
@@ -63,10 +62,12 @@ def fit(
     data: TrainData,
     stream: Split | None,
     *,
+    num_examples: int,
     duration: Length,
     batch_size: int,
     evaluate: Callable[[TrainState], list[Record]],
     checkpointer: Checkpointer,
+    checkpoint_every_s: float,
     meta: dict[str, Any],
     progress: Progress,
     on_epoch: Callable[[list[Record]], None],
@@ -82,10 +83,12 @@ def fit(
       hyper: each `[students]`.
       data: what the steps read; without images and labels if `stream` is given.
       stream: images that do not fit the device, sent in pieces; None if `data` has them.
+      num_examples: size of the training set.
       duration: from `length`.
       batch_size: examples of a step.
       evaluate: measures each student after an epoch; adds to its record.
       checkpointer: of this training alone.
+      checkpoint_every_s: a state is saved at the end of an epoch, but not more often than this.
       meta: what the checkpoint is of; must be equal for a checkpoint to be continued.
       progress: told of every chunk, in examples.
       on_epoch: told of the records of every epoch, one per student, also of restored ones.
@@ -108,7 +111,6 @@ def fit(
     step = int(states.step[0])
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
-    num_examples = len(stream) if stream else data.images.shape[0]
     while step < duration.total_steps:
         epoch, began = step // duration.steps_per_epoch, time.monotonic()
         order = engine.epoch_order(
@@ -142,7 +144,7 @@ def fit(
         history.append(records)
         on_epoch(records)
         done = step >= duration.total_steps
-        if done or time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+        if done or time.monotonic() - saved_at > checkpoint_every_s:
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
             saved_at = time.monotonic()
     return states
@@ -166,9 +168,7 @@ def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Ch
         yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
 
 
-def _place(
-    data: TrainData, stream: Split | None, chunk: _Chunk
-) -> tuple[TrainData, jax.Array]:
+def _place(data: TrainData, stream: Split | None, chunk: _Chunk) -> tuple[TrainData, jax.Array]:
     """Returns what the chunk reads and which examples its steps take from that.
 
     Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in

@@ -97,9 +97,7 @@ def train_step(
     (loss, (terms, logits, updated)), gradients = jax.value_and_grad(objective, has_aux=True)(
         state.params
     )
-    updates, opt_state = task.make_optimizer(hyper).update(
-        gradients, state.opt_state, state.params
-    )
+    updates, opt_state = task.make_optimizer(hyper).update(gradients, state.opt_state, state.params)
     state = state.replace(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),

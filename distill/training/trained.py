@@ -100,6 +100,7 @@ def train(
     monitor: tuple[str, Split],
     display: Display,
     log: Callable[[dict[str, Any]], None],
+    checkpoint_every_s: float,
 ) -> None:
     """Trains what `about` describes, into the checkpoints of `directory`; does nothing if done.
 
@@ -112,6 +113,7 @@ def train(
       monitor: name and images of the split whose accuracy is logged after every epoch.
       display: says how far it is.
       log: told the record of each epoch and student.
+      checkpoint_every_s: least time between checkpoints, in seconds.
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
@@ -134,19 +136,24 @@ def train(
             )
         ]
 
-    def on_epoch(records: list[dict[str, Any]]) -> None:
-        for seed, record in zip(seeds, records, strict=True):
-            log({"model": recipe.model, "seed": seed, **record})
-            display.say(
-                f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
-                f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
-                f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
-                f"{record['examples_per_second']:,.0f} examples/s"
-            )
-
     with Checkpointer(directory, display.warn) as checkpointer:
         found = checkpointer.meta()
         done = found is not None and found["complete"] and found["of"] == about
+        if done:
+            display.say(f"{recipe.model}: already trained")
+
+        def on_epoch(records: list[dict[str, Any]]) -> None:
+            for seed, record in zip(seeds, records, strict=True):
+                log({"model": recipe.model, "seed": seed, **record})
+                if done:
+                    continue
+                display.say(
+                    f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
+                    f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
+                    f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
+                    f"{record['examples_per_second']:,.0f} examples/s"
+                )
+
         data = TrainData(None, None) if done else _data(task, split, resident, teacher, display)
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress:
@@ -156,10 +163,12 @@ def train(
                 hyper,
                 data,
                 None if resident else split,
+                num_examples=len(split),
                 duration=duration,
                 batch_size=recipe.batch_size,
                 evaluate=evaluate,
                 checkpointer=checkpointer,
+                checkpoint_every_s=checkpoint_every_s,
                 meta=about,
                 progress=progress,
                 on_epoch=on_epoch,
@@ -266,8 +275,7 @@ def _hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
 
 def _members(states: TrainState) -> list[dict[str, Any]]:
     return [
-        jax.tree.map(lambda leaf, i=i: leaf[i], states.variables)
-        for i in range(len(states.step))
+        jax.tree.map(lambda leaf, i=i: leaf[i], states.variables) for i in range(len(states.step))
     ]
 
 

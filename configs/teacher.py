@@ -1,0 +1,9 @@
+"""The teacher alone, on MNIST."""
+
+from configs import common
+
+
+def get_config(arg=None):
+    config = common.simplenet(4, arg)
+    config.stages = "teacher,evaluate,report"
+    return config
