@@ -1,0 +1,64 @@
+"""The command line: help and errors are quick, in one line, with exit code 2."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUICK = "--config=configs/simplenet_v4.py:quick"
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "distill.main", *arguments],
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def split_output(result):
+    """Returns what was said on standard error, and the modules that were imported."""
+    lines = result.stderr.splitlines()
+    imported = {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time")}
+    return [line for line in lines if not line.startswith("import time")], imported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--config is missing"),
+        (("--config=configs/simplenet_v6.py",), "configs/simplenet_v6.py"),
+        (("--config=configs/simplenet_v4.py:quik",), "argument 'quik'; did you mean 'quick'?"),
+        ((QUICK, "--config.studnet.epochs=3"), "studnet"),
+        ((QUICK, "--config.student.epoch=3"), "'epoch'; did you mean 'epochs'?"),
+        ((QUICK, "--config.student.epochs=many"), "many"),
+        ((QUICK, "--config.student.model=simplenet_v7"), "model 'simplenet_v7'; did you mean"),
+        ((QUICK, "--config.loss.name=k1"), "loss 'k1'; did you mean 'kl'?"),
+        ((QUICK, "--config.dataset.name=mnits"), "dataset 'mnits'; did you mean 'mnist'?"),
+        ((QUICK, "--config.dataset.test=tset"), "split 'tset'; did you mean 'test'?"),
+        ((QUICK, "--config.stages=teacher,studnt"), "stage 'studnt'; did you mean 'student'?"),
+        ((QUICK, "--config.loss.temperature=0"), "loss.temperature is 0"),
+        ((QUICK, "--config.loss.alpha=1.5"), "loss.alpha is 1.5"),
+        ((QUICK, "--config.student.epochs=0"), "student.epochs is 0"),
+        ((QUICK, "--config.student.batch_size=4001"), "batch_size is 4001"),
+        ((QUICK, "--workdir=/proc/nowhere"), "cannot be written"),
+        ((QUICK, "--wrokdir=x"), "wrokdir"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
+    if not any("workdir" in a for a in arguments):
+        arguments += (f"--workdir={tmp_path / 'run'}",)
+    result = command(*arguments)
+    said, imported = split_output(result)
+    assert result.returncode == 2, said
+    assert len(said) == 1 and said[0].startswith("error: ") and message in said[0], said
+    assert not {"tensorflow", "tensorflow_datasets"} & imported
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_shows_the_flags_and_imports_no_framework():
+    result = command("--help")
+    assert result.returncode == 0 and "--config" in result.stdout and "--workdir" in result.stdout
+    assert not {"tensorflow", "tensorflow_datasets", "jax", "matplotlib"} & split_output(result)[1]
