@@ -23,6 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from distill.ops.layout import pad_axis
+
 
 def banded_conv(
     x: jax.Array,
@@ -41,19 +43,19 @@ def banded_conv(
       tile: number of output columns computed together; it divides the output's width.
 
     Returns:
-      `[batch, out_height, out_width, c_out]`, a transpose of `[c_out, out_width, out_height, batch]`.
+      `[batch, out_height, out_width, c_out]`, stored as `[c_out, out_width, out_height, batch]`.
     """
     kh, kw, c_in, c_out = kernel.shape
     n, height, width, _ = x.shape
     out_h = (height + sum(padding[0]) - kh) // strides[0] + 1
     out_w = (width + sum(padding[1]) - kw) // strides[1] + 1
-    x = _pad(jnp.transpose(x, (3, 2, 1, 0)), axis=2, amounts=padding[0])
+    x = pad_axis(jnp.transpose(x, (3, 2, 1, 0)), axis=2, amounts=padding[0])
     if tile == out_w:  # one group of columns: the matrix has no rows for padded columns
         span, left = width, padding[1][0]
         x = x[:, :, None]
     else:
         span, left = (tile - 1) * strides[1] + kw, 0
-        x = _pad(x, axis=1, amounts=padding[1])
+        x = pad_axis(x, axis=1, amounts=padding[1])
         x = _windows(x, 1, span, tile * strides[1], out_w // tile, to=1)
     x = _windows(x, 3, kh, strides[0], out_h, to=2)  # [c_in, span, kh, out_w / tile, out_h, n]
     band = _band(kernel, strides[1], tile, span, left)
@@ -83,10 +85,3 @@ def _windows(x: jax.Array, axis: int, size: int, step: int, count: int, to: int)
         return jnp.moveaxis(x, axis + 1, to)
     last = (count - 1) * step + 1
     return jnp.stack([lax.slice_in_dim(x, i, i + last, step, axis) for i in range(size)], to)
-
-
-def _pad(x: jax.Array, axis: int, amounts: tuple[int, int]) -> jax.Array:
-    """Adds zeros before and after one axis; negative amounts crop."""
-    config = [(0, 0, 0)] * x.ndim
-    config[axis] = (*amounts, 0)
-    return lax.pad(x, jnp.zeros((), x.dtype), config)

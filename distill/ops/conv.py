@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from distill.ops.banded import banded_conv
+from distill.ops.winograd import WIDTHS, winograd_conv
 
 # Time of replicating one number of the input, in multiplications of the matrix product. Measured on
 # two cores with AVX-512.
@@ -15,7 +17,7 @@ _NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
 
 
 def conv_for(platform: str) -> Callable:
-    """The convolution to train with on a platform (`jax.default_backend()`): `cpu`, `gpu`, `tpu`."""
+    """The convolution to train with on `jax.default_backend()`: `cpu`, `gpu` or `tpu`."""
     return conv_cpu if platform == "cpu" else lax.conv_general_dilated
 
 
@@ -28,31 +30,51 @@ def conv_cpu(
     rhs_dilation: Sequence[int] | None = None,
     dimension_numbers: lax.ConvGeneralDilatedDimensionNumbers = None,
     feature_group_count: int = 1,
-    **kwargs,
+    batch_group_count: int = 1,
+    precision: lax.PrecisionLike = None,
+    preferred_element_type: jax.typing.DTypeLike | None = None,
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
 
-    The formulation is chosen by shape. Anything but an undilated, ungrouped 2-D convolution with
-    NHWC images and an HWIO kernel goes to `jax.lax.conv_general_dilated`, arguments unchanged.
+    Winograd's filtering where there are many channels, a banded matrix elsewhere. Anything but an
+    undilated, ungrouped 2-D convolution with NHWC images and an HWIO kernel goes to
+    `jax.lax.conv_general_dilated`, arguments unchanged.
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-    dilations = (*(lhs_dilation or ()), *(rhs_dilation or ()))
-    if numbers != _NHWC or feature_group_count != 1 or any(d != 1 for d in dilations):
+    ones = (*(lhs_dilation or ()), *(rhs_dilation or ()), feature_group_count, batch_group_count)
+    if numbers != _NHWC or any(i != 1 for i in ones) or preferred_element_type is not None:
         return lax.conv_general_dilated(
-            lhs, rhs, window_strides, padding, lhs_dilation, rhs_dilation, dimension_numbers,
-            feature_group_count, **kwargs,
-        )  # fmt: skip
+            lhs,
+            rhs,
+            window_strides,
+            padding,
+            lhs_dilation,
+            rhs_dilation,
+            dimension_numbers,
+            feature_group_count,
+            batch_group_count,
+            precision,
+            preferred_element_type,
+        )
     strides = tuple(window_strides)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
+    if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:
+        return winograd_conv(lhs, rhs, padding)
     return banded_conv(lhs, rhs, strides, padding, _tile(lhs, rhs, strides, padding))
+
+
+def _many_channels(kernel: jax.Array) -> bool:
+    """Whether saving multiplications pays for transforming the data."""
+    _, kw, c_in, c_out = kernel.shape
+    return kw in WIDTHS and min(c_in, c_out) >= 16
 
 
 def _tile(lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Sequence) -> int:
     """Chooses how many output columns to compute together, by arithmetic and by copying.
 
-    A few channels leave both small and the whole row is best; many make the zeros of the band
-    expensive, and a pair of columns is about the optimum for a 5×5 kernel.
+    For few channels, that is the whole row. For many, the zeros in the band become expensive, and
+    a pair or four of columns is about the optimum for a 5×5 kernel.
     """
     _, kw, _, c_out = rhs.shape
     width, stride = lhs.shape[2], strides[1]
