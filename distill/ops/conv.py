@@ -1,0 +1,89 @@
+"""The convolution to inject into `nn.Conv(conv_general_dilated=...)`, by device and by shape."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from distill.ops.banded import banded_conv
+from distill.ops.winograd import WIDTHS, winograd_conv
+
+# Time of replicating one number of the input, in multiplications of the matrix product. Measured on
+# two cores with AVX-512.
+_COPY_COST = 128
+
+_NHWC = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+
+
+def conv_for(platform: str) -> Callable:
+    """The convolution to train with on `jax.default_backend()`: `cpu`, `gpu` or `tpu`."""
+    return conv_cpu if platform == "cpu" else lax.conv_general_dilated
+
+
+def conv_cpu(
+    lhs: jax.Array,
+    rhs: jax.Array,
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    lhs_dilation: Sequence[int] | None = None,
+    rhs_dilation: Sequence[int] | None = None,
+    dimension_numbers: lax.ConvGeneralDilatedDimensionNumbers = None,
+    feature_group_count: int = 1,
+    batch_group_count: int = 1,
+    precision: lax.PrecisionLike = None,
+    preferred_element_type: jax.typing.DTypeLike | None = None,
+) -> jax.Array:
+    """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
+
+    Winograd's filtering where there are many channels, a banded matrix elsewhere. Anything but an
+    undilated, ungrouped 2-D convolution with NHWC images and an HWIO kernel goes to
+    `jax.lax.conv_general_dilated`, arguments unchanged.
+    """
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    ones = (*(lhs_dilation or ()), *(rhs_dilation or ()), feature_group_count, batch_group_count)
+    if numbers != _NHWC or any(i != 1 for i in ones) or preferred_element_type is not None:
+        return lax.conv_general_dilated(
+            lhs,
+            rhs,
+            window_strides,
+            padding,
+            lhs_dilation,
+            rhs_dilation,
+            dimension_numbers,
+            feature_group_count,
+            batch_group_count,
+            precision,
+            preferred_element_type,
+        )
+    strides = tuple(window_strides)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
+    if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:
+        return winograd_conv(lhs, rhs, padding)
+    return banded_conv(lhs, rhs, strides, padding, _tile(lhs, rhs, strides, padding))
+
+
+def _many_channels(kernel: jax.Array) -> bool:
+    """Whether saving multiplications pays for transforming the data."""
+    _, kw, c_in, c_out = kernel.shape
+    return kw in WIDTHS and min(c_in, c_out) >= 16
+
+
+def _tile(lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Sequence) -> int:
+    """Chooses how many output columns to compute together, by arithmetic and by copying.
+
+    For few channels, that is the whole row. For many, the zeros in the band become expensive, and
+    a pair or four of columns is about the optimum for a 5×5 kernel.
+    """
+    _, kw, _, c_out = rhs.shape
+    width, stride = lhs.shape[2], strides[1]
+    out_w = (width + sum(padding[1]) - kw) // stride + 1
+
+    def cost(tile: int) -> float:
+        span = width if tile == out_w else (tile - 1) * stride + kw
+        return span * (
+            _COPY_COST / tile + c_out
+        )  # per output position, input channel and kernel row
+
+    return min((tile for tile in range(1, out_w + 1) if out_w % tile == 0), key=cost)

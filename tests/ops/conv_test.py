@@ -1,0 +1,139 @@
+"""The convolutions of `distill.ops` against `jax.lax.conv_general_dilated`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import lax
+
+from distill import ops
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+# image [height, width, c_in], kernel [kh, kw, c_out], strides, padding
+CASES = [
+    ((28, 28, 1), (5, 5, 3), (1, 1), "SAME"),
+    ((14, 14, 3), (5, 5, 6), (1, 1), "SAME"),
+    ((28, 28, 3), (2, 2, 3), (2, 2), "SAME"),
+    ((32, 32, 3), (3, 3, 8), (1, 1), "SAME"),
+    ((14, 14, 32), (5, 5, 64), (1, 1), "SAME"),
+    ((12, 12, 32), (5, 5, 32), (1, 1), "VALID"),
+    ((8, 8, 16), (1, 1, 32), (1, 1), "SAME"),
+    ((8, 8, 16), (1, 1, 32), (2, 2), "SAME"),
+    ((9, 11, 4), (3, 3, 5), (1, 1), "VALID"),
+    ((9, 11, 16), (5, 3, 16), (1, 1), "VALID"),
+    ((9, 7, 16), (3, 5, 16), (1, 1), ((2, -1), (-1, 3))),
+    ((9, 11, 4), (2, 2, 5), (2, 2), "SAME"),
+    ((9, 11, 4), (2, 2, 5), (2, 2), "VALID"),
+    ((9, 7, 4), (3, 5, 5), (2, 3), "SAME"),
+    ((7, 9, 2), (4, 3, 5), (1, 2), ((3, 0), (1, 2))),
+    ((7, 9, 2), (3, 3, 5), (1, 1), ((-1, 1), (2, -2))),
+]
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def _arrays(image, kernel):
+    kh, kw, c_out = kernel
+    return _normal(4, *image), _normal(kh, kw, image[-1], c_out, seed=1)
+
+
+def _value_and_gradients(conv, x, kernel, dy):
+    y, pullback = jax.vjp(conv, x, kernel)
+    return y, *pullback(dy)
+
+
+def _assert_close(actual, desired):
+    """Equal to float32 rounding, relative to the largest entry."""
+    for a, d in zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True):
+        np.testing.assert_allclose(a, d, rtol=0, atol=1e-5 * np.abs(d).max())
+
+
+@pytest.mark.parametrize(("image", "kernel", "strides", "padding"), CASES)
+def test_conv_cpu_equals_lax(image, kernel, strides, padding):
+    x, k = _arrays(image, kernel)
+    args = {"window_strides": strides, "padding": padding, "dimension_numbers": NHWC}
+    dy = _normal(*lax.conv_general_dilated(x, k, **args).shape, seed=2)
+    actual, desired = (
+        jax.jit(functools.partial(_value_and_gradients, functools.partial(conv, **args)))(x, k, dy)
+        for conv in (ops.conv_cpu, lax.conv_general_dilated)
+    )
+    _assert_close(actual, desired)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"feature_group_count": 2},
+        {"rhs_dilation": (2, 2)},
+        {"lhs_dilation": (2, 1)},
+        {"dimension_numbers": ("NHWC", "OIHW", "NHWC")},
+    ],
+)
+def test_conv_cpu_leaves_the_rest_to_lax(options):
+    x, k = _arrays((8, 8, 4), (3, 3, 4))
+    if "feature_group_count" in options:
+        k = k[:, :, :2]
+    if options.get("dimension_numbers"):
+        k = jnp.transpose(k, (3, 2, 0, 1))
+    options = {"dimension_numbers": NHWC, **options}
+    actual = ops.conv_cpu(x, k, (1, 1), ((1, 1), (1, 1)), **options)
+    desired = lax.conv_general_dilated(x, k, (1, 1), ((1, 1), (1, 1)), **options)
+    np.testing.assert_array_equal(actual, desired)
+
+
+def test_conv_for_platform():
+    assert ops.conv_for("cpu") is ops.conv_cpu
+    assert ops.conv_for("gpu") is lax.conv_general_dilated
+    assert ops.conv_for("tpu") is lax.conv_general_dilated
+
+
+class _Net(nn.Module):
+    conv: object
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(3, (5, 5), conv_general_dilated=self.conv)(x)
+        x = nn.Conv(3, (2, 2), (2, 2), conv_general_dilated=self.conv)(nn.relu(x))
+        x = nn.Conv(16, (5, 5), conv_general_dilated=self.conv)(x)
+        x = nn.Conv(16, (3, 3), conv_general_dilated=self.conv)(x)
+        return nn.Dense(10)(ops.max_pool(x).reshape(x.shape[0], -1))
+
+
+def _descend(conv, params, images):
+    """Gradient descent on the squared logits, one step per batch of `images`."""
+
+    def step(params, x):
+        loss, grads = jax.value_and_grad(lambda p: jnp.mean(_Net(conv).apply(p, x) ** 2))(params)
+        return jax.tree.map(lambda p, g: p - 0.1 * g, params, grads), loss
+
+    return lax.scan(step, params, images)
+
+
+def _params():
+    """Parameters of the network, `[3, ...]`: one set for each of three students."""
+    x = jnp.zeros((1, 12, 12, 1))
+    shapes = jax.eval_shape(_Net(ops.conv_cpu).init, jax.random.key(0), x)
+    assert shapes == jax.eval_shape(_Net(lax.conv_general_dilated).init, jax.random.key(0), x)
+    return jax.tree.map(lambda s: 0.1 * _normal(3, *s.shape), shapes)
+
+
+@pytest.mark.parametrize("students", [jax.vmap, lambda f: functools.partial(lax.map, f)])
+def test_training_in_a_scan_equals_lax(students):
+    images = _normal(4, 5, 12, 12, 1)
+    actual, desired = (
+        jax.jit(students(lambda p, conv=conv: _descend(conv, p, images)))(_params())
+        for conv in (ops.conv_cpu, lax.conv_general_dilated)
+    )
+    _assert_close(actual, desired)
+
+
+def test_no_convolution_is_left_to_xla():
+    params = jax.tree.map(lambda p: p[0], _params())
+    train = jax.jit(functools.partial(_descend, ops.conv_cpu))
+    assert "convolution(" not in train.lower(params, _normal(4, 5, 12, 12, 1)).compile().as_text()

@@ -1,0 +1,32 @@
+"""Max-pooling against `flax.linen.max_pool`."""
+
+import jax
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from distill import ops
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(8, 6, 2), (7, 9, 2), (9, 11, 3)])
+def test_max_pool_equals_linen(height, width, size):
+    x = np.random.default_rng(0).standard_normal((3, height, width, 4), np.float32)
+
+    def reference(x):
+        return nn.max_pool(x, (size, size), (size, size))
+
+    def pool(x):
+        return ops.max_pool(x, size)
+
+    np.testing.assert_array_equal(pool(x), reference(x))
+    np.testing.assert_array_equal(jax.grad(_energy(pool))(x), jax.grad(_energy(reference))(x))
+
+
+def _energy(pool):
+    return lambda x: (pool(x) ** 2).sum()
+
+
+def test_tied_maxima_share_the_gradient():
+    x = np.array([[1.0, 3.0], [3.0, 2.0]], np.float32).reshape(1, 2, 2, 1)
+    gradient = jax.grad(lambda x: ops.max_pool(x).sum())(x)
+    np.testing.assert_array_equal(gradient.reshape(2, 2), [[0.0, 0.5], [0.5, 0.0]])
