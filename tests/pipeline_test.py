@@ -26,6 +26,7 @@ def tiny_config(version=3, arg="quick"):
     config = common.simplenet(version, arg)
     config.dataset.train, config.dataset.test = "train[:400]", "test[:150]"
     config.teacher.model, config.teacher.learning_rate = "simplenet_v1", 1e-2
+    config.teacher.epochs = 4
     config.teacher.batch_size = config.student.batch_size = 50
     config.checkpoint_every_s = 0.0
     return config
@@ -81,7 +82,7 @@ def test_outputs_are_all_there(finished):
     workdir, _ = finished
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [(r["role"], r["epoch"]) for r in records] == [
-        ("teacher", 1), ("student", 1), ("student", 2),
+        *(("teacher", epoch) for epoch in (1, 2, 3, 4)), ("student", 1), ("student", 2),
     ]  # fmt: skip
     assert all(r["step"] == r["epoch"] * 8 for r in records)
     names = {p.name for p in (workdir / "plots").iterdir()}
@@ -228,7 +229,8 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(finished, tmp_path):
         sys.executable, "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
         "--config.dataset.train=train[:400]", "--config.dataset.test=test[:150]",
         "--config.teacher.model=simplenet_v1", "--config.teacher.learning_rate=0.01",
-        "--config.teacher.batch_size=50", "--config.student.batch_size=50",
+        "--config.teacher.batch_size=50", "--config.teacher.epochs=4",
+        "--config.student.batch_size=50",
         "--config.student.epochs=12", "--config.checkpoint_every_s=0",
         f"--config.teacher.directory={finished[0].parent / 'teachers'}",
     ]  # fmt: skip

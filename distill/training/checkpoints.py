@@ -91,12 +91,12 @@ class Checkpointer:
         """Returns the newest checkpoint that is whole, with its `meta`, or None.
 
         Args:
-          template: states of the same structure, shapes and dtypes.
+          template: states of the same structure, shapes and dtypes, or their `jax.eval_shape`.
 
         Raises:
           InputError: if the checkpoints are whole but of other shapes.
         """
-        expected = _to_numpy(template)
+        template = jax.eval_shape(_with_key_data, template)
         for step in sorted(self._manager.all_steps(), reverse=True):
             path = self._directory / str(step)
             try:
@@ -113,18 +113,26 @@ class Checkpointer:
             except Exception as error:  # noqa: BLE001 - damage shows in every type of error
                 self._warn(f"skipping the damaged checkpoint {path}: {one_line(error)}")
                 continue
-            return _from_numpy(arrays, expected, template, path), meta
+            return _from_numpy(arrays, template, path), meta
         return None
 
 
-def _to_numpy(states: TrainState) -> dict[str, np.ndarray]:
-    """Flattens states to arrays by path; keys become the integers that they are made of."""
-    states = states.replace(key=jax.random.key_data(states.key))
+def _with_key_data(states: TrainState) -> TrainState:
+    """Replaces the random keys by the integers that they are made of."""
+    return states.replace(key=jax.random.key_data(states.key))
+
+
+def _by_path(states: TrainState) -> dict[str, Any]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(states)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
-def _from_numpy(arrays, expected, template, path):
+def _to_numpy(states: TrainState) -> dict[str, np.ndarray]:
+    return {name: np.asarray(leaf) for name, leaf in _by_path(_with_key_data(states)).items()}
+
+
+def _from_numpy(arrays, template, path):
+    expected = _by_path(template)
     for name in sorted(arrays.keys() | expected.keys()):
         found, wanted = arrays.get(name), expected.get(name)
         if (
@@ -140,12 +148,12 @@ def _from_numpy(arrays, expected, template, path):
                 f"checkpoint {path} does not fit the model: {name} is {_describe(found)} in it "
                 f"and {_describe(wanted)} in the model"
             )
-    structure = jax.tree.structure(template)
-    states = jax.tree.unflatten(structure, [jax.numpy.asarray(arrays[name]) for name in expected])
+    leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
+    states = jax.tree.unflatten(jax.tree.structure(template), leaves)
     return states.replace(key=jax.random.wrap_key_data(states.key))
 
 
-def _describe(array: np.ndarray | None) -> str:
+def _describe(array: np.ndarray | jax.ShapeDtypeStruct | None) -> str:
     return "absent" if array is None else f"{array.dtype}{list(array.shape)}"
 
 

@@ -57,7 +57,7 @@ def length(recipe: Any, num_examples: int) -> Length:
 
 def fit(
     task: Task,
-    states: TrainState,
+    create: Callable[[], TrainState],
     hyper: Hyper,
     data: TrainData,
     stream: Split | None,
@@ -79,7 +79,7 @@ def fit(
 
     Args:
       task: what is trained, and how.
-      states: fresh ones; leading axis `[students]`.
+      create: makes fresh states; leading axis `[students]`.
       hyper: each `[students]`.
       data: what the steps read; without images and labels if `stream` is given.
       stream: images that do not fit the device, sent in pieces; None if `data` has them.
@@ -101,7 +101,10 @@ def fit(
         are of another training.
     """
     history: list[list[Record]] = []
-    if restored := checkpointer.restore(states):
+    restored = checkpointer.restore(jax.eval_shape(create))
+    if restored is None:
+        states = create()
+    else:
         states, found = restored
         if found["of"] != meta:
             raise InputError("the checkpoint is of another configuration; choose another --workdir")

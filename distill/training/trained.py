@@ -1,10 +1,12 @@
 """A training from its recipe to a directory, and a trained model back from one."""
 
+import contextlib
 import dataclasses
 import fcntl
+import functools
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from distill import losses, models
-from distill.data import AUGMENTATIONS, Split
+from distill.data import AUGMENTATIONS, Split, fingerprint
 from distill.errors import InputError
 from distill.training import fit as fitting
 from distill.training import predict as predicting
@@ -34,11 +36,13 @@ class Trained:
       model: the module.
       members: its variables, once per member.
       about: what a checkpoint says of its training; see `describe`.
+      directory: of the checkpoints.
     """
 
     model: nn.Module
     members: list[dict[str, Any]]
     about: dict[str, Any]
+    directory: pathlib.Path
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Returns `[n, num_classes]` float32; an ensemble's are those of its mean probability.
@@ -122,12 +126,10 @@ def train(
     duration = fitting.length(recipe, len(split))
     task = _task(about, duration.total_steps, teacher)
     hyper = _hyper(about)
-    input_shape = tuple(about["input_shape"])
-    states = states_lib.create(task.model, task.make_optimizer, hyper, input_shape, seeds)
     monitor_name, monitored = monitor
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
-        current = Trained(task.model, _members(states), about)
+        current = Trained(task.model, _members(states), about, directory)
         return [
             {f"{monitor_name}_accuracy": float((logits.argmax(-1) == monitored.labels).mean())}
             for logits in (
@@ -159,7 +161,7 @@ def train(
         with display.work(recipe.model, total) as progress:
             fitting.fit(
                 task,
-                states,
+                functools.partial(_create, task, about),
                 hyper,
                 data,
                 None if resident else split,
@@ -189,20 +191,13 @@ def load(directory: pathlib.Path, display: Display) -> Trained:
             raise InputError(f"the training in {directory} is not finished; start it again")
         about = found["of"]
         task = _task(about, total_steps=1, teacher=None)
-        template = states_lib.create(
-            task.model,
-            task.make_optimizer,
-            _hyper(about),
-            tuple(about["input_shape"]),
-            about["seeds"],
-        )
-        restored = checkpointer.restore(template)
+        restored = checkpointer.restore(jax.eval_shape(functools.partial(_create, task, about)))
     if restored is None or not restored[1]["complete"]:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
-    return Trained(task.model, _members(restored[0]), about)
+    return Trained(task.model, _members(restored[0]), about, directory)
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
     """Lets one process at a time train into `directory`; the others wait and then find it done."""
     try:
@@ -217,6 +212,12 @@ def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
             display.say(f"waiting for another process that trains in {directory}")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _create(task: Task, about: dict[str, Any]) -> TrainState:
+    return states_lib.create(
+        task.model, task.make_optimizer, _hyper(about), tuple(about["input_shape"]), about["seeds"]
+    )
 
 
 def _task(about: dict[str, Any], total_steps: int, teacher: Trained | None) -> Task:
@@ -246,21 +247,38 @@ def _data(
     if task.teacher is not None:
         variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *teacher.members)
     elif teacher is not None:
-        variants = task.augmentation.num_variants
-        with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
-            table = predicting.teacher_table(
-                teacher.model,
-                teacher.members,
-                split.images,
-                task.augmentation,
-                mean=task.mean,
-                std=task.std,
-                on_batch=bar.advance,
-            )
+        table = _soft_target_table(task, split, teacher, display)
     if not resident:
         return TrainData(None, None, table, variables)
     images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
     return TrainData(images, labels, None if table is None else jnp.asarray(table), variables)
+
+
+def _soft_target_table(task: Task, split: Split, teacher: Trained, display: Display) -> np.ndarray:
+    """Computes what the teachers say of the training set, or reads it from beside their weights."""
+    variants = task.augmentation.num_variants
+    shape = (variants, len(split), len(teacher.members), task.model.num_classes)
+    seen = fingerprint(split.images)
+    path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+    with contextlib.suppress(OSError, ValueError):
+        table = np.load(path)
+        if (table.shape, table.dtype) == (shape, np.float32):
+            return table
+    with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
+        table = predicting.teacher_table(
+            teacher.model,
+            teacher.members,
+            split.images,
+            task.augmentation,
+            mean=task.mean,
+            std=task.std,
+            on_batch=bar.advance,
+        )
+    part = path.with_suffix(f".{os.getpid()}")
+    with part.open("wb") as file:
+        np.save(file, table)
+    part.replace(path)
+    return table
 
 
 def _hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
