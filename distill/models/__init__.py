@@ -50,6 +50,8 @@ def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
     """
     check(name, args)
     conv = ops.conv_for(jax.default_backend())
+    # JSON and configurations give lists, but a module is a static argument and must hash.
+    args = {k: tuple(v) if isinstance(v, list) else v for k, v in args.items()}
     try:
         return MODELS[name](**args, num_classes=num_classes, conv=conv)
     except TypeError as error:

@@ -1,0 +1,10 @@
+"""SimpLeNet v1 distilled from the teacher on fashion_mnist.
+
+python -m distill.main --config=configs/fashion_mnist_simplenet_v1.py
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    return common.simplenet(1, arg, dataset="fashion_mnist")

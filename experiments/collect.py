@@ -1,0 +1,69 @@
+"""Collects the results of finished runs into a CSV file: `python -m experiments.collect RUN...`."""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+
+import pandas as pd
+
+from distill.report import RESULTS, records
+
+RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
+
+
+def device() -> str:
+    """Returns the processor's name and the number of cores this process may use."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{names[0]}, {len(os.sched_getaffinity(0))} cores"
+
+
+def commit() -> str:
+    """Returns the commit of the code, marked where the working tree differs from it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def rows(workdir: pathlib.Path) -> list[dict]:
+    """Returns a row for each model of a run."""
+    results = json.loads((workdir / RESULTS).read_text())
+    log = records.read(workdir)
+    found = []
+    for role, model in results["models"].items():
+        epochs = [r for r in log if r["role"] == role]
+        found.append(
+            {
+                "config": workdir.name,
+                "role": role,
+                "dataset": results["dataset"],
+                **{k: v for k, v in model.items() if k != "confusion_matrix"},
+                **{k: None if model[k] is None else round(model[k], 6) for k in RATES},
+                "epochs": len({r["epoch"] for r in epochs}),
+                "train_seconds": round(sum(r["seconds"] for r in epochs), 1),
+                "commit": commit(),
+                "device": device(),
+            }
+        )
+    return found
+
+
+def main() -> None:
+    """Writes the rows of the given runs, each model of each training once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, help="directories of finished runs")
+    parser.add_argument("--csv", type=pathlib.Path, required=True, help="the file to write")
+    arguments = parser.parse_args()
+    table = pd.DataFrame([row for run in arguments.runs for row in rows(run)])
+    shared = table["role"] == "teacher"  # the students of one teacher each name it
+    teacher = table[shared].drop_duplicates("seed").assign(config="teacher")
+    table = pd.concat([teacher, table[~shared]])
+    table.to_csv(arguments.csv, index=False)
+
+
+if __name__ == "__main__":
+    main()
