@@ -1,0 +1,62 @@
+"""Settings that hold for every test, and the fixtures that several files share."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import matplotlib
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+matplotlib.use("Agg")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def _no_data_of_this_machine(monkeypatch):
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    from distill.data import sources
+
+    monkeypatch.setattr(sources, "network_reachable", lambda: False)
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def prepare() -> Callable[..., pathlib.Path]:
+    """Writes examples as a data set that TFDS has prepared, and returns its directory."""
+    import tensorflow_datasets as tfds
+
+    def write(root, name, splits, features, version="1.0.0"):
+        directory = pathlib.Path(root, name, version)
+        directory.mkdir(parents=True)
+        identity = tfds.core.DatasetIdentity(
+            name=name,
+            version=tfds.core.Version(version),
+            data_dir=str(directory),
+            module_name="",
+        )
+        info = tfds.core.DatasetInfo(
+            builder=identity, features=tfds.features.FeaturesDict(features(tfds.features))
+        )
+        writer = tfds.core.SequentialWriter(info, max_examples_per_shard=100)
+        writer.initialize_splits(list(splits))
+        writer.add_examples(splits)
+        writer.close_all()
+        return directory
+
+    return write
