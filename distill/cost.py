@@ -45,6 +45,7 @@ def _layer_macs(layer: nn.Module, inputs: tuple[int, ...], outputs: tuple[int, .
     if isinstance(layer, nn.Dense):
         return math.prod(outputs) * inputs[-1]
     if isinstance(layer, nn.Conv):
-        window = math.prod(layer.kernel_size) * inputs[-1] // layer.feature_group_count
-        return math.prod(outputs) * window
+        size = layer.kernel_size
+        taps = size if isinstance(size, int) else math.prod(size)
+        return math.prod(outputs) * taps * inputs[-1] // layer.feature_group_count
     return 0

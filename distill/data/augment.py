@@ -98,15 +98,17 @@ def crop_flip(images: jax.Array, choices: tuple[jax.Array, jax.Array]) -> jax.Ar
     return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
 
 
+NUM_SHIFTS = (2 * MAX_SHIFT + 1) ** 2
+
 NONE = Augmentation(
     draw=lambda key, batch: jnp.zeros((batch,), jnp.int32),
     apply=lambda images, variant: images,
     num_variants=1,
 )
 SHIFT = Augmentation(
-    draw=lambda key, batch: jax.random.randint(key, (batch,), 0, SHIFT.num_variants),
+    draw=lambda key, batch: jax.random.randint(key, (batch,), 0, NUM_SHIFTS),
     apply=shift,
-    num_variants=(2 * MAX_SHIFT + 1) ** 2,
+    num_variants=NUM_SHIFTS,
 )
 
 AUGMENTATIONS: dict[str, Augmentation] = {

@@ -51,8 +51,8 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
     Raises:
       InputError: if there is no such data set, or it cannot be had and there is no fallback.
     """
-    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    root = pathlib.Path(root).expanduser()
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = pathlib.Path(given).expanduser()
     if name == EMBEDDED:
         return Source(EMBEDDED, str(root), None, EMBEDDED_SIZES), ""
     if directory := _prepared(root, name):
@@ -122,7 +122,7 @@ def _known_names(root: pathlib.Path) -> set[str]:
     if root.is_dir():
         names |= {path.name for path in root.iterdir() if path.is_dir()}
     spec = util.find_spec("tensorflow_datasets")
-    for location in spec.submodule_search_locations if spec else ():
+    for location in (spec and spec.submodule_search_locations) or ():
         package = pathlib.Path(location)
         for folder in ("datasets", "image_classification"):
             names |= {path.name for path in (package / folder).iterdir() if path.is_dir()}

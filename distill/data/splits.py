@@ -105,7 +105,7 @@ def fingerprint(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype}".encode())
         for start in range(0, len(array), 4096):  # in pieces: images may be memory-mapped
-            digest.update(np.ascontiguousarray(array[start : start + 4096]))
+            digest.update(np.ascontiguousarray(array[start : start + 4096]).data)
     return digest.hexdigest()
 
 

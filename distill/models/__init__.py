@@ -28,7 +28,7 @@ def check(name: str, args: Mapping[str, Any]) -> None:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     builder = MODELS[name]
-    module = builder.func if isinstance(builder, functools.partial) else builder
+    module: Any = builder.func if isinstance(builder, functools.partial) else builder
     fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
     for arg in args:
         if arg not in fields:

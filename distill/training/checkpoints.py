@@ -5,6 +5,7 @@ a checksum. Orbax writes into a temporary directory and renames it, so a half-wr
 another name; what was damaged later is found by the checksum. Both are skipped with a warning.
 """
 
+import dataclasses
 import hashlib
 import logging
 import pathlib
@@ -119,7 +120,7 @@ class Checkpointer:
 
 def _with_key_data(states: TrainState) -> TrainState:
     """Replaces the random keys by the integers that they are made of."""
-    return states.replace(key=jax.random.key_data(states.key))
+    return dataclasses.replace(states, key=jax.random.key_data(states.key))
 
 
 def _by_path(states: TrainState) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def _from_numpy(arrays, template, path):
             )
     leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
     states = jax.tree.unflatten(jax.tree.structure(template), leaves)
-    return states.replace(key=jax.random.wrap_key_data(states.key))
+    return dataclasses.replace(states, key=jax.random.wrap_key_data(states.key))
 
 
 def _describe(array: np.ndarray | jax.ShapeDtypeStruct | None) -> str:
@@ -162,5 +163,5 @@ def _checksum(arrays: dict[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"{name}{array.dtype}{array.shape}".encode())
-        digest.update(array)
+        digest.update(array.data)
     return digest.hexdigest()

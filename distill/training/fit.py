@@ -1,5 +1,6 @@
 """Training to the end: epochs, evaluation after each, checkpoints, progress."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
@@ -123,14 +124,14 @@ def fit(
         sums: dict[str, np.ndarray] = {}
         for chunk in _chunks(np.asarray(order), steps, stream):
             states, measured = engine.run_chunk(
-                task, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.count)
+                task, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.steps)
             )
             measured = jax.device_get(measured)
             _require_finite(task, measured.pop("bad_step"))
             sums = {name: sums.get(name, 0.0) + value for name, value in measured.items()}
-            step += chunk.count
+            step += chunk.steps
             progress.advance(
-                chunk.count * batch_size, f"loss {measured['loss'].mean() / chunk.count:.4f}"
+                chunk.steps * batch_size, f"loss {measured['loss'].mean() / chunk.steps:.4f}"
             )
         seconds = time.monotonic() - began
         records = [
@@ -155,7 +156,7 @@ def fit(
 
 class _Chunk(NamedTuple):
     order: np.ndarray  # [students, CHUNK_STEPS or fewer, batch]
-    count: int  # how many of those steps are real
+    steps: int  # how many of those are real
 
 
 def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Chunk]:
@@ -181,9 +182,10 @@ def _place(data: TrainData, stream: Split | None, chunk: _Chunk) -> tuple[TrainD
         return data, jnp.asarray(chunk.order)
     index = chunk.order.reshape(-1)
     if data.teacher_logits is not None:
-        data = data.replace(teacher_logits=jnp.asarray(data.teacher_logits[:, index]))
-    data = data.replace(
-        images=jnp.asarray(stream.images[index]), labels=jnp.asarray(stream.labels[index])
+        table = jnp.asarray(data.teacher_logits[:, index])
+        data = dataclasses.replace(data, teacher_logits=table)
+    data = dataclasses.replace(
+        data, images=jnp.asarray(stream.images[index]), labels=jnp.asarray(stream.labels[index])
     )
     return data, jnp.arange(index.size, dtype=jnp.int32).reshape(chunk.order.shape)
 

@@ -96,6 +96,6 @@ def teacher_table(
             ],
             axis=1,
         )
-        for variant in range(augmentation.num_variants)
+        for variant in range(augmentation.num_variants or 0)
     ]
     return np.stack(table)

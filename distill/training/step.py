@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,16 +21,16 @@ class TrainData:
 
     Attributes:
       images: `[n, height, width, channels]` uint8.
-      labels: `[n]` int32, -1 where hidden.
+      labels: `[n]` int32, -1 where hidden. None, as the images, while they are yet to be sent.
       teacher_logits: `[variants, n, members, num_classes]` float32, for each variant of the
         augmentation; None if not needed or computed in the step.
       teacher_variables: those of the teachers, leading axis `[members]`; None otherwise.
     """
 
-    images: jax.Array
-    labels: jax.Array
-    teacher_logits: jax.Array | None = None
-    teacher_variables: dict | None = None
+    images: Any = None
+    labels: Any = None
+    teacher_logits: Any = None
+    teacher_variables: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,8 @@ def train_step(
         state.params
     )
     updates, opt_state = task.make_optimizer(hyper).update(gradients, state.opt_state, state.params)
-    state = state.replace(
+    state = dataclasses.replace(
+        state,
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=updated.get("batch_stats", state.batch_stats),

@@ -59,9 +59,10 @@ class Trained:
                 f"{self.about['recipe']['model']} was trained on images of {expected}; "
                 f"these are {images.shape[1:]}"
             )
+        mean, std = tuple(self.about["mean"]), tuple(self.about["std"])
         logits = np.stack(
             [
-                predicting.predict(self.model, variables, images, **_normalization(self.about))
+                predicting.predict(self.model, variables, images, mean=mean, std=std)
                 for variables in self.members
             ]
         )
@@ -156,7 +157,7 @@ def train(
                     f"{record['examples_per_second']:,.0f} examples/s"
                 )
 
-        data = TrainData(None, None) if done else _data(task, split, resident, teacher, display)
+        data = TrainData() if done else _data(task, split, resident, teacher, display)
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress:
             fitting.fit(
@@ -223,14 +224,15 @@ def _create(task: Task, about: dict[str, Any]) -> TrainState:
 def _task(about: dict[str, Any], total_steps: int, teacher: Trained | None) -> Task:
     recipe = ConfigDict(about["recipe"])
     augmentation = AUGMENTATIONS[recipe.augmentation]
-    inline = teacher is not None and not _tabulated(augmentation.num_variants, recipe)
+    inline = teacher and not _tabulated(augmentation.num_variants, recipe)
     return Task(
         model=models.build(recipe.model, recipe.args, num_classes=about["num_classes"]),
         loss=about["loss"]["name"],
         augmentation=augmentation,
         make_optimizer=states_lib.optimizer(recipe, total_steps),
-        teacher=teacher.model if inline else None,
-        **_normalization(about),
+        teacher=teacher.model if teacher and inline else None,
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
     )
 
 
@@ -244,20 +246,21 @@ def _data(
 ) -> TrainData:
     """Places the training set, and what the teachers say of it, where the steps read them."""
     table = variables = None
-    if task.teacher is not None:
+    if teacher is not None and task.teacher is not None:
         variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *teacher.members)
     elif teacher is not None:
         table = _soft_target_table(task, split, teacher, display)
-    if not resident:
-        return TrainData(None, None, table, variables)
-    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
-    return TrainData(images, labels, None if table is None else jnp.asarray(table), variables)
+    data = TrainData(teacher_logits=table, teacher_variables=variables)
+    if resident:
+        data = dataclasses.replace(data, images=split.images, labels=split.labels)
+        data = jax.tree.map(jnp.asarray, data)
+    return data
 
 
 def _soft_target_table(task: Task, split: Split, teacher: Trained, display: Display) -> np.ndarray:
     """Computes what the teachers say of the training set, or reads it from beside their weights."""
-    variants = task.augmentation.num_variants
-    shape = (variants, len(split), len(teacher.members), task.model.num_classes)
+    variants = task.augmentation.num_variants or 0
+    shape = (variants, len(split), len(teacher.members), teacher.about["num_classes"])
     seen = fingerprint(split.images)
     path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
     with contextlib.suppress(OSError, ValueError):
@@ -295,10 +298,6 @@ def _members(states: TrainState) -> list[dict[str, Any]]:
     return [
         jax.tree.map(lambda leaf, i=i: leaf[i], states.variables) for i in range(len(states.step))
     ]
-
-
-def _normalization(about: dict[str, Any]) -> dict[str, tuple[float, ...]]:
-    return {"mean": tuple(about["mean"]), "std": tuple(about["std"])}
 
 
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
