@@ -61,7 +61,8 @@ def banded_conv(
     band = _band(kernel, strides[1], tile, span, left)
     y = band @ x.reshape(c_in * span * kh, -1)
     y = y.reshape(c_out, tile, out_w // tile, out_h, n)
-    return jnp.transpose(y, (4, 3, 2, 1, 0)).reshape(n, out_h, out_w, c_out)
+    y = jnp.swapaxes(y, 1, 2).reshape(c_out, out_w, out_h, n)
+    return jnp.transpose(y, (3, 2, 1, 0))  # last, so that XLA can make it a change of layout
 
 
 def _band(kernel: jax.Array, stride: int, tile: int, span: int, left: int) -> jax.Array:

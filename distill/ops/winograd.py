@@ -60,7 +60,7 @@ def winograd_conv(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, 
     products = u @ v.reshape(2 * m, c_in * kh, -1)
     y = (output @ products.reshape(2 * m, -1)).reshape(m, c_out, tiles, out_h, n)
     y = jnp.moveaxis(y, 0, 2).reshape(c_out, tiles * m, out_h, n)[:, :out_w]
-    return jnp.transpose(y, (3, 2, 1, 0))
+    return jnp.transpose(y, (3, 2, 1, 0))  # last, so that XLA can make it a change of layout
 
 
 def _transforms(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
