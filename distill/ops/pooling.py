@@ -22,6 +22,6 @@ def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     """
     n, h, w, c = x.shape
     h, w = h // size, w // size
-    x = jnp.transpose(x[:, : h * size, : w * size], (3, 2, 1, 0))
-    x = x.reshape(c, w, size, h, size, n).max((2, 4))
-    return jnp.transpose(x, (3, 2, 1, 0))
+    x = jnp.transpose(x[:, : h * size, : w * size], (2, 3, 1, 0))
+    x = x.reshape(w, size, c, h, size, n).max((1, 4))
+    return jnp.transpose(x, (3, 2, 0, 1))
