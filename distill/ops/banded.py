@@ -1,13 +1,15 @@
-"""Convolution as one matrix multiplication, with the batch along the rows of memory.
+"""Convolution as a matrix multiplication, with the batch along the rows of memory.
 
 On a CPU the arithmetic of a small convolution is cheap and the shuffling around it is not. Two
 choices keep the shuffling low:
 
-* Activations are kept as `[C, W, H, N]`, the batch last. A window shifted by one row is then a
-  contiguous block of `H·N` numbers per channel and column, and every element-wise loop runs along
-  the batch.
+* Activations are kept as `[W, C, H, N]`, the batch last. A window shifted by a row is then a
+  contiguous block of `H·N` numbers per column and channel, one shifted by a column is contiguous
+  altogether, and every element-wise loop runs along the batch. Arguments and results are NHWC all
+  the same: a transpose at either end of a function is a choice of layout to XLA, and where two
+  functions meet nothing is moved. (A reshape after the transpose would spoil that.)
 * A group of `tile` neighbouring output columns is computed together, by a kernel spread into a
-  banded (Toeplitz) matrix `[c_out·tile, c_in·span·kh]`, `span = (tile - 1)·stride + kw`. The input
+  banded (Toeplitz) matrix `[tile·c_out, span·c_in·kh]`, `span = (tile - 1)·stride + kw`. The input
   is replicated `kh·span / (tile·stride²)` times, against `kh·kw / stride²` times for im2col, which
   is `tile = 1`; the price is `span / kw` times the multiplications, the rest being with zeros.
 
@@ -43,29 +45,29 @@ def banded_conv(
       tile: number of output columns computed together; it divides the output's width.
 
     Returns:
-      `[batch, out_height, out_width, c_out]`, stored as `[c_out, out_width, out_height, batch]`.
+      `[batch, out_height, out_width, c_out]`, stored as `[out_width, c_out, out_height, batch]`.
     """
     kh, kw, c_in, c_out = kernel.shape
     n, height, width, _ = x.shape
     out_h = (height + sum(padding[0]) - kh) // strides[0] + 1
     out_w = (width + sum(padding[1]) - kw) // strides[1] + 1
-    x = pad_axis(jnp.transpose(x, (3, 2, 1, 0)), axis=2, amounts=padding[0])
-    if tile == out_w:  # one group of columns: the matrix has no rows for padded columns
+    groups = out_w // tile
+    x = pad_axis(jnp.transpose(x, (2, 3, 1, 0)), axis=2, amounts=padding[0])
+    x = _row_windows(x, kh, strides[0], out_h)  # [width, c_in, kh, out_h, n]
+    if groups == 1:  # the matrix has no columns for padding
         span, left = width, padding[1][0]
-        x = x[:, :, None]
     else:
         span, left = (tile - 1) * strides[1] + kw, 0
-        x = pad_axis(x, axis=1, amounts=padding[1])
-        x = _windows(x, 1, span, tile * strides[1], out_w // tile, to=1)
-    x = _windows(x, 3, kh, strides[0], out_h, to=2)  # [c_in, span, kh, out_w / tile, out_h, n]
+        x = pad_axis(x, axis=0, amounts=padding[1])
+        starts = range(0, groups * tile * strides[1], tile * strides[1])
+        x = jnp.stack([lax.slice_in_dim(x, i, i + span) for i in starts])
     band = _band(kernel, strides[1], tile, span, left)
-    y = band @ x.reshape(c_in * span * kh, -1)
-    y = y.reshape(c_out, tile, out_w // tile, out_h, n)
-    return jnp.transpose(y, (4, 3, 2, 1, 0)).reshape(n, out_h, out_w, c_out)
+    y = jnp.broadcast_to(band, (groups, *band.shape)) @ x.reshape(groups, span * c_in * kh, -1)
+    return jnp.transpose(y.reshape(out_w, c_out, out_h, n), (3, 2, 0, 1))
 
 
 def _band(kernel: jax.Array, stride: int, tile: int, span: int, left: int) -> jax.Array:
-    """Spreads a kernel into the matrix from `[c_in, span, kh]` inputs to `[c_out, tile]` outputs.
+    """Spreads a kernel into the matrix from `[span, c_in, kh]` inputs to `[tile, c_out]` outputs.
 
     Column `s` of the input and column `t` of the output meet in column `s + left - t·stride` of the
     kernel.
@@ -73,15 +75,15 @@ def _band(kernel: jax.Array, stride: int, tile: int, span: int, left: int) -> ja
     kh, kw, c_in, c_out = kernel.shape
     k, s, t = np.ogrid[:kw, :span, :tile]
     meets = (s + left - t * stride == k).astype(kernel.dtype)
-    band = jnp.einsum("hkio,kst->otish", kernel, meets)
-    return band.reshape(c_out * tile, c_in * span * kh)
+    band = jnp.einsum("hkio,kst->tosih", kernel, meets)
+    return band.reshape(tile * c_out, span * c_in * kh)
 
 
-def _windows(x: jax.Array, axis: int, size: int, step: int, count: int, to: int) -> jax.Array:
-    """Gathers `count` windows of `size`, `step` apart, of one axis; the size goes to axis `to`."""
-    if size == step:  # disjoint windows: nothing is replicated, and neither is the gradient
-        x = lax.slice_in_dim(x, 0, count * size, axis=axis)
-        x = x.reshape(*x.shape[:axis], count, size, *x.shape[axis + 1 :])
-        return jnp.moveaxis(x, axis + 1, to)
-    last = (count - 1) * step + 1
-    return jnp.stack([lax.slice_in_dim(x, i, i + last, step, axis) for i in range(size)], to)
+def _row_windows(x: jax.Array, size: int, stride: int, count: int) -> jax.Array:
+    """Gathers windows of rows, `[w, c, h, n]` to `[w, c, size, count, n]`."""
+    w, c, _, n = x.shape
+    if size == stride:  # disjoint windows: nothing is replicated, and neither is the gradient
+        return jnp.swapaxes(x[:, :, : count * size].reshape(w, c, count, size, n), 2, 3)
+    last = (count - 1) * stride + 1
+    rows = [lax.slice_in_dim(x, i, i + last, stride, axis=2) for i in range(size)]
+    return jnp.stack(rows, axis=2)

@@ -41,7 +41,7 @@ def winograd_conv(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, 
       padding: `((top, bottom), (left, right))` rows and columns of zeros, negative to crop.
 
     Returns:
-      `[batch, out_height, out_width, c_out]`, stored as `[c_out, out_width, out_height, batch]`.
+      `[batch, out_height, out_width, c_out]`, stored as `[out_width, c_out, out_height, batch]`.
     """
     kh, kw, c_in, c_out = kernel.shape
     n, height, width, _ = x.shape
@@ -50,17 +50,23 @@ def winograd_conv(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, 
     tiles = -(-out_w // m)
     output, filter_, data = (a.astype(x.dtype) for a in _transforms(kw))
 
-    x = pad_axis(jnp.transpose(x, (3, 2, 1, 0)), axis=2, amounts=padding[0])
-    x = pad_axis(x, axis=1, amounts=(padding[1][0], (tiles + 1) * m - width - padding[1][0]))
-    blocks = jnp.moveaxis(x.reshape(c_in, tiles + 1, m, -1, n), 2, 0)
-    windows = jnp.concatenate([blocks[:, :, :-1], blocks[:, :, 1:]])  # [2 m, c_in, tiles, ...]
-    v = (data @ windows.reshape(2 * m, -1)).reshape(2 * m, c_in, tiles, -1, n)
-    v = jnp.stack([lax.slice_in_dim(v, i, i + out_h, axis=3) for i in range(kh)], axis=2)
+    x = pad_axis(jnp.transpose(x, (2, 3, 1, 0)), axis=2, amounts=padding[0])
+    x = pad_axis(x, axis=0, amounts=(padding[1][0], (tiles + 1) * m - width - padding[1][0]))
+    blocks = x.reshape(tiles + 1, m, -1)
+    windows = jnp.concatenate([blocks[:-1], blocks[1:]], axis=1)
+    v = _each(data, tiles) @ windows
+    v = v.reshape(tiles, 2 * m, c_in, -1, n)
+    v = jnp.stack([lax.slice_in_dim(v, i, i + out_h, axis=3) for i in range(kh)], axis=3)
     u = jnp.einsum("pk,hkio->poih", filter_, kernel).reshape(2 * m, c_out, c_in * kh)
-    products = u @ v.reshape(2 * m, c_in * kh, -1)
-    y = (output @ products.reshape(2 * m, -1)).reshape(m, c_out, tiles, out_h, n)
-    y = jnp.moveaxis(y, 0, 2).reshape(c_out, tiles * m, out_h, n)[:, :out_w]
-    return jnp.transpose(y, (3, 2, 1, 0))
+    products = _each(u, tiles) @ v.reshape(tiles, 2 * m, c_in * kh, -1)
+    y = _each(output, tiles) @ products.reshape(tiles, 2 * m, -1)
+    y = y.reshape(tiles * m, c_out, out_h, n)[:out_w]
+    return jnp.transpose(y, (3, 2, 0, 1))
+
+
+def _each(matrix: jax.Array, tiles: int) -> jax.Array:
+    """Repeats a matrix for each tile, so that the tiles come first in a product with it."""
+    return jnp.broadcast_to(matrix, (tiles, *matrix.shape))
 
 
 def _transforms(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
