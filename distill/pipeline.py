@@ -14,7 +14,7 @@ from distill.data import Dataset, Split
 from distill.errors import InputError, unknown
 from distill.report import records
 from distill.report.progress import Display
-from distill.training import trained
+from distill.training import recipe, train, trained
 
 STAGES = ("teacher", "student", "evaluate", "report")
 CONFIG = "config.json"
@@ -33,7 +33,7 @@ def validate(config: ConfigDict) -> None:
         models.check(config[name].model, config[name].args)
     if config.loss.name not in losses.LOSSES:
         raise unknown("loss", config.loss.name, losses.LOSSES)
-    loss = trained.loss_section(config.loss)
+    loss = recipe.loss_section(config.loss)
     if config.transfer.name and loss.get("alpha") != 1:
         raise InputError(
             f"the transfer set {config.transfer.name} has no labels to learn from: "
@@ -88,18 +88,18 @@ class _Run:
 
     def teacher_about(self) -> dict[str, Any]:
         """What decides the outcome of the teacher's training, and so where it is found again."""
-        recipe = self.config.teacher.copy_and_resolve_references()
-        with recipe.unlocked():
-            del recipe.members, recipe.directory
-        return self._about(recipe, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
+        section = self.config.teacher.copy_and_resolve_references()
+        with section.unlocked():
+            del section.members, section.directory
+        return self._about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
 
     def student_about(self, teacher: dict[str, Any] | None) -> dict[str, Any]:
         """What decides the outcome of the student's training."""
-        loss = trained.loss_section(self.config.loss)
+        loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
         return self._about(self.config.student, loss, [self.config.seed], teacher, transfer)
 
-    def _about(self, recipe, loss, seeds, teacher, transfer):
+    def _about(self, section, loss, seeds, teacher, transfer):
         described = {
             "dataset": self.dataset.name,
             "splits": {k: self.config.dataset[k] for k in ("train", "validation", "test")},
@@ -108,7 +108,7 @@ class _Run:
             "input_shape": self.dataset.test.images.shape[1:],
             "num_classes": self.dataset.num_classes,
         }
-        about = trained.describe(recipe, loss, seeds, self.config.dataset, described, teacher)
+        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
         return json.loads(json.dumps(about))
 
     @property
@@ -137,8 +137,8 @@ class _Run:
 
     def train(self, role, directory, about, split, teacher=None) -> None:
         resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
-        with trained.alone(directory, self.display), records.Log(self.workdir, role) as log:
-            trained.train(
+        with train.alone(directory, self.display), records.Log(self.workdir, role) as log:
+            train.train(
                 directory / "steps", about, split, resident=resident, teacher=teacher,
                 monitor=self.monitor, display=self.display, log=log.write,
                 checkpoint_every_s=self.config.checkpoint_every_s,
@@ -157,7 +157,7 @@ def train_student(run: _Run) -> None:
     teacher = None
     split = run.dataset.transfer or run.dataset.train
     if losses.needs_teacher(run.config.loss.name):
-        teacher = trained.load(run.teacher_checkpoints / "steps", run.display)
+        teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
     else:
         split = data.labelled(split)
     run.display.say(f"student: {run.student_checkpoints}")
@@ -168,7 +168,9 @@ def train_student(run: _Run) -> None:
 def evaluate(run: _Run) -> None:
     """Measures the trained models on the whole test set, into `results.json`."""
     directories = {"teacher": run.teacher_checkpoints, "student": run.student_checkpoints}
-    found = {role: trained.load(directories[role] / "steps", run.display) for role in run.roles}
+    found = {
+        role: trained.load(directories[role] / "steps", run.display.warn) for role in run.roles
+    }
     predictions = {
         role: model.logits(run.dataset.test.images).argmax(-1) for role, model in found.items()
     }

@@ -2,31 +2,14 @@
 
 import argparse
 import json
-import os
 import pathlib
-import subprocess
 
 import pandas as pd
 
 from distill.report import RESULTS, records
+from experiments import provenance
 
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
-
-
-def device() -> str:
-    """Returns the processor's name and the number of cores this process may use."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{names[0]}, {len(os.sched_getaffinity(0))} cores"
-
-
-def commit() -> str:
-    """Returns the commit of the code, marked where the working tree differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rows(workdir: pathlib.Path) -> list[dict]:
@@ -45,8 +28,8 @@ def rows(workdir: pathlib.Path) -> list[dict]:
                 **{k: None if model[k] is None else round(model[k], 6) for k in RATES},
                 "epochs": len({r["epoch"] for r in epochs}),
                 "train_seconds": round(sum(r["seconds"] for r in epochs), 1),
-                "commit": commit(),
-                "device": device(),
+                "commit": provenance.commit(),
+                "device": provenance.device(),
             }
         )
     return found

@@ -9,8 +9,7 @@ import pytest
 
 from configs import common
 from distill import pipeline
-from distill.training import state as states_lib
-from distill.training import trained
+from distill.training import recipe
 from distill.training.step import TrainData, train_step
 
 FILES = sorted(
@@ -27,11 +26,11 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg):
     pipeline.validate(config)
     shape = (32, 32, 3) if "cifar" in config.dataset.name else (28, 28, 1)
     data = {"dataset": config.dataset.name, "input_shape": shape, "num_classes": 10}
-    loss = trained.loss_section(config.loss)
-    about = trained.describe(config.student, loss, [0], config.dataset, data, None)
-    task = trained._task(about, 100, None)
-    hyper = trained._hyper(about)
-    states = states_lib.create(task.model, task.make_optimizer, hyper, shape, [0])
+    loss = recipe.loss_section(config.loss)
+    about = recipe.describe(config.student, loss, [0], config.dataset, data, None)
+    task = recipe.task(about, 100)
+    hyper = recipe.hyper(about)
+    states = recipe.create(about, task)
     state, hyper = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
     n = 200
     examples = TrainData(

@@ -38,7 +38,7 @@ def run(config, workdir):
 
 
 def student(workdir):
-    return trained.load(workdir / "checkpoints" / "student" / "steps", Display())
+    return trained.load(workdir / "checkpoints" / "student" / "steps", print)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import csv
 import functools
 import importlib.util
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from experiments import provenance
 
 BATCH = 100
 EXAMPLES = 6000
@@ -45,7 +46,7 @@ def main() -> None:
         work(args.worker, args.models[0])
         return
 
-    print(f"{cpu_model()}, {os.cpu_count()} cores, batch {BATCH}, Adam; examples per second")
+    print(f"{provenance.device()}, batch {BATCH}, Adam; examples per second")
     frameworks = []
     for framework, module in FRAMEWORKS.items():
         if importlib.util.find_spec(module):
@@ -86,8 +87,8 @@ def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
             "fastest": round(max(speeds[framework])),
             "rounds": rounds,
             "batch": BATCH,
-            "cpu": cpu_model(),
-            "cores": os.cpu_count(),
+            "device": provenance.device(),
+            "commit": provenance.commit(),
         }
         for framework in frameworks
     ]
@@ -120,14 +121,6 @@ def write_csv(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def cpu_model() -> str:
-    """The processor's name, from the kernel where there is one to ask."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def work(framework: str, model: str) -> None:
     """The life of a worker: prints its versions, then one speed for each line that it reads."""
     build = {"distill": build_distill, "pytorch": build_pytorch, "keras": build_keras}[framework]
@@ -150,52 +143,34 @@ def random_data() -> tuple[np.ndarray, np.ndarray]:
 
 
 def build_distill(model: str) -> tuple[str, Round]:
-    """A chunk of steps in one compiled call, on uint8 images that stay on the device."""
+    """The engine itself: a chunk of steps in one compiled call, on uint8 images on the device."""
     import flax
     import jax
     import jax.numpy as jnp
     import optax
 
-    from distill import ops
-    from distill.models.simplenet import SimpLeNet
-    from distill.models.teacher import Teacher
+    from distill import config, models
+    from distill.data import AUGMENTATIONS
+    from distill.training import engine
+    from distill.training import state as states_lib
+    from distill.training.step import Task, TrainData
 
-    conv = ops.conv_for(jax.default_backend())
-    module = {
-        "teacher": Teacher(conv=conv),
-        "simplenet_v1": SimpLeNet((3, 6), conv=conv),
-        "simplenet_v4": SimpLeNet((3,), downsample="strided_conv", conv=conv),
-    }[model]
-    tx = optax.adam(1e-3)
-    images, labels = map(jnp.asarray, random_data())
-
-    def train_step(state, indices, images, labels):
-        params, opt_state, key = state
-        key, dropout_key = jax.random.split(key)
-        x = images[indices].astype(jnp.float32) / 255
-
-        def loss_fn(params):
-            logits = module.apply(params, x, train=True, rngs={"dropout": dropout_key})
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels[indices])
-            return losses.mean()
-
-        loss, grads = jax.value_and_grad(loss_fn)(params)
-        updates, opt_state = tx.update(grads, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state, key), loss
-
-    @functools.partial(jax.jit, donate_argnums=0)
-    def train_chunk(state, order, images, labels):
-        return jax.lax.scan(lambda s, i: train_step(s, i, images, labels), state, order)
-
-    params = module.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
-    state = (params, tx.init(params), jax.random.key(1))
+    recipe = config.training(model, schedule="constant")
+    make_optimizer = states_lib.optimizer(recipe, total_steps=1)
+    module = models.build(model, {}, num_classes=10)
+    task = Task(module, "cross_entropy", AUGMENTATIONS["none"], make_optimizer)
+    hyper = {"learning_rate": jnp.full(1, recipe.learning_rate)}
+    states = states_lib.create(module, make_optimizer, hyper, (28, 28, 1), seeds=[0])
+    data = TrainData(*map(jnp.asarray, random_data()))
     rng = np.random.default_rng(1)
 
     def run():
-        nonlocal state
-        order = rng.integers(0, EXAMPLES, (STEPS[model], BATCH))
-        state, losses = train_chunk(state, order, images, labels)
-        losses.block_until_ready()
+        nonlocal states
+        order = jnp.asarray(rng.integers(0, EXAMPLES, (1, STEPS[model], BATCH)))
+        states, measured = engine.run_chunk(
+            task, states, hyper, data, order, jnp.int32(STEPS[model])
+        )
+        jax.block_until_ready(measured)
 
     return f"jax {jax.__version__}, flax {flax.__version__}, optax {optax.__version__}", run
 

@@ -1,0 +1,99 @@
+"""The description of a training as JSON values, and what is built from it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from distill import losses, models
+from distill.data import AUGMENTATIONS
+from distill.errors import InputError
+from distill.training import state as states_lib
+from distill.training.state import TrainState
+from distill.training.step import Task
+
+
+def loss_section(loss: ConfigDict) -> dict[str, Any]:
+    """Returns of `config.loss` what the loss takes: its name, its numbers, alpha if it is mixed.
+
+    Raises:
+      InputError: if the loss takes a number that the configuration does not have.
+    """
+    wanted = losses.hyperparameters(loss.name)
+    wanted += ("alpha",) if losses.needs_teacher(loss.name) else ()
+    for name in wanted:
+        if name not in loss:
+            raise InputError(f"loss {loss.name} needs --config.loss.{name}, which is not set")
+    return {"name": loss.name, **{name: loss[name] for name in wanted}}
+
+
+def describe(
+    recipe: ConfigDict,
+    loss: dict[str, Any],
+    seeds: Sequence[int],
+    dataset: ConfigDict,
+    data: dict[str, Any],
+    teacher: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Returns everything that decides the outcome of a training, as JSON values.
+
+    Args:
+      recipe: a section made by `config.training`.
+      loss: `name`, and the hyperparameters that the loss takes.
+      seeds: one per student.
+      dataset: the section `config.dataset`.
+      data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on.
+      teacher: the description of the teachers, if the loss needs them.
+    """
+    recipe = {**recipe.to_dict(), "args": dict(recipe.args)}
+    normalization = {"mean": list(dataset.mean), "std": list(dataset.std)}
+    return {
+        "recipe": recipe, "loss": loss, "seeds": list(seeds), **data, **normalization,
+        "teacher": teacher,
+    }  # fmt: skip
+
+
+def task(about: dict[str, Any], total_steps: int, teacher: nn.Module | None = None) -> Task:
+    """Returns the static half of the training steps.
+
+    Args:
+      about: from `describe`.
+      total_steps: length of the run.
+      teacher: the module of the teachers, if the loss needs them.
+    """
+    recipe = ConfigDict(about["recipe"])
+    augmentation = AUGMENTATIONS[recipe.augmentation]
+    # Either the teachers see the training set once, in every variant of the augmentation, or they
+    # see every batch of every epoch: whichever is fewer images.
+    variants = augmentation.num_variants
+    inline = variants is None or variants > max(1, recipe.epochs)
+    return Task(
+        model=models.build(recipe.model, recipe.args, num_classes=about["num_classes"]),
+        loss=about["loss"]["name"],
+        augmentation=augmentation,
+        make_optimizer=states_lib.optimizer(recipe, total_steps),
+        teacher=teacher if inline else None,
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+    )
+
+
+def create(about: dict[str, Any], task: Task) -> TrainState:
+    """Returns fresh states, one per seed; see `state.create`."""
+    return states_lib.create(
+        task.model, task.make_optimizer, hyper(about), tuple(about["input_shape"]), about["seeds"]
+    )
+
+
+def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
+    """Returns the hyperparameters by name, each `[students]`."""
+    numbers = {"learning_rate": about["recipe"]["learning_rate"], **about["loss"]}
+    del numbers["name"]
+    students = len(about["seeds"])
+    return {
+        name: jnp.full(students, value, bool if isinstance(value, bool) else jnp.float32)
+        for name, value in numbers.items()
+    }

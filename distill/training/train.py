@@ -1,0 +1,169 @@
+"""A training from its description to the checkpoints in a directory."""
+
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from distill.data import Split, fingerprint
+from distill.errors import InputError
+from distill.training import fit as fitting
+from distill.training import predict as predicting
+from distill.training import recipe as recipes
+from distill.training.checkpoints import Checkpointer
+from distill.training.state import TrainState
+from distill.training.step import Task, TrainData
+from distill.training.trained import Trained, members
+
+Display = Any  # of report.progress, which lies downstream and is handed in
+
+
+def train(
+    directory: pathlib.Path,
+    about: dict[str, Any],
+    split: Split,
+    *,
+    resident: bool,
+    teacher: Trained | None,
+    monitor: tuple[str, Split],
+    display: Display,
+    log: Callable[[dict[str, Any]], None],
+    checkpoint_every_s: float,
+) -> None:
+    """Trains what `about` describes, into the checkpoints of `directory`; does nothing if done.
+
+    Args:
+      directory: for the checkpoints of this training alone.
+      about: from `describe`.
+      split: images to train on.
+      resident: whether they live on the device; otherwise they are sent in pieces.
+      teacher: whose outputs the loss compares with.
+      monitor: name and images of the split whose accuracy is logged after every epoch.
+      display: says how far it is.
+      log: told the record of each epoch and student.
+      checkpoint_every_s: least time between checkpoints, in seconds.
+
+    Raises:
+      InputError: if the checkpoints are of another training, or the loss is not finite.
+    """
+    recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
+    duration = fitting.length(recipe, len(split))
+    task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
+    monitor_name, monitored = monitor
+
+    def evaluate(states: TrainState) -> list[dict[str, float]]:
+        current = Trained(task.model, members(states), about, directory)
+        return [
+            {f"{monitor_name}_accuracy": float((logits.argmax(-1) == monitored.labels).mean())}
+            for logits in (
+                dataclasses.replace(current, members=[m]).logits(monitored.images)
+                for m in current.members
+            )
+        ]
+
+    with Checkpointer(directory, display.warn) as checkpointer:
+        found = checkpointer.meta()
+        done = found is not None and found["complete"] and found["of"] == about
+        if done:
+            display.say(f"{recipe.model}: already trained")
+
+        def on_epoch(records: list[dict[str, Any]]) -> None:
+            for seed, record in zip(seeds, records, strict=True):
+                log({"model": recipe.model, "seed": seed, **record})
+                if done:
+                    continue
+                display.say(
+                    f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
+                    f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
+                    f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
+                    f"{record['examples_per_second']:,.0f} examples/s"
+                )
+
+        data = TrainData() if done else _data(task, split, resident, teacher, display)
+        total = duration.total_steps * recipe.batch_size
+        with display.work(recipe.model, total) as progress:
+            fitting.fit(
+                task,
+                functools.partial(recipes.create, about, task),
+                recipes.hyper(about),
+                data,
+                None if resident else split,
+                num_examples=len(split),
+                duration=duration,
+                batch_size=recipe.batch_size,
+                evaluate=evaluate,
+                checkpointer=checkpointer,
+                checkpoint_every_s=checkpoint_every_s,
+                meta=about,
+                progress=progress,
+                on_epoch=on_epoch,
+            )
+
+
+@contextlib.contextmanager
+def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
+    """Lets one process at a time train into `directory`; the others wait and then find it done."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / "lock").open("w")
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            display.say(f"waiting for another process that trains in {directory}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _data(
+    task: Task, split: Split, resident: bool, teacher: Trained | None, display: Display
+) -> TrainData:
+    """Places the training set, and what the teachers say of it, where the steps read them."""
+    table = variables = None
+    if teacher is not None and task.teacher is not None:
+        variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *teacher.members)
+    elif teacher is not None:
+        table = _soft_target_table(task, split, teacher, display)
+    data = TrainData(teacher_logits=table, teacher_variables=variables)
+    if resident:
+        data = dataclasses.replace(data, images=split.images, labels=split.labels)
+        data = jax.tree.map(jnp.asarray, data)
+    return data
+
+
+def _soft_target_table(task: Task, split: Split, teacher: Trained, display: Display) -> np.ndarray:
+    """Computes what the teachers say of the training set, or reads it from beside their weights."""
+    variants = task.augmentation.num_variants or 0
+    shape = (variants, len(split), len(teacher.members), teacher.about["num_classes"])
+    seen = fingerprint(split.images)
+    path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+    with contextlib.suppress(OSError, ValueError):
+        table = np.load(path)
+        if (table.shape, table.dtype) == (shape, np.float32):
+            return table
+    with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
+        table = predicting.teacher_table(
+            teacher.model,
+            teacher.members,
+            split.images,
+            task.augmentation,
+            mean=task.mean,
+            std=task.std,
+            on_batch=bar.advance,
+        )
+    part = path.with_suffix(f".{os.getpid()}")
+    with part.open("wb") as file:
+        np.save(file, table)
+    part.replace(path)
+    return table
