@@ -31,6 +31,8 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     config.student.update(
         {"model": f"simplenet_v{version}", "epochs": 20, "learning_rate": 1e-2, **shared}
     )
+    config.student.args.downsample = "max_pool" if version < 4 else "strided_conv"
+    config.student.args.downsample_activation = False
     if dataset == "mnist":
         config.dataset.fallback = "mnist5k"
     if dataset == "cifar10":

@@ -1,4 +1,7 @@
-"""SimpLeNet v1 distilled from the teacher on MNIST."""
+"""SimpLeNet v1 distilled from the teacher on MNIST.
+
+python -m distill.main --config=configs/simplenet_v1.py
+"""
 
 from configs import common
 

@@ -1,4 +1,7 @@
-"""SimpLeNet v2 distilled from the teacher on MNIST."""
+"""SimpLeNet v2 distilled from the teacher on MNIST.
+
+python -m distill.main --config=configs/simplenet_v2.py
+"""
 
 from configs import common
 

@@ -1,4 +1,7 @@
-"""SimpLeNet v3 distilled from the teacher on MNIST."""
+"""SimpLeNet v3 distilled from the teacher on MNIST.
+
+python -m distill.main --config=configs/simplenet_v3.py
+"""
 
 from configs import common
 

@@ -1,4 +1,7 @@
-"""SimpLeNet v4 distilled from the teacher on MNIST."""
+"""SimpLeNet v4 distilled from the teacher on MNIST.
+
+python -m distill.main --config=configs/simplenet_v4.py
+"""
 
 from configs import common
 

@@ -1,4 +1,7 @@
-"""SimpLeNet v5 distilled from the teacher on MNIST."""
+"""SimpLeNet v5 distilled from the teacher on MNIST.
+
+python -m distill.main --config=configs/simplenet_v5.py
+"""
 
 from configs import common
 

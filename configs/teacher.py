@@ -1,4 +1,7 @@
-"""The teacher alone, on MNIST."""
+"""The teacher alone, on MNIST.
+
+python -m distill.main --config=configs/teacher.py
+"""
 
 from configs import common
 

@@ -7,7 +7,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from distill import report
-from distill.errors import InputError, one_line
+from distill.errors import InputError, one_line, unknown
 from distill.report import tables
 from distill.report.progress import Display
 
@@ -46,11 +46,27 @@ def parse(argv: list[str]) -> list[str]:
     """Parses flags; what is wrong with them or with the configuration is one line."""
     try:
         rest = flags.FLAGS(argv)
-        if flags.FLAGS.config is None and not flags.FLAGS.help:
-            raise InputError("--config is missing, for example --config=configs/simplenet_v4.py")
-        return rest
-    except (flags.Error, ValueError, AttributeError, KeyError, TypeError, OSError) as error:
-        raise InputError(one_line(error)) from error
+    except SystemExit:
+        sys.exit(0)  # after --help, which absl ends with 1
+    except (flags.Error, ValueError, TypeError, OSError) as error:
+        raise _root_cause(error) from error
+    except (AttributeError, KeyError) as error:  # ml_collections names the nearest key
+        text = " ".join(str(error.args[0]).split())
+        raise InputError(f"unknown configuration key {text}") from error
+    if not flags.FLAGS["config"].present:
+        raise InputError("--config is missing, for example --config=configs/simplenet_v4.py")
+    name = config_flags.get_config_filename(flags.FLAGS["config"])
+    path = pathlib.Path(name.partition(":")[0])
+    if not path.is_file():
+        raise unknown("configuration file", str(path), map(str, path.parent.glob("*.py")))
+    return rest
+
+
+def _root_cause(error: BaseException) -> InputError:
+    """Returns what went wrong inside a configuration file, which ml_collections wraps in a trace."""
+    while "Error whilst parsing config file" in str(error) and error.__context__:
+        error = error.__context__
+    return error if isinstance(error, InputError) else InputError(one_line(error))
 
 
 def entry() -> None:

@@ -25,24 +25,26 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg):
     config = importlib.import_module(f"configs.{name}").get_config(arg)
     pipeline.validate(config)
     shape = (32, 32, 3) if "cifar" in config.dataset.name else (28, 28, 1)
-    data = {"dataset": config.dataset.name, "input_shape": shape, "num_classes": 10}
+    described = {"dataset": config.dataset.name, "input_shape": shape, "num_classes": 10}
     loss = recipe.loss_section(config.loss)
-    about = recipe.describe(config.student, loss, [0], config.dataset, data, None)
-    task = recipe.task(about, 100)
-    hyper = recipe.hyper(about)
-    states = recipe.create(about, task)
-    state, hyper = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
+    about = recipe.describe(config.student, loss, [0], config.dataset, described, None)
+    teacher = recipe.task(about, 100).model  # the student's own kind is as good as any
+    task = recipe.task(about, 100, teacher)
+    states = jax.eval_shape(lambda: recipe.create(about, task))
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
+    hyper = {name: value[0] for name, value in recipe.hyper(about).items()}
     n = 200
-    examples = TrainData(
-        jnp.zeros((n, *shape), jnp.uint8),
-        jnp.zeros(n, jnp.int32),
-        jnp.zeros((9, n, 1, 10)),
+    data = TrainData(
+        jax.ShapeDtypeStruct((n, *shape), jnp.uint8),
+        jax.ShapeDtypeStruct((n,), jnp.int32),
+        None if task.teacher else jax.ShapeDtypeStruct((9, n, 1, 10), jnp.float32),
+        states.variables if task.teacher else None,
     )
     index = jnp.arange(config.student.batch_size)
     traced, metrics = jax.eval_shape(
-        lambda *arguments: train_step(task, *arguments), state, hyper, examples, index
+        lambda *arguments: train_step(task, *arguments), one, hyper, data, index
     )
-    assert jax.tree.map(jnp.shape, traced) == jax.tree.map(jnp.shape, state)
+    assert jax.tree.map(jnp.shape, traced) == jax.tree.map(jnp.shape, one)
     assert metrics["loss"].shape == ()
 
 

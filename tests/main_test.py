@@ -29,10 +29,10 @@ def split_output(result):
     ("arguments", "message"),
     [
         ((), "--config is missing"),
-        (("--config=configs/simplenet_v6.py",), "configs/simplenet_v6.py"),
+        (("--config=configs/simplenet_v6.py",), "did you mean 'configs/simplenet_v"),
         (("--config=configs/simplenet_v4.py:quik",), "argument 'quik'; did you mean 'quick'?"),
         ((QUICK, "--config.studnet.epochs=3"), "studnet"),
-        ((QUICK, "--config.student.epoch=3"), "'epoch'; did you mean 'epochs'?"),
+        ((QUICK, "--config.student.epoch=3"), 'Did you mean "epochs"'),
         ((QUICK, "--config.student.epochs=many"), "many"),
         ((QUICK, "--config.student.model=simplenet_v7"), "model 'simplenet_v7'; did you mean"),
         ((QUICK, "--config.loss.name=k1"), "loss 'k1'; did you mean 'kl'?"),
