@@ -6,7 +6,6 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from distill import report
 from distill.errors import InputError, one_line, unknown
 from distill.report import tables
 from distill.report.progress import Display
@@ -30,9 +29,8 @@ def main(argv: list[str]) -> None:
     results = pipeline.run(CONFIG.value, workdir, display)
     if results:
         display.console.print(tables.terminal(results))
-    for name in (pipeline.CONFIG, "metrics.jsonl", report.RESULTS, report.REPORT, report.PLOTS):
-        if (workdir / name).exists():
-            display.say(f"{workdir / name}")
+    for path in sorted(workdir.iterdir()):
+        display.say(str(path))
 
 
 def default_workdir() -> str:
@@ -48,11 +46,11 @@ def parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except SystemExit:
         sys.exit(0)  # after --help, which absl ends with 1
-    except (flags.Error, ValueError, TypeError, OSError) as error:
-        raise _root_cause(error) from error
     except (AttributeError, KeyError) as error:  # ml_collections names the nearest key
         text = " ".join(str(error.args[0]).split())
         raise InputError(f"unknown configuration key {text}") from error
+    except (flags.Error, ValueError, TypeError, OSError) as error:
+        raise _root_cause(error) from error
     if not flags.FLAGS["config"].present:
         raise InputError("--config is missing, for example --config=configs/simplenet_v4.py")
     name = config_flags.get_config_filename(flags.FLAGS["config"])
@@ -63,7 +61,7 @@ def parse(argv: list[str]) -> list[str]:
 
 
 def _root_cause(error: BaseException) -> InputError:
-    """Returns what went wrong inside a configuration file, which ml_collections wraps in a trace."""
+    """Returns what went wrong in a configuration file; ml_collections wraps it in a trace."""
     while "Error whilst parsing config file" in str(error) and error.__context__:
         error = error.__context__
     return error if isinstance(error, InputError) else InputError(one_line(error))
