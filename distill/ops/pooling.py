@@ -10,8 +10,8 @@ def max_pool(x: jax.Array, size: int = 2) -> jax.Array:
     A reshape and a maximum: the gradient of XLA's `reduce_window` is some twenty times slower on a
     CPU. The two differ where values tie: this one splits the gradient among them.
 
-    Inside, the batch comes last, as in the convolutions for the CPU: XLA makes the transposes between
-    them and this a choice of layout, and moves nothing.
+    Inside, the batch comes last, as in the convolutions for the CPU: XLA makes the transposes
+    between them and this a choice of layout, and moves nothing.
 
     Args:
       x: `[batch, height, width, channels]`.
