@@ -45,7 +45,7 @@ def main() -> None:
         work(args.worker, args.models[0])
         return
 
-    print(f"{cpu_model()}, {os.cpu_count()} cores, batch {BATCH}, Adam; examples per second")
+    print(f"{cpu_model()}, {cores()} cores, batch {BATCH}, Adam; examples per second")
     frameworks = []
     for framework, module in FRAMEWORKS.items():
         if importlib.util.find_spec(module):
@@ -87,7 +87,7 @@ def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
             "rounds": rounds,
             "batch": BATCH,
             "cpu": cpu_model(),
-            "cores": os.cpu_count(),
+            "cores": cores(),
         }
         for framework in frameworks
     ]
@@ -126,6 +126,11 @@ def cpu_model() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """The cores that this process may run on: fewer than the machine's under `taskset`."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def work(framework: str, model: str) -> None:
@@ -205,7 +210,7 @@ def build_pytorch(model: str) -> tuple[str, Round]:
     import torch
     from torch import nn
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(cores())
     layers = {
         "teacher": [
             *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
