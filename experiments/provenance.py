@@ -7,12 +7,19 @@ import subprocess
 
 
 def device() -> str:
-    """Returns the processor's name and the number of cores."""
+    """Returns the processor's name and the number of cores that this process may run on."""
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, {cores()} cores"
+
+
+def cores() -> int:
+    """Returns how many cores this process may run on: fewer than the machine's under `taskset`."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def commit() -> str:

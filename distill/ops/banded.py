@@ -58,9 +58,7 @@ def banded_conv(
         span, left = width, padding[1][0]
     else:
         span, left = (tile - 1) * strides[1] + kw, 0
-        x = pad_axis(x, axis=0, amounts=padding[1])
-        starts = range(0, groups * tile * strides[1], tile * strides[1])
-        x = jnp.stack([lax.slice_in_dim(x, i, i + span) for i in starts])
+        x = _column_windows(pad_axis(x, 0, padding[1]), span, tile * strides[1], groups)
     band = _band(kernel, strides[1], tile, span, left)
     y = jnp.broadcast_to(band, (groups, *band.shape)) @ x.reshape(groups, span * c_in * kh, -1)
     return jnp.transpose(y.reshape(out_w, c_out, out_h, n), (3, 2, 0, 1))
@@ -79,10 +77,18 @@ def _band(kernel: jax.Array, stride: int, tile: int, span: int, left: int) -> ja
     return band.reshape(tile * c_out, span * c_in * kh)
 
 
+def _column_windows(x: jax.Array, size: int, stride: int, count: int) -> jax.Array:
+    """Gathers windows of columns, `[w, ...]` to `[count, size, ...]`."""
+    if size == stride:  # disjoint windows: nothing is replicated, and neither is the gradient
+        return x[: count * size].reshape(count, size, *x.shape[1:])
+    starts = range(0, count * stride, stride)
+    return jnp.stack([lax.slice_in_dim(x, i, i + size) for i in starts])
+
+
 def _row_windows(x: jax.Array, size: int, stride: int, count: int) -> jax.Array:
     """Gathers windows of rows, `[w, c, h, n]` to `[w, c, size, count, n]`."""
     w, c, _, n = x.shape
-    if size == stride:  # disjoint windows: nothing is replicated, and neither is the gradient
+    if size == stride:
         return jnp.swapaxes(x[:, :, : count * size].reshape(w, c, count, size, n), 2, 3)
     last = (count - 1) * stride + 1
     rows = [lax.slice_in_dim(x, i, i + last, stride, axis=2) for i in range(size)]

@@ -180,7 +180,7 @@ def build_pytorch(model: str) -> tuple[str, Round]:
     import torch
     from torch import nn
 
-    torch.set_num_threads(os.cpu_count())
+    torch.set_num_threads(provenance.cores())
     layers = {
         "teacher": [
             *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
