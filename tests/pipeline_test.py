@@ -16,6 +16,7 @@ from sklearn import metrics as sklearn_metrics
 from configs import common
 from distill import data, losses, pipeline
 from distill.errors import InputError
+from distill.report import records
 from distill.report.progress import Display
 from distill.training import engine, trained
 
@@ -259,11 +260,9 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(finished, tmp_path):
         _leaves(student(tmp_path / "whole")), _leaves(student(tmp_path / "killed")), strict=True
     ):
         np.testing.assert_array_equal(a, b)
-    epochs = [
-        [json.loads(line)["epoch"] for line in (tmp_path / name / "metrics.jsonl").open()]
-        for name in ("whole", "killed")
-    ]
-    assert epochs[0] == epochs[1]
+    whole, killed = (records.read(tmp_path / name) for name in ("whole", "killed"))
+    assert [r["epoch"] for r in whole] == [r["epoch"] for r in killed]
+    assert [r["loss"] for r in whole] == [r["loss"] for r in killed]
 
 
 def _leaves(model):

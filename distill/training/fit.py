@@ -71,7 +71,7 @@ def fit(
     checkpoint_every_s: float,
     meta: dict[str, Any],
     progress: Progress,
-    on_epoch: Callable[[list[Record]], None],
+    on_epoch: Callable[[list[Record], bool], None],
 ) -> TrainState:
     """Trains students until the end of their schedule, from the last checkpoint if there is one.
 
@@ -92,7 +92,8 @@ def fit(
       checkpoint_every_s: a state is saved at the end of an epoch, but not more often than this.
       meta: what the checkpoint is of; must be equal for a checkpoint to be continued.
       progress: told of every chunk, in examples.
-      on_epoch: told of the records of every epoch, one per student, also of restored ones.
+      on_epoch: told of the records of every epoch, one per student, and whether they are new or
+        restored with a checkpoint.
 
     Returns:
       The trained states.
@@ -111,7 +112,7 @@ def fit(
             raise InputError("the checkpoint is of another configuration; choose another --workdir")
         history = found["history"]
     for records in history:
-        on_epoch(records)
+        on_epoch(records, False)
     step = int(states.step[0])
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
@@ -146,7 +147,7 @@ def fit(
             for i, extra in enumerate(evaluate(states))
         ]
         history.append(records)
-        on_epoch(records)
+        on_epoch(records, True)
         done = step >= duration.total_steps
         if done or time.monotonic() - saved_at > checkpoint_every_s:
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})

@@ -75,11 +75,13 @@ def train(
         done = found is not None and found["complete"] and found["of"] == about
         if done:
             display.say(f"{recipe.model}: already trained")
+        elif found is not None:
+            display.say(f"{recipe.model}: going on after epoch {len(found['history'])}")
 
-        def on_epoch(records: list[dict[str, Any]]) -> None:
+        def on_epoch(records: list[dict[str, Any]], new: bool) -> None:
             for seed, record in zip(seeds, records, strict=True):
                 log({"model": recipe.model, "seed": seed, **record})
-                if done:
+                if not new:
                     continue
                 display.say(
                     f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
