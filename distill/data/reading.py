@@ -10,7 +10,7 @@ import numpy as np
 from distill.data import sources
 from distill.data.sources import Source
 from distill.data.splits import HIDDEN, Split
-from distill.errors import InputError, one_line
+from distill.errors import InputError, one_line, unknown
 
 READ_BATCH = 1000
 
@@ -68,9 +68,11 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
     tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
     tfds.display_progress_bar(False)
     try:
-        builder = tfds.builder(source.name, data_dir=source.data_dir)
         if source.directory is None:
+            builder = tfds.builder(source.name, data_dir=source.data_dir)
             builder.download_and_prepare()
+        else:  # not by its name, for which TFDS insists on the version that it has the code of
+            builder = tfds.builder_from_directory(str(source.directory))
         features = builder.info.features
         if not {"image", "label"} <= set(features) or features["image"].dtype != np.uint8:
             raise InputError(f"dataset {source.name} has no 8-bit `image` with a `label`")
@@ -80,6 +82,8 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
             raise InputError(
                 f"images of {source.name} differ in size; set --config.dataset.image_size"
             )
+        if split not in builder.info.splits:
+            raise unknown("split", split, builder.info.splits)
         size = builder.info.splits[split].num_examples
         dataset = builder.as_dataset(split=split, shuffle_files=False)
         dataset = dataset.map(lambda e: _fit(tf, e, image_size, labels)).batch(READ_BATCH)

@@ -113,5 +113,5 @@ def _index(bound: str | None, size: int) -> int | None:
     if bound is None:
         return None
     if bound.endswith("%"):
-        return round(int(bound[:-1]) / 100 * size)
+        return round(int(bound[:-1]) * size / 100)  # in TFDS's order, for the same rounding
     return int(bound)

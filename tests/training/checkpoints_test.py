@@ -71,7 +71,8 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, warnings, dama
     with Checkpointer(tmp_path, warnings.append) as checkpointer:
         checkpointer.save(1, states, {"n": 1})
         checkpointer.save(2, states, {"n": 2})
-    largest = max((tmp_path / "2" / "state").rglob("*"), key=lambda p: p.stat().st_size)
+    files = [path for path in (tmp_path / "2" / "state").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     if damage == "truncate":
         largest.write_bytes(content[: len(content) // 2])
