@@ -61,13 +61,13 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
     if transfer.name:
         transfer_source, _ = sources.find(transfer.name, dataset.data_dir, "")
     if source.sizes:
-        sizes = {
+        selected = {
             field: splits.bounds(dataset[field], source.sizes)
             for field in ("train", "validation", "test")
             if dataset[field]
         }
         for name in ("teacher", "student"):
-            available = sizes["train"].stop - sizes["train"].start
+            available = selected["train"].stop - selected["train"].start
             if config[name].batch_size > available and not (transfer.name and name == "student"):
                 raise InputError(
                     f"{name}.batch_size is {config[name].batch_size}; "

@@ -94,6 +94,8 @@ def network_reachable() -> bool:
 
 def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:
     """Returns the newest prepared version of a data set."""
+    if (root / name).exists() and not os.access(root / name, os.R_OK | os.X_OK):
+        raise InputError(f"dataset directory {root / name} cannot be read; check its permissions")
     try:
         found = sorted(
             (root / name).glob("*/dataset_info.json"), key=lambda p: _version(p.parent.name)

@@ -58,7 +58,8 @@ def length(recipe: Any, num_examples: int) -> Length:
 
 def fit(
     task: Task,
-    create: Callable[[], TrainState],
+    states: TrainState,
+    history: list[list[Record]],
     hyper: Hyper,
     data: TrainData,
     stream: Split | None,
@@ -71,16 +72,17 @@ def fit(
     checkpoint_every_s: float,
     meta: dict[str, Any],
     progress: Progress,
-    on_epoch: Callable[[list[Record], bool], None],
+    on_epoch: Callable[[list[Record]], None],
 ) -> TrainState:
-    """Trains students until the end of their schedule, from the last checkpoint if there is one.
+    """Trains students until the end of their schedule.
 
-    Started again after a kill it ends with the same parameters, bit for bit: every random choice
+    From a restored state it ends with the same parameters, bit for bit: every random choice
     follows from a student's key and the step, and checkpoints lie between epochs.
 
     Args:
       task: what is trained, and how.
-      create: makes fresh states; leading axis `[students]`.
+      states: fresh or restored ones; leading axis `[students]`.
+      history: the records of each epoch that they have behind them.
       hyper: each `[students]`.
       data: what the steps read; without images and labels if `stream` is given.
       stream: images that do not fit the device, sent in pieces; None if `data` has them.
@@ -90,29 +92,16 @@ def fit(
       evaluate: measures each student after an epoch; adds to its record.
       checkpointer: of this training alone.
       checkpoint_every_s: a state is saved at the end of an epoch, but not more often than this.
-      meta: what the checkpoint is of; must be equal for a checkpoint to be continued.
+      meta: what the checkpoints are of.
       progress: told of every chunk, in examples.
-      on_epoch: told of the records of every epoch, one per student, and whether they are new or
-        restored with a checkpoint.
+      on_epoch: told of the records of every epoch, one per student.
 
     Returns:
       The trained states.
 
     Raises:
-      InputError: if a loss is not finite; the last good checkpoint is kept. Or if the checkpoints
-        are of another training.
+      InputError: if a loss is not finite; the last good checkpoint is kept.
     """
-    history: list[list[Record]] = []
-    restored = checkpointer.restore(jax.eval_shape(create))
-    if restored is None:
-        states = create()
-    else:
-        states, found = restored
-        if found["of"] != meta:
-            raise InputError("the checkpoint is of another configuration; choose another --workdir")
-        history = found["history"]
-    for records in history:
-        on_epoch(records, False)
     step = int(states.step[0])
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
@@ -146,8 +135,8 @@ def fit(
             }
             for i, extra in enumerate(evaluate(states))
         ]
-        history.append(records)
-        on_epoch(records, True)
+        history = [*history, records]
+        on_epoch(records)
         done = step >= duration.total_steps
         if done or time.monotonic() - saved_at > checkpoint_every_s:
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})

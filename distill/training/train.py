@@ -70,32 +70,44 @@ def train(
             )
         ]
 
+    def write(records: list[dict[str, Any]]) -> None:
+        for seed, record in zip(seeds, records, strict=True):
+            log({"model": recipe.model, "seed": seed, **record})
+
+    def on_epoch(records: list[dict[str, Any]]) -> None:
+        write(records)
+        for record in records:
+            display.say(
+                f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
+                f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
+                f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
+                f"{record['examples_per_second']:,.0f} examples/s"
+            )
+
     with Checkpointer(directory, display.warn) as checkpointer:
-        found = checkpointer.meta()
-        done = found is not None and found["complete"] and found["of"] == about
-        if done:
-            display.say(f"{recipe.model}: already trained")
-        elif found is not None:
-            display.say(f"{recipe.model}: going on after epoch {len(found['history'])}")
-
-        def on_epoch(records: list[dict[str, Any]], new: bool) -> None:
-            for seed, record in zip(seeds, records, strict=True):
-                log({"model": recipe.model, "seed": seed, **record})
-                if not new:
-                    continue
-                display.say(
-                    f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
-                    f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
-                    f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
-                    f"{record['examples_per_second']:,.0f} examples/s"
-                )
-
-        data = TrainData() if done else _data(task, split, resident, teacher, display)
+        create = functools.partial(recipes.create, about, task)
+        restored = checkpointer.restore(jax.eval_shape(create))
+        history: list[list[dict[str, Any]]] = []
+        if restored is None:
+            states = create()
+        else:
+            states, found = restored
+            if found["of"] != about:
+                raise InputError(f"{directory} is of another configuration; choose another workdir")
+            history = found["history"]
+            for records in history:
+                write(records)
+            if found["complete"]:
+                display.say(f"{recipe.model}: already trained")
+                return
+            display.say(f"{recipe.model}: going on after epoch {len(history)}")
+        data = _data(task, split, resident, teacher, display)
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress:
             fitting.fit(
                 task,
-                functools.partial(recipes.create, about, task),
+                states,
+                history,
                 recipes.hyper(about),
                 data,
                 None if resident else split,

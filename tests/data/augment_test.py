@@ -1,0 +1,105 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distill.data import augment
+
+IMAGE = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3, 1)
+
+
+def _plane(images):
+    return np.asarray(images)[0, :, :, 0]
+
+
+@pytest.mark.parametrize("name, variant", [("none", 0), ("shift", 4)])
+def test_identity_variants(name, variant):
+    images = augment.AUGMENTATIONS[name].apply(IMAGE, jnp.array([variant]))
+    np.testing.assert_array_equal(images, IMAGE)
+
+
+@pytest.mark.parametrize(
+    "variant, expected",
+    [
+        (0, [[5, 6, 0], [8, 9, 0], [0, 0, 0]]),  # up and left
+        (1, [[4, 5, 6], [7, 8, 9], [0, 0, 0]]),  # up
+        (5, [[0, 1, 2], [0, 4, 5], [0, 7, 8]]),  # right
+        (8, [[0, 0, 0], [0, 1, 2], [0, 4, 5]]),  # down and right
+    ],
+)
+def test_shift_literal(variant, expected):
+    np.testing.assert_array_equal(_plane(augment.shift(IMAGE, jnp.array([variant]))), expected)
+
+
+def test_variants_of_shift_are_distinct_and_each_is_drawn(key):
+    shift = augment.AUGMENTATIONS["shift"]
+    images = shift.apply(jnp.repeat(IMAGE, 9, axis=0), jnp.arange(9))
+    assert len({image.tobytes() for image in np.asarray(images)}) == shift.num_variants == 9
+    assert set(np.asarray(shift.draw(key, 500)).tolist()) == set(range(9))
+
+
+def test_each_image_has_its_own_choice():
+    images = augment.shift(jnp.repeat(IMAGE, 2, axis=0), jnp.array([8, 4]))
+    np.testing.assert_array_equal(images[1:], IMAGE)
+    assert np.asarray(images)[0, 0].sum() == 0
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 5)])
+@pytest.mark.parametrize("turns", [0, 1, 2, -1])
+def test_rotation_is_counter_clockwise_as_that_of_numpy(size, turns, rng):
+    images = rng.random((1, *size, 2)).astype(np.float32)
+    turned = augment.rotate(images, jnp.array([90.0 * turns]))
+    # The corners fall on the very edge, where rounding may mix in the black outside.
+    np.testing.assert_allclose(turned, np.rot90(images, turns, axes=(1, 2)), atol=2e-5)
+
+
+def test_a_small_rotation_moves_the_top_to_the_left():
+    image = np.zeros((1, 21, 21, 1), np.float32)
+    image[0, 1, 10] = 1
+    turned = _plane(augment.rotate(image, jnp.array([10.0])))
+    columns = (turned.sum(0) * np.arange(21)).sum() / turned.sum()
+    assert columns == pytest.approx(10 - 9 * np.sin(np.deg2rad(10)), abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "offset, flip, expected",
+    [
+        ((0, 0), False, [[1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+        ((0, 0), True, [[3, 2, 1], [6, 5, 4], [9, 8, 7]]),
+        ((-1, 0), False, [[4, 5, 6], [7, 8, 9], [0, 0, 0]]),
+        ((1, 2), False, [[0, 0, 0], [0, 0, 1], [0, 0, 4]]),
+        ((1, 2), True, [[0, 0, 0], [1, 0, 0], [4, 0, 0]]),
+        ((4, -4), False, np.zeros((3, 3))),
+    ],
+)
+def test_crop_flip_literal(offset, flip, expected):
+    choices = jnp.array([offset]), jnp.array([flip])
+    np.testing.assert_array_equal(_plane(augment.crop_flip(IMAGE, choices)), expected)
+
+
+def test_crop_flip_draws_every_offset_and_both_sides(key):
+    offset, flip = augment.AUGMENTATIONS["crop_flip"].draw(key, 1000)
+    for axis in np.asarray(offset).T:
+        assert set(axis.tolist()) == set(range(-4, 5))
+    assert 0.4 < np.asarray(flip).mean() < 0.6
+
+
+def test_shift_rotate_draws_within_its_limits(key):
+    variant, degrees = augment.AUGMENTATIONS["shift_rotate"].draw(key, 1000)
+    assert set(np.asarray(variant).tolist()) == set(range(9))
+    assert -10 <= degrees.min() < -9 and 9 < degrees.max() < 10
+
+
+def test_shift_rotate_by_nothing_is_the_identity():
+    choices = jnp.array([4]), jnp.array([0.0])
+    images = augment.AUGMENTATIONS["shift_rotate"].apply(IMAGE, choices)
+    np.testing.assert_allclose(images, IMAGE, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", augment.AUGMENTATIONS)
+def test_pixels_stay_between_zero_and_one(name, key, rng):
+    augmentation = augment.AUGMENTATIONS[name]
+    images = rng.random((16, 8, 8, 3)).astype(np.float32)
+    augmented = jax.jit(augmentation.apply)(images, augmentation.draw(key, 16))
+    assert augmented.shape == images.shape and augmented.dtype == jnp.float32
+    assert augmented.min() >= 0 and augmented.max() <= 1 + 1e-6

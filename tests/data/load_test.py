@@ -1,0 +1,83 @@
+"""`data.load`, on the embedded sample."""
+
+import numpy as np
+import pytest
+
+from distill import config as config_lib
+from distill import data
+from distill.data import reading, sources
+from distill.errors import InputError
+
+EMBEDDED = sources.find("mnist5k", "", "")[0]
+
+
+def _load(transfer_source=None, **changes):
+    config = config_lib.defaults()
+    config.dataset.name = "mnist5k"
+    config.update_from_flattened_dict(changes)
+    return data.load(config, EMBEDDED, transfer_source)
+
+
+def test_splits_that_the_configuration_names():
+    loaded = _load(**{"dataset.train": "train[:90%]", "dataset.validation": "train[90%:]"})
+    whole = reading.read(EMBEDDED, "train", image_size=0, resident_mb=64)[0]
+    assert (loaded.name, loaded.num_classes, loaded.transfer) == ("mnist5k", 10, None)
+    assert (len(loaded.train), len(loaded.validation), len(loaded.test)) == (3600, 400, 1000)
+    np.testing.assert_array_equal(loaded.train.images, whole.images[:3600])
+    np.testing.assert_array_equal(loaded.validation.labels, whole.labels[3600:])
+
+
+def test_labelled_fraction_hides_labels_of_the_training_set_only():
+    loaded = _load(**{"dataset.labelled_fraction": 0.1, "dataset.validation": "train[:100]"})
+    assert (loaded.train.labels >= 0).sum() == 400 == len(data.labelled(loaded.train))
+    assert (loaded.validation.labels >= 0).all() and (loaded.test.labels >= 0).all()
+
+
+def test_transfer_set_is_without_labels_even_if_it_is_the_training_set():
+    loaded = _load(EMBEDDED, **{"transfer.name": "mnist5k", "transfer.split": "train[:50]"})
+    assert len(loaded.transfer) == 50 and (loaded.transfer.labels == -1).all()
+    assert (loaded.train.labels >= 0).all()
+    np.testing.assert_array_equal(loaded.transfer.images, loaded.train.images[:50])
+
+
+def test_labels_of_the_transfer_set_are_never_read(monkeypatch):
+    asked = []
+
+    def read(source, split, *, labels=True, **options):
+        asked.append((split, labels))
+        return reading.read(source, split, labels=labels, **options)
+
+    monkeypatch.setattr(data, "read", read)
+    _load(EMBEDDED, **{"transfer.name": "mnist5k", "dataset.validation": "test"})
+    assert asked == [("train", True), ("test", True), ("train", False)]
+
+
+def test_images_of_the_transfer_set_must_fit(prepare, tmp_path):
+    examples = {"train": [{"image": np.zeros((32, 32, 3), np.uint8), "label": 0}]}
+    prepare(
+        tmp_path,
+        "colour",
+        examples,
+        lambda f: {"image": f.Image(shape=(32, 32, 3)), "label": f.ClassLabel(num_classes=2)},
+    )
+    source = sources.find("colour", str(tmp_path), "")[0]
+    with pytest.raises(InputError) as caught:
+        _load(source, **{"transfer.name": "colour"})
+    assert str(caught.value) == (
+        "images of the transfer set colour are (32, 32, 3), those of mnist5k (28, 28, 1)"
+    )
+
+
+def test_fingerprint_is_of_what_is_seen():
+    seen = {
+        name: _load(**changes).fingerprint
+        for name, changes in {
+            "all": {},
+            "again": {},
+            "fewer": {"dataset.train": "train[:3999]"},
+            "hidden": {"dataset.labelled_fraction": 0.5},
+            "hidden otherwise": {"dataset.labelled_fraction": 0.5, "seed": 1},
+        }.items()
+    }
+    assert seen["all"] == seen["again"]
+    assert len(set(seen.values())) == 4
