@@ -81,9 +81,8 @@ def _tile(lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Seq
     out_w = (width + sum(padding[1]) - kw) // stride + 1
 
     def cost(tile: int) -> float:
+        """Per output position, input channel and row of the kernel."""
         span = width if tile == out_w else (tile - 1) * stride + kw
-        return span * (
-            _COPY_COST / tile + c_out
-        )  # per output position, input channel and kernel row
+        return span * (_COPY_COST / tile + c_out)
 
     return min((tile for tile in range(1, out_w + 1) if out_w % tile == 0), key=cost)
