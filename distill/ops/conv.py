@@ -56,7 +56,7 @@ def conv_cpu(
             precision,
             preferred_element_type,
         )
-    strides = tuple(window_strides)
+    strides = (window_strides[0], window_strides[1])
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
     if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:

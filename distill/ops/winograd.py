@@ -64,7 +64,7 @@ def winograd_conv(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, 
     return jnp.transpose(y, (3, 2, 0, 1))
 
 
-def _each(matrix: jax.Array, tiles: int) -> jax.Array:
+def _each(matrix: jax.Array | np.ndarray, tiles: int) -> jax.Array:
     """Repeats a matrix for each tile, so that the tiles come first in a product with it."""
     return jnp.broadcast_to(matrix, (tiles, *matrix.shape))
 
