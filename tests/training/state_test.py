@@ -1,0 +1,115 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distill import config as config_lib
+from distill import models
+from distill.training import state as state_lib
+
+SHAPE = (4, 4, 1)
+PARAMS = {"kernel": jnp.array([[2.0, -2.0]]), "bias": jnp.array([3.0, 3.0])}
+
+
+def _shares(name, steps=10):
+    schedule = state_lib.schedule(name, steps)
+    return np.array([float(schedule(step)) for step in range(steps + 1)])
+
+
+def test_constant():
+    np.testing.assert_array_equal(_shares("constant"), np.ones(11))
+
+
+def test_cosine_falls_to_zero():
+    np.testing.assert_allclose(
+        _shares("cosine"), (1 + np.cos(np.pi * np.arange(11) / 10)) / 2, atol=1e-6
+    )
+
+
+def test_one_cycle_peaks_after_30_percent():
+    shares = _shares("one_cycle", 100)
+    assert shares.argmax() == 30 and shares[30] == 1.0
+    assert shares[0] == pytest.approx(1 / 25)
+    assert shares[100] == pytest.approx(1 / 25 / 1e4, rel=1e-2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("name", config_lib.SCHEDULES)
+def test_the_shortest_runs_have_a_finite_schedule(name, steps):
+    shares = _shares(name, steps)
+    assert np.isfinite(shares).all() and (shares[:steps] > 0).all()
+
+
+def _first_update(gradients, **recipe):
+    recipe = config_lib.training("teacher", schedule="constant", **recipe)
+    tx = state_lib.optimizer(recipe, 10)({"learning_rate": 0.1})
+    return tx.update(gradients, tx.init(PARAMS), PARAMS)[0]
+
+
+def test_first_update_of_adam_is_the_sign_of_the_gradient():
+    gradients = {"kernel": jnp.array([[5.0, -0.01]]), "bias": jnp.array([1.0, -3.0])}
+    updates = _first_update(gradients)
+    np.testing.assert_allclose(updates["kernel"], [[-0.1, 0.1]], rtol=1e-4)
+    np.testing.assert_allclose(updates["bias"], [-0.1, 0.1], rtol=1e-4)
+
+
+def test_weight_decay_is_decoupled_and_on_kernels_only():
+    updates = _first_update(jax.tree.map(jnp.zeros_like, PARAMS), weight_decay=0.5)
+    np.testing.assert_allclose(updates["kernel"], [[-0.1, 0.1]], rtol=1e-6)  # 0.1 · 0.5 · 2
+    np.testing.assert_array_equal(updates["bias"], [0, 0])
+
+
+def test_clip_norm_bounds_what_adam_remembers():
+    recipe = config_lib.training("teacher", schedule="constant", clip_norm=1.0)
+    tx = state_lib.optimizer(recipe, 10)({"learning_rate": 0.1})
+    gradients = {"kernel": jnp.array([[30.0, 0.0]]), "bias": jnp.array([0.0, 40.0])}
+    _, opt_state = tx.update(gradients, tx.init(PARAMS), PARAMS)
+    mu = opt_state[1].mu  # a tenth of the gradient after the first update
+    np.testing.assert_allclose(mu["kernel"], [[0.06, 0.0]], rtol=1e-5)
+    np.testing.assert_allclose(mu["bias"], [0.0, 0.08], rtol=1e-5)
+
+
+def test_learning_rate_is_scaled_by_the_schedule():
+    recipe = config_lib.training("teacher", schedule="cosine")
+    tx = state_lib.optimizer(recipe, 2)({"learning_rate": 0.1})
+    opt_state, sizes = tx.init(PARAMS), []
+    for _ in range(3):
+        updates, opt_state = tx.update(jax.tree.map(jnp.ones_like, PARAMS), opt_state, PARAMS)
+        sizes.append(-float(updates["bias"][0]))
+    np.testing.assert_allclose(sizes, [0.1, 0.05, 0.0], atol=1e-6)
+
+
+def _create(seeds, rates=None):
+    model = models.build("simplenet_v3", {}, num_classes=3)
+    hyper = {"learning_rate": jnp.array(rates or [0.1] * len(seeds))}
+    recipe = config_lib.training("simplenet_v3")
+    return state_lib.create(model, state_lib.optimizer(recipe, 10), hyper, SHAPE, seeds)
+
+
+def _bits(states, i):
+    states = dataclasses.replace(states, key=jax.random.key_data(states.key))
+    return [np.asarray(leaf)[i] for leaf in jax.tree.leaves(states)]
+
+
+def test_random_bits_depend_on_the_own_seed_alone():
+    alone, among = _create([5]), _create([1, 5, 9], [0.3, 0.2, 0.1])
+    for a, b in zip(_bits(alone, 0), _bits(among, 1), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_seeds_differ():
+    states = _create([1, 2])
+    kernels = np.asarray(states.params["conv0"]["kernel"])
+    assert (kernels[0] != kernels[1]).any()
+    keys = jax.random.key_data(states.key)
+    assert (keys[0] != keys[1]).any()
+
+
+def test_starts_at_step_zero_with_variables_that_apply_takes():
+    states = _create([0, 1])
+    np.testing.assert_array_equal(states.step, [0, 0])
+    assert states.step.dtype == jnp.int32
+    assert states.variables == {"params": states.params, "batch_stats": {}}
+    assert str(states.key.dtype) == "key<fry>"
