@@ -6,6 +6,7 @@ import pytest
 from distill import models
 from distill.cost import cost
 from distill.errors import InputError
+from distill.models.teacher import Teacher
 
 
 def _shapes(name, **args):
@@ -63,9 +64,9 @@ def test_activation_after_the_strided_convolution(activation, expected, key):
 
 
 def test_dropout_only_in_training(key):
-    model = models.build("teacher", {"filters": (1, 1), "hidden": 64}, num_classes=4)
+    model = Teacher(filters=(1, 1), hidden=64, num_classes=4)
     images = jax.random.uniform(key, (2, 8, 8, 1))
-    variables = model.init(key, images)
+    variables = jax.jit(model.init)(key, images)
     rngs = [{"dropout": jax.random.key(i)} for i in range(2)]
     still = [model.apply(variables, images, rngs=r) for r in rngs]
     moving = [model.apply(variables, images, train=True, rngs=r) for r in rngs]
@@ -74,14 +75,14 @@ def test_dropout_only_in_training(key):
 
 
 def test_dropout_keeps_the_mean(key):
-    model = models.build("teacher", {"filters": (1, 1), "hidden": 64}, num_classes=4)
+    model = Teacher(filters=(1, 1), hidden=64, num_classes=4)
     images = jax.random.uniform(key, (1, 8, 8, 1))
-    variables = model.init(key, images)
+    variables = jax.jit(model.init)(key, images)
 
     def once(key):
         return model.apply(variables, images, train=True, rngs={"dropout": key})
 
-    mean = jax.vmap(once)(jax.random.split(key, 2000)).mean(0)
+    mean = jax.jit(jax.vmap(once))(jax.random.split(key, 2000)).mean(0)
     np.testing.assert_allclose(mean, model.apply(variables, images), atol=0.05)
 
 

@@ -15,6 +15,8 @@ N, CLASSES = 12, 3
 INDEX = jnp.array([3, 1, 7, 0])
 HYPER = {"learning_rate": 1e-2, "temperature": 2.0, "alpha": 0.7, "gradient_correction": True}
 
+train_step = jax.jit(step.train_step, static_argnums=0)
+
 
 class Tiny(nn.Module):
     width: int = 6
@@ -76,7 +78,7 @@ def test_normalize_literal():
 def test_an_update_is_that_of_the_gradient_of_the_mean_loss(data):
     task = _task("cross_entropy")
     before = _state(task)
-    after, metrics = step.train_step(task, before, HYPER, data, INDEX)
+    after, metrics = train_step(task, before, HYPER, data, INDEX)
 
     def objective(params):
         logits = task.model.apply({"params": params}, data.images[INDEX] / 255)
@@ -114,7 +116,7 @@ def test_teacher_in_the_step_equals_its_table(loss, augmentation, data):
         (inline, dataclasses.replace(data, teacher_variables=stacked)),
     ]
     (a, a_metrics), (b, b_metrics) = (
-        step.train_step(task, before, HYPER, d, INDEX) for task, d in pairs
+        train_step(task, before, HYPER, d, INDEX) for task, d in pairs
     )
     assert set(a_metrics) == {"loss", loss, "hard_loss", "train_accuracy"}
     for name, value in a_metrics.items():
@@ -126,7 +128,7 @@ def test_terms_add_up_to_the_loss(data):
     teacher = Tiny()
     task = _task("kl", teacher=teacher)
     data = dataclasses.replace(data, teacher_variables=_members(teacher)[1])
-    _, metrics = step.train_step(task, _state(task), HYPER, data, INDEX)
+    _, metrics = train_step(task, _state(task), HYPER, data, INDEX)
     assert float(metrics["loss"]) == pytest.approx(float(metrics["kl"] + metrics["hard_loss"]))
 
 
@@ -141,7 +143,7 @@ def test_hidden_labels_count_neither_as_right_nor_as_wrong(data):
         ([-1, -1, -1, -1], 0.0),
     ]:
         some = dataclasses.replace(data, labels=data.labels.at[INDEX].set(jnp.array(labels)))
-        after, metrics = step.train_step(task, before, HYPER, some, INDEX)
+        after, metrics = train_step(task, before, HYPER, some, INDEX)
         assert float(metrics["train_accuracy"]) == expected
     same = jax.tree.map(np.array_equal, before.params, after.params)  # none visible: no gradient
     assert all(jax.tree.leaves(same)) and float(metrics["loss"]) == 0
@@ -150,7 +152,7 @@ def test_hidden_labels_count_neither_as_right_nor_as_wrong(data):
 def test_batch_statistics_are_those_of_the_normalised_batch(data):
     task = _task("cross_entropy", model=Normed(), mean=(0.5,), std=(0.25,))
     before = _state(task)
-    after, _ = step.train_step(task, before, HYPER, data, INDEX)
+    after, _ = train_step(task, before, HYPER, data, INDEX)
     pixels = (np.asarray(data.images[INDEX]).reshape(4, 16) / 255 - 0.5) / 0.25
     stats = after.batch_stats["BatchNorm_0"]
     np.testing.assert_allclose(stats["mean"], 0.1 * pixels.mean(0), rtol=1e-4, atol=1e-5)
@@ -161,9 +163,9 @@ def test_batch_statistics_are_those_of_the_normalised_batch(data):
 def test_augmentation_depends_on_the_step_and_not_on_who_asks(data):
     task = _task("cross_entropy", "shift")
     before = _state(task)
-    first, again = (step.train_step(task, before, HYPER, data, INDEX)[1] for _ in range(2))
-    later = step.train_step(
-        task, dataclasses.replace(before, step=before.step + 1), HYPER, data, INDEX
-    )[1]
+    first, again = (train_step(task, before, HYPER, data, INDEX)[1] for _ in range(2))
+    later = train_step(task, dataclasses.replace(before, step=before.step + 1), HYPER, data, INDEX)[
+        1
+    ]
     assert first["loss"] == again["loss"]
     assert first["loss"] != later["loss"]
