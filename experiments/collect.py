@@ -12,8 +12,8 @@ from experiments import provenance
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
 
 
-def rows(workdir: pathlib.Path) -> list[dict]:
-    """Returns a row for each model of a run."""
+def rows(workdir: pathlib.Path, commit: str) -> list[dict]:
+    """Returns a row for each model of a run, which was made with the code of `commit`."""
     results = json.loads((workdir / RESULTS).read_text())
     log = records.read(workdir)
     found = []
@@ -28,7 +28,7 @@ def rows(workdir: pathlib.Path) -> list[dict]:
                 **{k: None if model[k] is None else round(model[k], 6) for k in RATES},
                 "epochs": len({r["epoch"] for r in epochs}),
                 "train_seconds": round(sum(r["seconds"] for r in epochs), 1),
-                "commit": provenance.commit(),
+                "commit": commit,
                 "device": provenance.device(),
             }
         )
@@ -40,8 +40,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="directories of finished runs")
     parser.add_argument("--csv", type=pathlib.Path, required=True, help="the file to write")
+    parser.add_argument("--commit", help="what the runs were made with; by default this code")
     arguments = parser.parse_args()
-    table = pd.DataFrame([row for run in arguments.runs for row in rows(run)])
+    commit = arguments.commit or provenance.commit()
+    table = pd.DataFrame([row for run in arguments.runs for row in rows(run, commit)])
     shared = table["role"] == "teacher"  # the students of one teacher each name it
     teacher = table[shared].drop_duplicates("seed").assign(config="teacher")
     table = pd.concat([teacher, table[~shared]])
