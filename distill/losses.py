@@ -1,7 +1,8 @@
 """Loss functions: named arrays in, `[batch]` out; the caller reduces once.
 
 Shapes are `[batch, num_classes]` float32 for `logits` (the student's), `teacher_logits` and
-`log_soft_targets`, and `[batch]` int32 for `labels`. Logarithms of probabilities are used
+`log_soft_targets`, and `[batch]` int32 for `labels`. `teacher_logits` are normalised: the logarithms
+of the probabilities, averaged over an ensemble, so that a constant has no meaning. Logarithms of probabilities are used
 throughout, since they stay exact where probabilities underflow.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
