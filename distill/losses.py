@@ -1,9 +1,9 @@
 """Loss functions: named arrays in, `[batch]` out; the caller reduces once.
 
 Shapes are `[batch, num_classes]` float32 for `logits` (the student's), `teacher_logits` and
-`log_soft_targets`, and `[batch]` int32 for `labels`. `teacher_logits` are normalised: the logarithms
-of the probabilities, averaged over an ensemble, so that a constant has no meaning. Logarithms of probabilities are used
-throughout, since they stay exact where probabilities underflow.
+`log_soft_targets`, and `[batch]` int32 for `labels`. `teacher_logits` are normalised: they are the
+logarithms of the teachers' mean probabilities, so a constant in them has no meaning. Logarithms of
+probabilities are used throughout, since they stay exact where probabilities underflow.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
 as keyword-only hyperparameters whatever `config.loss` holds under the same name. A new loss is
