@@ -64,11 +64,13 @@ class Checkpointer:
     def save(self, step: int, states: TrainState, meta: dict[str, Any]) -> None:
         """Saves the states after `step` updates, with `meta` beside them; returns when it is done.
 
-        A checkpoint of the same step, which can only be one that was skipped, is replaced.
+        Checkpoints of this step or a later one can only be damaged ones that were skipped. They
+        are removed, since Orbax would not save anything before them.
         """
         arrays = _to_numpy(states)
-        if step in self._manager.all_steps():
-            self._manager.delete(step)
+        for skipped in self._manager.all_steps():
+            if skipped >= step:
+                self._manager.delete(skipped)
         self._manager.save(
             step,
             args=ocp.args.Composite(

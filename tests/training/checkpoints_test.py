@@ -70,8 +70,8 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, warnings, dama
     states = make_states()
     with Checkpointer(tmp_path, warnings.append) as checkpointer:
         checkpointer.save(1, states, {"n": 1})
-        checkpointer.save(2, states, {"n": 2})
-    files = [path for path in (tmp_path / "2" / "state").rglob("*") if path.is_file()]
+        checkpointer.save(3, states, {"n": 2})
+    files = [path for path in (tmp_path / "3" / "state").rglob("*") if path.is_file()]
     largest = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(largest.read_bytes())
     if damage == "truncate":
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(tmp_path, warnings, dama
         _, meta = checkpointer.restore(states)
         assert meta["n"] == 1
         assert len(warnings) == 1 and "damaged" in warnings[0]
-        checkpointer.save(2, states, {"n": 3})  # the run goes on and saves that step again
+        checkpointer.save(2, states, {"n": 3})  # the run goes on from before the damage
         assert checkpointer.restore(states)[1]["n"] == 3
 
 
