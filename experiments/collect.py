@@ -6,8 +6,8 @@ import pathlib
 
 import pandas as pd
 
+from distill import provenance
 from distill.report import RESULTS, records
-from experiments import provenance
 
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
 
@@ -29,7 +29,7 @@ def rows(workdir: pathlib.Path, commit: str) -> list[dict]:
                 "epochs": len({r["epoch"] for r in epochs}),
                 "train_seconds": round(sum(r["seconds"] for r in epochs), 1),
                 "commit": commit,
-                "device": provenance.device(),
+                "device": provenance.processor(),
             }
         )
     return found

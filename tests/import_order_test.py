@@ -13,10 +13,11 @@ ROOT = pathlib.Path(distill.__file__).parent
 LAYERS = (
     {"main"},
     {"pipeline"},
+    {"run"},
     {"export", "compress", "report"},
     {"training"},
     {"losses", "metrics", "cost", "models", "data"},
-    {"ops", "config", "errors"},
+    {"ops", "config", "errors", "cli", "provenance"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))

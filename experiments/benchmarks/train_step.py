@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import provenance
+from distill import provenance
 
 BATCH = 100
 EXAMPLES = 6000
@@ -46,7 +46,7 @@ def main() -> None:
         work(args.worker, args.models[0])
         return
 
-    print(f"{provenance.device()}, batch {BATCH}, Adam; examples per second")
+    print(f"{provenance.processor()}, batch {BATCH}, Adam; examples per second")
     frameworks = []
     for framework, module in FRAMEWORKS.items():
         if importlib.util.find_spec(module):
@@ -87,7 +87,7 @@ def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
             "fastest": round(max(speeds[framework])),
             "rounds": rounds,
             "batch": BATCH,
-            "device": provenance.device(),
+            "device": provenance.processor(),
             "commit": provenance.commit(),
         }
         for framework in frameworks

@@ -1,0 +1,133 @@
+"""A run: its configuration, data and directory, and where its models are found."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from distill import config as configs
+from distill.data import Dataset, Split
+from distill.errors import InputError
+from distill.report import records
+from distill.report.progress import Display
+from distill.training import recipe, train
+from distill.training.trained import Trained
+
+CONFIG = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A configuration with its data and directory, and where its models are kept."""
+
+    config: ConfigDict
+    workdir: pathlib.Path
+    dataset: Dataset
+    display: Display
+
+    @property
+    def student_checkpoints(self) -> pathlib.Path:
+        return self.workdir / "checkpoints" / "student"
+
+    @property
+    def teacher_seeds(self) -> range:
+        return range(self.config.seed, self.config.seed + self.config.teacher.members)
+
+    def teacher_about(self) -> dict[str, Any]:
+        """What decides the outcome of the teacher's training, and so where it is found again."""
+        section = self.config.teacher.copy_and_resolve_references()
+        with section.unlocked():
+            del section.members, section.directory
+        return self._about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
+
+    def student_about(self, teacher: dict[str, Any] | None) -> dict[str, Any]:
+        """What decides the outcome of the student's training."""
+        loss = recipe.loss_section(self.config.loss)
+        transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
+        return self._about(self.config.student, loss, [self.config.seed], teacher, transfer)
+
+    def _about(self, section, loss, seeds, teacher, transfer):
+        described = {
+            "dataset": self.dataset.name,
+            "splits": {k: self.config.dataset[k] for k in ("train", "validation", "test")},
+            "transfer": transfer,
+            "fingerprint": self.dataset.fingerprint,
+            "input_shape": self.dataset.test.images.shape[1:],
+            "num_classes": self.dataset.num_classes,
+        }
+        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
+        return json.loads(json.dumps(about))
+
+    @property
+    def teacher_checkpoints(self) -> pathlib.Path:
+        """Beside the runs, named by what decides the outcome, so that other runs find it."""
+        about = self.teacher_about()
+        root = self.config.teacher.directory or self.workdir.parent / "teachers"
+        name = f"{about['recipe']['model']}-{about['dataset']}-{configs.digest(about)}"
+        return pathlib.Path(root) / name
+
+    @property
+    def monitor(self) -> tuple[str, Split]:
+        """The split whose accuracy is logged after each epoch; nothing is chosen by it."""
+        if self.dataset.validation is not None:
+            return "validation", self.dataset.validation
+        return "test", self.dataset.test
+
+    def train(
+        self,
+        role: str,
+        directory: pathlib.Path,
+        about: dict[str, Any],
+        split: Split,
+        teacher: Trained | None = None,
+    ) -> None:
+        """Trains what `about` describes into `directory`, one process at a time."""
+        resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
+        with train.alone(directory, self.display), records.Log(self.workdir, role) as log:
+            train.train(
+                directory / "steps", about, split, resident=resident, teacher=teacher,
+                monitor=self.monitor, display=self.display, log=log.write,
+                checkpoint_every_s=self.config.checkpoint_every_s,
+            )  # fmt: skip
+
+
+def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
+    """Writes `config.json`, or checks that the one that is there is of this configuration."""
+    wanted = configs.to_dict(config)
+    wanted["dataset"]["name"] = dataset  # what it really is, after a fallback
+    path = workdir / CONFIG
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            found = json.loads(path.read_text())
+            difference = configs.first_difference(_deciding(found), _deciding(wanted))
+            if difference:
+                key, there, here = difference
+                raise InputError(
+                    f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
+                    "choose another --workdir or remove it"
+                )
+        else:
+            write(path, wanted)
+    except OSError as error:
+        raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is damaged ({error}); remove it") from error
+
+
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what changes where and when a run computes, but not what."""
+    config = {k: v for k, v in config.items() if k not in ("stages", "checkpoint_every_s")}
+    place = ("data_dir", "fallback", "resident_mb")
+    config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
+    config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
+    return config
+
+
+def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
+    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(contents, indent=2) + "\n")
+    part.replace(path)
