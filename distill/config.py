@@ -9,6 +9,7 @@ from ml_collections import ConfigDict, config_dict
 
 from distill.errors import InputError, unknown
 
+ENGINES = ("auto", "map", "vmap")
 SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
@@ -53,6 +54,14 @@ def defaults() -> ConfigDict:
     config.dataset.std = (1.0,)
     config.dataset.labelled_fraction = 1.0  # the labels of the other training images are hidden
     config.dataset.resident_mb = 1024  # training sets up to this size live on the device
+
+    config.engine = ConfigDict()  # where and how it computes; changes results by rounding only
+    config.engine.students = "auto"  # those of one program: map, vmap, or what the device does best
+    config.engine.memory_gb = 0.0  # that a device may use for them; 0: most of what is free
+
+    config.sweep = ConfigDict()  # many students instead of one; see distill.study
+    config.sweep.seeds = ()  # of the students; the teacher keeps config.seed. Empty: config.seed
+    config.sweep.axes = ()  # dictionaries of keys that vary together, as {"loss.temperature": (1,)}
 
     config.transfer = ConfigDict()  # unlabelled images that the student learns from instead
     config.transfer.name = ""  # empty: the student learns from dataset.train
@@ -109,6 +118,10 @@ def check_values(config: ConfigDict) -> None:
     fraction = dataset.labelled_fraction
     _require(0 < fraction <= 1, "dataset.labelled_fraction", fraction, "above 0, at most 1")
     _require(dataset.image_size >= 0, "dataset.image_size", dataset.image_size, "0 or more")
+    if config.engine.students not in ENGINES:
+        raise unknown("engine.students", config.engine.students, ENGINES)
+    memory = config.engine.memory_gb
+    _require(memory >= 0, "engine.memory_gb", memory, "0 or more")
     _require(all(s > 0 for s in dataset.std), "dataset.std", dataset.std, "more than 0")
 
 
@@ -121,6 +134,11 @@ def stages(config: ConfigDict, known: tuple[str, ...]) -> list[str]:
     if not names:
         raise InputError(f"stages is empty; name some of {','.join(known)}")
     return [name for name in known if name in names]
+
+
+def is_sweep(config: ConfigDict) -> bool:
+    """Returns whether a configuration is of many students."""
+    return bool(config.sweep.seeds or config.sweep.axes)
 
 
 def to_dict(config: ConfigDict) -> dict[str, Any]:

@@ -1,16 +1,22 @@
 """Trains a teacher, distils a student and reports: `python -m distill.main --config=FILE`."""
 
+import os
 import pathlib
 
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from distill import cli
+from distill import cli, provenance, shards
+from distill import config as configs
+from distill.errors import InputError
 from distill.report import tables
 from distill.report.progress import Display
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration file, such as configs/simplenet_v4.py or FILE.py:ARGUMENT."
+)
+SHARD = flags.DEFINE_string(
+    "shard", None, "Part i/n of a sweep, counted from 0; by default what a scheduler says, or all."
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run; by default runs/ and the name of the configuration."
@@ -18,18 +24,34 @@ WORKDIR = flags.DEFINE_string(
 
 
 def main(argv: list[str]) -> None:
-    """Runs the pipeline and ends with the table of results and the paths."""
+    """Runs the pipeline and ends with the table of results and the paths; or runs a sweep."""
     del argv
+    config, display = CONFIG.value, Display()
+    part = shards.shard(SHARD.value, os.environ)
+    workdir = pathlib.Path(WORKDIR.value or default_workdir())
+    logging.set_verbosity(logging.WARNING)
+    if configs.is_sweep(config):
+        sweep(config, workdir, display, part)
+        return
+    if SHARD.value:
+        raise InputError(f"--shard={SHARD.value} is of a sweep; give --config.sweep.seeds or .axes")
     from distill import pipeline  # imports JAX, which --help can do without
 
-    logging.set_verbosity(logging.WARNING)
-    display = Display()
-    workdir = pathlib.Path(WORKDIR.value or default_workdir())
-    results = pipeline.run(CONFIG.value, workdir, display)
+    results = pipeline.run(config, workdir, display)
     if results:
         display.console.print(tables.terminal(results))
     for path in sorted(workdir.iterdir()):
         display.say(str(path))
+
+
+def sweep(
+    config: ConfigDict, workdir: pathlib.Path, display: Display, part: tuple[int, int]
+) -> None:
+    """Trains the students of a sweep, on a CPU with one device per core."""
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(provenance.cores()))  # before JAX starts
+    from distill import study
+
+    display.say(str(study.run(config, workdir, display, part)))
 
 
 def default_workdir() -> str:

@@ -4,6 +4,7 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
@@ -13,6 +14,7 @@ from distill.errors import InputError, unknown
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, claim, write
 from distill.training import recipe, trained
+from distill.training.trained import Trained
 
 STAGES = ("teacher", "student", "evaluate", "report")
 FORMAT = "distill-results/1"
@@ -78,14 +80,11 @@ def train_teacher(run: Run) -> None:
 def train_student(run: Run) -> None:
     """Distils the student from the teacher, or trains it on labels, as the loss says."""
     teacher = None
-    split = run.dataset.transfer or run.dataset.train
     if losses.needs_teacher(run.config.loss.name):
         teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
-    else:
-        split = data.labelled(split)
     run.display.say(f"student: {run.student_checkpoints}")
     about = run.student_about(teacher.about if teacher else None)
-    run.train("student", run.student_checkpoints, about, split, teacher)
+    run.train("student", run.student_checkpoints, about, run.training_set, teacher)
 
 
 def roles(config: ConfigDict) -> list[str]:
@@ -107,29 +106,18 @@ def evaluate(run: Run) -> None:
     predictions = {
         role: model.logits(run.dataset.test.images).argmax(-1) for role, model in found.items()
     }
-    shape = run.dataset.test.images.shape[1:]
-    teacher_model = models.build(
-        run.config.teacher.model, run.config.teacher.args, num_classes=run.dataset.num_classes
-    )
-    teacher_params = cost(teacher_model, shape).num_params
     results: dict[str, Any] = {}
     for role, model in found.items():
         matrix = metrics.confusion_matrix(
             run.dataset.test.labels, predictions[role], run.dataset.num_classes
         )
-        counted, student = cost(model.model, shape), role == "student"
-        agreement = rate = None
-        if student:
-            rate = metrics.compression_rate(teacher_params, counted.num_params)
-        if student and "teacher" in found:
-            agreement = metrics.agreement(predictions["student"], predictions["teacher"])
+        others = predictions.get("teacher") if role == "student" else None
+        measured = measure(run, model, predictions[role], others)
+        if role == "teacher":
+            measured["compression_rate"] = None
         results[role] = {
             "model": model.about["recipe"]["model"],
-            "num_params": counted.num_params * len(model.members),
-            "macs": counted.macs * len(model.members),
-            **metrics.measures(matrix)._asdict(),
-            "agreement": agreement,
-            "compression_rate": rate,
+            **measured,
             "confusion_matrix": matrix.tolist(),
             "seed": model.about["seeds"][0],
             "loss": model.about["loss"]["name"],
@@ -137,6 +125,41 @@ def evaluate(run: Run) -> None:
         }
     contents = {"format": FORMAT, "dataset": run.dataset.name, "models": results}
     write(run.workdir / report.RESULTS, contents)
+
+
+def measure(
+    run: Run, model: Trained, predictions: np.ndarray, teacher_predictions: np.ndarray | None
+) -> dict[str, Any]:
+    """Measures a model by its predictions of the test set.
+
+    Args:
+      run: the data, and the teacher that the compression rate is against.
+      model: a model, or the members of an ensemble.
+      predictions: classes `[n]`, of the whole test set.
+      teacher_predictions: likewise, for the agreement.
+
+    Returns:
+      `num_params`, `macs`, the fields of `metrics.Measures`, `agreement` (None without a teacher's
+      predictions) and `compression_rate`.
+    """
+    dataset = run.dataset
+    shape = dataset.test.images.shape[1:]
+    section = run.config.teacher
+    teacher = models.build(section.model, section.args, num_classes=dataset.num_classes)
+    counted = cost(model.model, shape)
+    matrix = metrics.confusion_matrix(dataset.test.labels, predictions, dataset.num_classes)
+    agreement = None
+    if teacher_predictions is not None:
+        agreement = metrics.agreement(predictions, teacher_predictions)
+    return {
+        "num_params": counted.num_params * len(model.members),
+        "macs": counted.macs * len(model.members),
+        **metrics.measures(matrix)._asdict(),
+        "agreement": agreement,
+        "compression_rate": metrics.compression_rate(
+            cost(teacher, shape).num_params, counted.num_params
+        ),
+    }
 
 
 def write_report(run: Run) -> None:

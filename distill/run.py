@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from distill import config as configs
+from distill import data, losses
 from distill.data import Dataset, Split
 from distill.errors import InputError
 from distill.report import records
 from distill.report.progress import Display
-from distill.training import recipe, train
+from distill.training import engine, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
@@ -42,11 +44,14 @@ class Run:
             del section.members, section.directory
         return self._about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
 
-    def student_about(self, teacher: dict[str, Any] | None) -> dict[str, Any]:
-        """What decides the outcome of the student's training."""
+    def student_about(
+        self, teacher: dict[str, Any] | None, seed: int | None = None
+    ) -> dict[str, Any]:
+        """What decides the outcome of a student's training; the seed: `config.seed` if None."""
         loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
-        return self._about(self.config.student, loss, [self.config.seed], teacher, transfer)
+        seeds = [self.config.seed if seed is None else seed]
+        return self._about(self.config.student, loss, seeds, teacher, transfer)
 
     def _about(self, section, loss, seeds, teacher, transfer):
         described = {
@@ -69,6 +74,17 @@ class Run:
         return pathlib.Path(root) / name
 
     @property
+    def training_set(self) -> Split:
+        """The images that the student learns from; those with labels only, without a teacher."""
+        split = self.dataset.transfer or self.dataset.train
+        return split if losses.needs_teacher(self.config.loss.name) else data.labelled(split)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the training set lives on the device."""
+        return self.training_set.images.nbytes <= self.config.dataset.resident_mb * 2**20
+
+    @property
     def monitor(self) -> tuple[str, Split]:
         """The split whose accuracy is logged after each epoch; nothing is chosen by it."""
         if self.dataset.validation is not None:
@@ -88,6 +104,7 @@ class Run:
         with train.alone(directory, self.display), records.Log(self.workdir, role) as log:
             train.train(
                 directory / "steps", about, split, resident=resident, teacher=teacher,
+                plan=engine.execution(len(about["seeds"]), self.config.engine.students),
                 monitor=self.monitor, display=self.display, log=log.write,
                 checkpoint_every_s=self.config.checkpoint_every_s,
             )  # fmt: skip
@@ -102,7 +119,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         if path.exists():
             found = json.loads(path.read_text())
-            difference = configs.first_difference(_deciding(found), _deciding(wanted))
+            difference = configs.first_difference(deciding(found), deciding(wanted))
             if difference:
                 key, there, here = difference
                 raise InputError(
@@ -117,9 +134,10 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
         raise InputError(f"{path} is damaged ({error}); remove it") from error
 
 
-def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+def deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
-    config = {k: v for k, v in config.items() if k not in ("stages", "checkpoint_every_s")}
+    other = ("stages", "checkpoint_every_s", "engine", "sweep")
+    config = {k: v for k, v in config.items() if k not in other}
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
@@ -128,6 +146,6 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
     """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(contents, indent=2) + "\n")
     part.replace(path)

@@ -11,13 +11,15 @@ import distill
 
 ROOT = pathlib.Path(distill.__file__).parent
 LAYERS = (
+    {"sweep"},
     {"main"},
+    {"study"},
     {"pipeline"},
     {"run"},
     {"export", "compress", "report"},
     {"training"},
     {"losses", "metrics", "cost", "models", "data"},
-    {"ops", "config", "errors", "cli", "provenance"},
+    {"ops", "config", "errors", "cli", "provenance", "shards"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -6,23 +6,71 @@ rounding.
 """
 
 import functools
+import math
+import os
+import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData, train_step
 
+STUDENTS = "students"  # the mesh axis
+FREE_SHARE = 0.8  # of the memory that a device has free
 
-def over_students(platform: str) -> Callable[[Callable, Any], Any]:
-    """Returns how a function of one student is applied to all of them.
+
+class Execution(NamedTuple):
+    """How the students of a compiled call are executed.
+
+    Attributes:
+      students: `map`, one after the other, or `vmap`, together; on each device.
+      mesh: of the devices that the students are divided among; None for one device.
+    """
+
+    students: str = "map"
+    mesh: jax.sharding.Mesh | None = None
+
+    def place(self, tree: Any) -> Any:
+        """Copies what all students share to every device, once and not with each call."""
+        if self.mesh is None:
+            return jax.tree.map(jnp.asarray, tree)
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+
+def execution(num_students: int, students: str = "auto") -> Execution:
+    """Chooses how students are executed where this process runs.
 
     On a CPU one after the other, since a batched convolution is slower there than the loop; on an
-    accelerator together.
+    accelerator together. Over as many devices as divide the students evenly.
+
+    Args:
+      num_students: in a call.
+      students: `map` or `vmap` to overrule the choice.
     """
-    if platform != "cpu":
+    if students == "auto":
+        students = "map" if jax.default_backend() == "cpu" else "vmap"
+    devices = math.gcd(num_students, jax.local_device_count())
+    if devices == 1:
+        return Execution(students)
+    return Execution(
+        students,
+        jax.make_mesh(
+            (devices,),
+            (STUDENTS,),
+            # Explicit axes, the default, refuse convolutions under vmap.
+            axis_types=(jax.sharding.AxisType.Auto,),
+            devices=jax.local_devices()[:devices],
+        ),
+    )
+
+
+def over_students(students: str) -> Callable[[Callable, Any], Any]:
+    """Returns how a function of one student is applied to all of them: `map` or `vmap`."""
+    if students == "vmap":
         return lambda one, trees: jax.vmap(one)(trees)
     return _one_by_one
 
@@ -32,6 +80,66 @@ def _one_by_one(one: Callable, trees: Any) -> Any:
         return jax.lax.map(one, trees)
     single = one(jax.tree.map(lambda leaf: leaf[0], trees))  # no loop around a single student
     return jax.tree.map(lambda leaf: leaf[None], single)
+
+
+def num_bytes(tree: Any) -> int:
+    """Returns the size of arrays, or of their `jax.eval_shape`, in bytes."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def students_that_fit(
+    task: Task,
+    states: TrainState,
+    hyper: Hyper,
+    data: TrainData,
+    order: jax.ShapeDtypeStruct,
+    *,
+    students: str,
+    memory: int,
+) -> int:
+    """Estimates how many students one device can train at once, before any memory is spent.
+
+    A student needs its state three times (what goes in, what comes out, the checkpoint's copy) and
+    its order. Vectorised it also needs what its step computes, which the compiler knows.
+
+    Args:
+      task: what is trained, and how.
+      states, hyper, order: of one student, shapes suffice.
+      data: shared by the students, shapes suffice.
+      students: as in `Execution`.
+      memory: bytes that may be used on each device.
+
+    Returns:
+      At least 1: what does not fit even so, only the attempt can tell.
+    """
+    count = jax.ShapeDtypeStruct((), jnp.int32)
+    shapes = (states, dict(hyper), data, order, count)
+    plan = Execution(students)
+    step_bytes = 0
+    if students == "vmap":
+        analysis = run_chunk.lower(task, plan, *shapes).compile().memory_analysis()
+        step_bytes = analysis.temp_size_in_bytes if analysis else 0
+    each = 3 * num_bytes(states) + num_bytes((hyper, order)) + step_bytes
+    return max(1, (memory - num_bytes(data)) // each)
+
+
+def free_memory() -> int:
+    """Returns how many bytes each device may use: most of what it has free."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats:
+        free = stats["bytes_limit"] - stats["bytes_in_use"]
+    else:
+        free = _free_host_memory() // jax.local_device_count()
+    return int(FREE_SHARE * free)
+
+
+def _free_host_memory() -> int:
+    info = pathlib.Path("/proc/meminfo")
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 @functools.partial(jax.jit, static_argnames=("num_examples", "batch_size"))
@@ -59,9 +167,10 @@ def epoch_order(
     return jax.vmap(one)(keys)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def run_chunk(
     task: Task,
+    plan: Execution,
     states: TrainState,
     hyper: Hyper,
     data: TrainData,
@@ -72,6 +181,7 @@ def run_chunk(
 
     Args:
       task: what is trained, and how.
+      plan: how the students are executed.
       states: leading axis `[students]`; donated.
       hyper: each `[students]`.
       data: shared by the students.
@@ -84,7 +194,7 @@ def run_chunk(
       `bad_step`, the first step whose loss was not finite, or -1.
     """
 
-    def one(student):
+    def one(student, data, count):
         state, hyper, order = student
         measured = jax.eval_shape(
             lambda s, i: train_step(task, s, hyper, data, i)[1], state, order[0]
@@ -101,4 +211,12 @@ def run_chunk(
         state, sums, bad_step = jax.lax.fori_loop(0, count, body, (state, sums, jnp.int32(-1)))
         return state, {**sums, "bad_step": bad_step}
 
-    return over_students(jax.default_backend())(one, (states, dict(hyper), order))
+    def some(students, data, count):
+        return over_students(plan.students)(lambda student: one(student, data, count), students)
+
+    if plan.mesh is not None:
+        each, shared = PartitionSpec(STUDENTS), PartitionSpec()
+        some = jax.shard_map(
+            some, mesh=plan.mesh, in_specs=(each, shared, shared), out_specs=each, check_vma=False
+        )
+    return some((states, dict(hyper), order), data, count)

@@ -11,7 +11,7 @@ import numpy as np
 
 from distill.data import Split
 from distill.errors import InputError
-from distill.training import engine
+from distill.training import compile_clock, engine
 from distill.training.checkpoints import Checkpointer
 from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData
@@ -58,6 +58,7 @@ def length(recipe: Any, num_examples: int) -> Length:
 
 def fit(
     task: Task,
+    plan: engine.Execution,
     states: TrainState,
     history: list[list[Record]],
     hyper: Hyper,
@@ -71,6 +72,7 @@ def fit(
     checkpointer: Checkpointer,
     checkpoint_every_s: float,
     meta: dict[str, Any],
+    stop_on_divergence: bool,
     progress: Progress,
     on_epoch: Callable[[list[Record]], None],
 ) -> TrainState:
@@ -81,6 +83,7 @@ def fit(
 
     Args:
       task: what is trained, and how.
+      plan: how the students are executed.
       states: fresh or restored ones; leading axis `[students]`.
       history: the records of each epoch that they have behind them.
       hyper: each `[students]`.
@@ -93,6 +96,8 @@ def fit(
       checkpointer: of this training alone.
       checkpoint_every_s: a state is saved at the end of an epoch, but not more often than this.
       meta: what the checkpoints are of.
+      stop_on_divergence: otherwise a student whose loss is not finite is marked by `diverged_at`
+        in its records, and the others go on without it.
       progress: told of every chunk, in examples.
       on_epoch: told of the records of every epoch, one per student.
 
@@ -100,13 +105,15 @@ def fit(
       The trained states.
 
     Raises:
-      InputError: if a loss is not finite; the last good checkpoint is kept.
+      InputError: if a loss is not finite and that is to stop it; the last good checkpoint is kept.
     """
     step = int(states.step[0])
+    diverged_at = _diverged_at(history) or [None] * len(states.step)
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
     while step < duration.total_steps:
         epoch, began = step // duration.steps_per_epoch, time.monotonic()
+        compiled = compile_clock.seconds()
         order = engine.epoch_order(
             states.key, jnp.int32(epoch), num_examples=num_examples, batch_size=batch_size
         )
@@ -114,23 +121,32 @@ def fit(
         sums: dict[str, np.ndarray] = {}
         for chunk in _chunks(np.asarray(order), steps, stream):
             states, measured = engine.run_chunk(
-                task, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.steps)
+                task, plan, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.steps)
             )
             measured = jax.device_get(measured)
-            _require_finite(task, measured.pop("bad_step"))
+            bad_steps = measured.pop("bad_step")
+            if stop_on_divergence:
+                _require_finite(task, bad_steps)
+            diverged_at = [
+                int(bad) if at is None and bad >= 0 else at
+                for at, bad in zip(diverged_at, bad_steps, strict=True)
+            ]
             sums = {name: sums.get(name, 0.0) + value for name, value in measured.items()}
             step += chunk.steps
             progress.advance(
-                chunk.steps * batch_size, f"loss {measured['loss'].mean() / chunk.steps:.4f}"
+                chunk.steps * batch_size, f"loss {np.nanmean(measured['loss']) / chunk.steps:.4f}"
             )
-        seconds = time.monotonic() - began
+        compiled = compile_clock.seconds() - compiled
+        seconds = time.monotonic() - began - compiled
         records = [
             {
                 "epoch": epoch + 1,
                 "step": step,
                 **{name: float(value[i] / steps) for name, value in sums.items()},
+                **({} if diverged_at[i] is None else {"diverged_at": diverged_at[i]}),
                 **extra,
                 "seconds": round(seconds, 3),
+                "compile_seconds": round(compiled, 3),
                 "examples_per_second": round(steps * batch_size / seconds, 1),
             }
             for i, extra in enumerate(evaluate(states))
@@ -142,6 +158,11 @@ def fit(
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
             saved_at = time.monotonic()
     return states
+
+
+def _diverged_at(history: list[list[Record]]) -> list[int | None]:
+    """Returns the step at which each student's loss stopped being finite, or None."""
+    return [record.get("diverged_at") for record in history[-1]] if history else []
 
 
 class _Chunk(NamedTuple):

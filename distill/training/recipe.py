@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
@@ -88,12 +89,41 @@ def create(about: dict[str, Any], task: Task) -> TrainState:
     )
 
 
+def together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Describes several trainings as one whose numbers are lists, one entry per student.
+
+    Args:
+      abouts: from `describe`; they differ in nothing but what `apart` leaves out.
+    """
+    first = abouts[0]
+    loss = {name: _listed([about["loss"][name] for about in abouts]) for name in first["loss"]}
+    rate = _listed([about["recipe"]["learning_rate"] for about in abouts])
+    seeds = [seed for about in abouts for seed in about["seeds"]]
+    recipe = {**first["recipe"], "learning_rate": rate}
+    return {**first, "recipe": recipe, "loss": loss, "seeds": seeds}
+
+
+def apart(about: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out of a description the seeds and numbers in which students of a program differ."""
+    recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
+    rest = {k: v for k, v in about.items() if k != "seeds"}
+    return {**rest, "recipe": recipe, "loss": about["loss"]["name"]}
+
+
 def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
-    """Returns the hyperparameters by name, each `[students]`."""
+    """Returns the hyperparameters by name, each `[students]`; a number holds for all of them."""
     numbers = {"learning_rate": about["recipe"]["learning_rate"], **about["loss"]}
     del numbers["name"]
     students = len(about["seeds"])
+    arrays = {name: np.asarray(value) for name, value in numbers.items()}
     return {
-        name: jnp.full(students, value, bool if isinstance(value, bool) else jnp.float32)
-        for name, value in numbers.items()
+        name: jnp.broadcast_to(
+            jnp.asarray(value, bool if value.dtype == bool else jnp.float32), students
+        )
+        for name, value in arrays.items()
     }
+
+
+def _listed(values: list[Any]) -> Any:
+    """Returns the value that all share, or the list of them."""
+    return values[0] if all(value == values[0] for value in values) else values

@@ -16,10 +16,12 @@ from ml_collections import ConfigDict
 
 from distill.data import Split, fingerprint
 from distill.errors import InputError
+from distill.training import engine
 from distill.training import fit as fitting
 from distill.training import predict as predicting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
+from distill.training.engine import Execution
 from distill.training.state import TrainState
 from distill.training.step import Task, TrainData
 from distill.training.trained import Trained, members
@@ -32,12 +34,14 @@ def train(
     about: dict[str, Any],
     split: Split,
     *,
+    plan: Execution,
     resident: bool,
     teacher: Trained | None,
-    monitor: tuple[str, Split],
+    monitor: tuple[str, Split] | None,
     display: Display,
     log: Callable[[dict[str, Any]], None],
     checkpoint_every_s: float,
+    stop_on_divergence: bool = True,
 ) -> None:
     """Trains what `about` describes, into the checkpoints of `directory`; does nothing if done.
 
@@ -45,12 +49,14 @@ def train(
       directory: for the checkpoints of this training alone.
       about: from `describe`.
       split: images to train on.
+      plan: how the students are executed.
       resident: whether they live on the device; otherwise they are sent in pieces.
       teacher: whose outputs the loss compares with.
-      monitor: name and images of the split whose accuracy is logged after every epoch.
+      monitor: name and images of the split whose accuracy is logged after every epoch, if any.
       display: says how far it is.
       log: told the record of each epoch and student.
       checkpoint_every_s: least time between checkpoints, in seconds.
+      stop_on_divergence: otherwise the other students go on; see `fit.fit`.
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
@@ -58,17 +64,20 @@ def train(
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = fitting.length(recipe, len(split))
     task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
-    monitor_name, monitored = monitor
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
+        if monitor is None:
+            return [{} for _ in seeds]
+        name, split = monitor
         current = Trained(task.model, members(states), about, directory)
         return [
-            {f"{monitor_name}_accuracy": float((logits.argmax(-1) == monitored.labels).mean())}
-            for logits in (
-                dataclasses.replace(current, members=[m]).logits(monitored.images)
-                for m in current.members
-            )
+            {f"{name}_accuracy": float((logits.argmax(-1) == split.labels).mean())}
+            for logits in (member.logits(split.images) for member in current.apart())
         ]
+
+    shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
+    if monitor is not None:
+        shown.append((monitor[0], f"{monitor[0]}_accuracy", "{:.2%}"))
 
     def write(records: list[dict[str, Any]]) -> None:
         for seed, record in zip(seeds, records, strict=True):
@@ -76,13 +85,13 @@ def train(
 
     def on_epoch(records: list[dict[str, Any]]) -> None:
         write(records)
-        for record in records:
-            display.say(
-                f"{recipe.model} epoch {record['epoch']}/{duration.epochs}: "
-                f"loss {record['loss']:.5f}, train {record['train_accuracy']:.2%}, "
-                f"{monitor_name} {record[f'{monitor_name}_accuracy']:.2%}, "
-                f"{record['examples_per_second']:,.0f} examples/s"
-            )
+        line = f"{recipe.model} epoch {records[0]['epoch']}/{duration.epochs}: "
+        line += ", ".join(
+            f"{label} {_range([record[key] for record in records], form)}"
+            for label, key, form in shown
+        )
+        speed = sum(record["examples_per_second"] for record in records)
+        display.say(f"{line}, {speed:,.0f} examples/s")
 
     with Checkpointer(directory, display.warn) as checkpointer:
         create = functools.partial(recipes.create, about, task)
@@ -101,11 +110,12 @@ def train(
                 display.say(f"{recipe.model}: already trained")
                 return
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
-        data = _data(task, split, resident, teacher, display)
+        data = _data(task, split, resident, teacher, plan, display)
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress:
             fitting.fit(
                 task,
+                plan,
                 states,
                 history,
                 recipes.hyper(about),
@@ -118,9 +128,51 @@ def train(
                 checkpointer=checkpointer,
                 checkpoint_every_s=checkpoint_every_s,
                 meta=about,
+                stop_on_divergence=stop_on_divergence,
                 progress=progress,
                 on_epoch=on_epoch,
             )
+
+
+def students_that_fit(
+    about: dict[str, Any],
+    split: Split,
+    teacher: Trained | None,
+    *,
+    resident: bool,
+    students: str,
+    memory: int,
+) -> int:
+    """Estimates how many students like one that is described train at once on a device.
+
+    Args:
+      about: of one student.
+      split: images to train on.
+      teacher: as in `train`.
+      resident: as in `train`.
+      students: as in `engine.Execution`.
+      memory: bytes that may be used.
+    """
+    recipe = ConfigDict(about["recipe"])
+    duration = fitting.length(recipe, len(split))
+    task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
+    states = jax.eval_shape(functools.partial(recipes.create, about, task))
+    order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
+    table = variables = None
+    if teacher is not None and task.teacher is not None:
+        variables = jax.eval_shape(teacher.stacked)
+    elif teacher is not None:
+        table = jax.ShapeDtypeStruct(_table_shape(task, split, teacher), jnp.float32)
+    examples = len(split) if resident else fitting.CHUNK_STEPS * recipe.batch_size
+    data = TrainData(
+        images=jax.ShapeDtypeStruct((examples, *split.images.shape[1:]), jnp.uint8),
+        labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
+        teacher_logits=table,
+        teacher_variables=variables,
+    )
+    return engine.students_that_fit(
+        task, states, recipes.hyper(about), data, order, students=students, memory=memory
+    )
 
 
 @contextlib.contextmanager
@@ -141,25 +193,41 @@ def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
 
 
 def _data(
-    task: Task, split: Split, resident: bool, teacher: Trained | None, display: Display
+    task: Task,
+    split: Split,
+    resident: bool,
+    teacher: Trained | None,
+    plan: Execution,
+    display: Display,
 ) -> TrainData:
     """Places the training set, and what the teachers say of it, where the steps read them."""
     table = variables = None
     if teacher is not None and task.teacher is not None:
-        variables = jax.tree.map(lambda *leaves: jnp.stack(leaves), *teacher.members)
+        variables = teacher.stacked()
     elif teacher is not None:
         table = _soft_target_table(task, split, teacher, display)
     data = TrainData(teacher_logits=table, teacher_variables=variables)
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
-        data = jax.tree.map(jnp.asarray, data)
+        data = plan.place(data)
     return data
+
+
+def _range(values: list[float], form: str) -> str:
+    """Formats the value of a student, or the least and the greatest of several."""
+    ends = [form.format(value) for value in (min(values), max(values))]
+    return ends[0] if len(values) == 1 else " to ".join(ends)
+
+
+def _table_shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
+    variants = task.augmentation.num_variants or 0
+    return variants, len(split), len(teacher.members), teacher.about["num_classes"]
 
 
 def _soft_target_table(task: Task, split: Split, teacher: Trained, display: Display) -> np.ndarray:
     """Computes what the teachers say of the training set, or reads it from beside their weights."""
-    variants = task.augmentation.num_variants or 0
-    shape = (variants, len(split), len(teacher.members), teacher.about["num_classes"])
+    shape = _table_shape(task, split, teacher)
+    variants = shape[0]
     seen = fingerprint(split.images)
     path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
     with contextlib.suppress(OSError, ValueError):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -26,12 +27,32 @@ class Trained:
       members: its variables, once per member.
       about: what a checkpoint says of its training; see `describe`.
       directory: of the checkpoints.
+      histories: for each member, the records of its epochs.
     """
 
     model: nn.Module
     members: list[dict[str, Any]]
     about: dict[str, Any]
     directory: pathlib.Path
+    histories: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The records of the epochs of a single model."""
+        (history,) = self.histories
+        return history
+
+    def stacked(self) -> dict[str, Any]:
+        """Returns the variables of all members, with a leading axis `[members]`."""
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *self.members)
+
+    def apart(self) -> list["Trained"]:
+        """Returns each member as a model of its own."""
+        histories = self.histories or [[]] * len(self.members)
+        return [
+            dataclasses.replace(self, members=[member], histories=[history])
+            for member, history in zip(self.members, histories, strict=True)
+        ]
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Returns `[n, num_classes]` float32; an ensemble's are those of its mean probability.
@@ -81,7 +102,9 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
         )
     if restored is None or not restored[1]["complete"]:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
-    return Trained(task.model, members(restored[0]), about, directory)
+    states, found = restored
+    histories = [list(records) for records in zip(*found["history"], strict=True)]
+    return Trained(task.model, members(states), about, directory, histories)
 
 
 def members(states: TrainState) -> list[dict[str, Any]]:

@@ -1,0 +1,89 @@
+"""`results.csv` of a sweep: one row per student, appended whole by any number of processes."""
+
+import csv
+import fcntl
+import io
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distill.errors import InputError
+
+RESULTS = "results.csv"
+COLUMNS = (
+    "id", "config", "config_hash", "commit", "device", "dataset", "status", "model", "loss",
+    "temperature", "alpha", "gradient_correction", "learning_rate", "seed", "epochs",
+    "train_examples", "labelled_fraction", "teacher_members", "num_params", "macs",
+    "compression_rate", "accuracy", "precision", "recall", "f_measure", "agreement",
+    "validation_accuracy", "train_seconds", "compile_seconds",
+)  # fmt: skip
+
+Row = dict[str, Any]  # of `COLUMNS`; what is missing or None is an empty cell
+
+
+class Table:
+    """The rows of one sweep."""
+
+    def __init__(self, path: pathlib.Path, config_hash: str, warn: Callable[[str], None]):
+        """Opens the table, which need not exist yet.
+
+        Args:
+          path: of the file.
+          config_hash: that every row must have.
+          warn: told of a last line that a kill has torn; its student trains again.
+
+        Raises:
+          InputError: if it is no table of this configuration.
+        """
+        self.path = path
+        self._config_hash = config_hash
+        self._warn = warn
+        self.read()
+
+    def read(self) -> list[dict[str, str]]:
+        """Returns the rows, as text by column."""
+        if not self.path.exists():
+            return []
+        header, *lines = list(csv.reader(self.path.read_text().splitlines())) or [[]]
+        if tuple(header) != COLUMNS:
+            raise InputError(f"{self.path} is no table of results; move it away")
+        if lines and len(lines[-1]) != len(COLUMNS):
+            self._warn(f"{self.path}: leaving out the torn last line")
+            lines.pop()
+        found = []
+        for number, line in enumerate(lines, 2):
+            if len(line) != len(COLUMNS):
+                raise InputError(
+                    f"{self.path}, line {number} has {len(line)} cells instead of {len(COLUMNS)}; "
+                    "remove the line, and its student trains again"
+                )
+            row = dict(zip(COLUMNS, line, strict=True))
+            if row["config_hash"] != self._config_hash:
+                raise InputError(
+                    f"{self.path} has rows of the configuration {row['config_hash']}, this one is "
+                    f"{self._config_hash}; choose another --workdir or move the file away"
+                )
+            found.append(row)
+        return found
+
+    def ids(self) -> set[str]:
+        """Returns the students that have a row."""
+        return {row["id"] for row in self.read()}
+
+    def append(self, new: Sequence[Row]) -> None:
+        """Adds rows in one step, so that a kill leaves the table with all of them or none."""
+        with (self.path.parent / ".results.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.read())
+            writer.writerows({name: _cell(value) for name, value in row.items()} for row in new)
+            part = self.path.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text.getvalue())
+            part.replace(self.path)
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value

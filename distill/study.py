@@ -1,0 +1,255 @@
+"""A sweep: many students of one configuration, trained together, one row of results each."""
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from distill import config as configs
+from distill import data, losses, pipeline, provenance
+from distill.data import Dataset
+from distill.errors import InputError, unknown
+from distill.report import rows
+from distill.report.progress import Display
+from distill.run import Run, claim, deciding
+from distill.training import engine, recipe, train, trained
+from distill.training.trained import Trained
+
+PREDICTIONS = "predictions"
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """One student of a sweep.
+
+    Attributes:
+      id: hash of everything that decides its outcome; the same alone and in any sweep.
+      run: its configuration and data.
+      about: from `recipe.describe`, with its own seed.
+      teacher: whose outputs it learns from, if it does.
+      teacher_predictions: of the test set `[n]`.
+    """
+
+    id: str
+    run: Run
+    about: dict[str, Any]
+    teacher: Trained | None
+    teacher_predictions: np.ndarray | None
+
+
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    display: Display,
+    shard: tuple[int, int] = (0, 1),
+) -> pathlib.Path:
+    """Trains the students of a sweep that have no row in `results.csv` yet.
+
+    Students that differ in nothing but seeds and numbers train in one compiled program; the others
+    are groups of their own. A batch of students that was interrupted goes on where it stopped.
+
+    Args:
+      config: complete, with `config.sweep`.
+      workdir: of the sweep; created if needed. Several shards may share it.
+      display: says what happens.
+      shard: `(i, n)`, the i-th of n parts of the students, counted from 0.
+
+    Returns:
+      The path of `results.csv`.
+
+    Raises:
+      InputError: if something given cannot be used; nothing is overwritten then.
+    """
+    points = expand(config)
+    for point in points:
+        pipeline.validate(point)
+    sources = data.find(config, display.warn)
+    claim(workdir, config, sources[0].name)
+    config_hash = configs.digest(deciding(configs.to_dict(config)))
+    table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
+    students = list(_students(config, points, workdir, display))
+    done = table.ids()
+    for batch in _batches(students, shard):
+        batch = [student for student in batch if student.id not in done]
+        if batch:
+            table.append(_train(batch, workdir, config_hash, display))
+            display.say(f"{len(table.ids())} of {len(students)} students: {table.path}")
+    return table.path
+
+
+def expand(config: ConfigDict) -> list[ConfigDict]:
+    """Returns the configuration of each point of the axes, without the seeds.
+
+    Raises:
+      InputError: for an axis that is empty, uneven, of an unknown key or of the wrong type.
+    """
+    settings = []
+    for axis in config.sweep.axes:
+        lengths = {key: len(values) for key, values in axis.items()}
+        if not lengths or min(lengths.values()) == 0:
+            raise InputError(f"sweep axis {', '.join(axis) or '{}'} is empty; give it values")
+        if len(set(lengths.values())) > 1:
+            raise InputError(
+                "the keys of a sweep axis vary together, so they need equally many values; "
+                + ", ".join(f"{key} has {n}" for key, n in lengths.items())
+            )
+        combined = zip(*axis.values(), strict=True)
+        settings.append([dict(zip(axis, values, strict=True)) for values in combined])
+    points = []
+    for combination in itertools.product(*settings):
+        point = config.copy_and_resolve_references()
+        for key, value in (item for setting in combination for item in setting.items()):
+            _set(point, key, value)
+        points.append(point)
+    return points
+
+
+def _set(config: ConfigDict, key: str, value: Any) -> None:
+    *path, name = key.split(".")
+    section = config
+    for part in path:
+        section = section.get(part) if isinstance(section, ConfigDict) else None
+    if not isinstance(section, ConfigDict) or (name not in section and path[-1:] != ["args"]):
+        raise unknown("sweep axis", key, _keys(config))
+    try:
+        with section.unlocked():
+            section[name] = value
+    except (TypeError, ValueError) as error:
+        kind = type(section[name]).__name__
+        raise InputError(f"sweep axis {key} has the value {value!r}; it takes {kind}") from error
+
+
+def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _students(
+    config: ConfigDict, points: list[ConfigDict], workdir: pathlib.Path, display: Display
+) -> Iterator[Student]:
+    """Yields every student of the sweep, with the teachers trained and the data read."""
+    datasets: dict[str, Dataset] = {}
+    teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
+    seen: dict[str, int] = {}
+    seeds = config.sweep.seeds or (config.seed,)
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"sweep.seeds is {seeds}; each seed may be named once")
+    for number, point in enumerate(points):
+        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
+        if section not in datasets:
+            datasets[section] = data.load(point, *data.find(point, display.warn))
+        run = Run(point, workdir, datasets[section], display)
+        teacher = predictions = None
+        if losses.needs_teacher(point.loss.name):
+            where = run.teacher_checkpoints
+            if where not in teachers:
+                pipeline.train_teacher(run)
+                teacher = trained.load(where / "steps", display.warn)
+                teachers[where] = teacher, teacher.logits(run.dataset.test.images).argmax(-1)
+            teacher, predictions = teachers[where]
+        for seed in seeds:
+            about = run.student_about(teacher.about if teacher else None, seed)
+            name = configs.digest(about)
+            if name in seen:
+                raise InputError(
+                    f"points {seen[name] + 1} and {number + 1} of the sweep are the same training; "
+                    "remove the duplicate value from sweep.axes"
+                )
+            seen[name] = number
+            yield Student(name, run, about, teacher, predictions)
+
+
+def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
+    """Yields the students of a shard that train together, as many as the memory holds."""
+    index, shards = shard
+    groups: dict[str, list[Student]] = {}
+    for student in students:
+        groups.setdefault(configs.digest(recipe.apart(student.about)), []).append(student)
+    for group in groups.values():
+        mine = group[index::shards]
+        size = _size(mine) if mine else 1
+        for start in range(0, len(mine), size):
+            yield mine[start : start + size]
+
+
+def _size(group: list[Student]) -> int:
+    """Returns how many students of a group train in one call, on all devices together."""
+    run, teacher = group[0].run, group[0].teacher
+    options = run.config.engine
+    fits = train.students_that_fit(
+        group[0].about, run.training_set, teacher, resident=run.resident,
+        students=engine.execution(1, options.students).students,
+        memory=int(options.memory_gb * 2**30) or engine.free_memory(),
+    )  # fmt: skip
+    return fits * jax.local_device_count()
+
+
+def _train(
+    batch: list[Student], workdir: pathlib.Path, config_hash: str, display: Display
+) -> list[rows.Row]:
+    """Trains a batch, and returns the row of each of its students."""
+    run, teacher = batch[0].run, batch[0].teacher
+    padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
+    about = recipe.together([student.about for student in [*batch, *padding]])
+    directory = workdir / "batches" / configs.digest(about)
+    display.say(f"{about['recipe']['model']}, {about['loss']['name']}: {len(batch)} students")
+    with train.alone(directory, display):
+        train.train(
+            directory / "steps", about, run.training_set, resident=run.resident, teacher=teacher,
+            plan=engine.execution(len(about["seeds"]), run.config.engine.students),
+            monitor=None, display=display, log=lambda record: None, stop_on_divergence=False,
+            checkpoint_every_s=run.config.checkpoint_every_s,
+        )  # fmt: skip
+    members = trained.load(directory / "steps", display.warn).apart()
+    found = zip(batch, members, strict=False)  # the padding comes last
+    return [_row(student, model, len(members), config_hash) for student, model in found]
+
+
+def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
+    run, recipe_, loss = student.run, student.about["recipe"], student.about["loss"]
+    config, dataset = run.config, run.dataset
+    row = {
+        "id": student.id,
+        "config": run.workdir.name,
+        "config_hash": config_hash,
+        "commit": provenance.commit(),
+        "device": provenance.device(),
+        "dataset": dataset.name,
+        "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
+        "model": recipe_["model"],
+        "loss": loss["name"],
+        "temperature": loss.get("temperature"),
+        "alpha": loss.get("alpha"),
+        "gradient_correction": loss.get("gradient_correction"),
+        "learning_rate": recipe_["learning_rate"],
+        "seed": student.about["seeds"][0],
+        "epochs": model.history[-1]["epoch"],
+        "train_examples": len(run.training_set),
+        "labelled_fraction": config.dataset.labelled_fraction,
+        "teacher_members": len(student.teacher.members) if student.teacher else None,
+        "train_seconds": _total(model.history, "seconds") / batch_size,
+        "compile_seconds": _total(model.history, "compile_seconds"),
+    }
+    if row["status"] == "diverged":
+        return row
+    predictions = model.logits(dataset.test.images).argmax(-1).astype(np.uint16)
+    folder = run.workdir / PREDICTIONS
+    folder.mkdir(exist_ok=True)
+    np.save(folder / f"{student.id}.npy", predictions)
+    row |= pipeline.measure(run, model, predictions, student.teacher_predictions)
+    if dataset.validation is not None:
+        guesses = model.logits(dataset.validation.images).argmax(-1)
+        row["validation_accuracy"] = float((guesses == dataset.validation.labels).mean())
+    return row
+
+
+def _total(history: list[dict[str, Any]], name: str) -> float:
+    return sum(record[name] for record in history)
