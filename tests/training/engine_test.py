@@ -12,6 +12,7 @@ from distill.training import engine, state, step
 N, BATCH, STEPS = 24, 6, 4
 SHAPE = (8, 8, 1)
 SEEDS = (3, 4, 5)
+MAP, VMAP = engine.Execution("map"), engine.Execution("vmap")
 HYPER = {
     "learning_rate": (1e-2, 3e-3, 1e-3),
     "temperature": (1.0, 4.0, 2.0),
@@ -40,14 +41,14 @@ def _task(model=None, loss="kl", augmentation="shift"):
     )
 
 
-def _run(task, data, students, *, steps=STEPS, count=None, hyper=HYPER):
+def _run(task, data, students, *, steps=STEPS, count=None, hyper=HYPER, plan=MAP):
     """Trains some of the students; returns `(params, metrics)`."""
     hyper = {name: jnp.array([values[i] for i in students]) for name, values in hyper.items()}
     seeds = [SEEDS[i] for i in students]
     states = state.create(task.model, task.make_optimizer, hyper, SHAPE, seeds)
     order = engine.epoch_order(states.key, 0, num_examples=N, batch_size=BATCH)[:, :steps]
     count = jnp.int32(steps if count is None else count)
-    states, metrics = engine.run_chunk(task, states, hyper, data, order, count)
+    states, metrics = engine.run_chunk(task, plan, states, hyper, data, order, count)
     np.testing.assert_array_equal(states.step, [count] * len(students))
     return states, metrics
 
@@ -60,34 +61,56 @@ def _assert_close(a, b, **tolerance):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, **tolerance), a, b)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
-def test_a_student_among_others_is_what_it_is_alone(platform, data, monkeypatch):
-    over_students = engine.over_students
-    monkeypatch.setattr(engine, "over_students", lambda _: over_students(platform))
+@pytest.mark.parametrize("plan", [MAP, VMAP])
+def test_a_student_among_others_is_what_it_is_alone(plan, data):
     task = _task()
-    together, metrics = _run(task, data, [0, 1, 2])
+    together, metrics = _run(task, data, [0, 1, 2], plan=plan)
     for i in (0, 2):
-        alone, alone_metrics = _run(task, data, [i])
+        alone, alone_metrics = _run(task, data, [i], plan=plan)
         _assert_close(_student(together.params, i), _student(alone.params, 0), rtol=1e-4, atol=1e-6)
         _assert_close(_student(metrics, i), _student(alone_metrics, 0), rtol=1e-5)
 
 
-def test_both_ways_over_students_agree(data, monkeypatch):
-    over_students, results = engine.over_students, []
-    for platform in ("cpu", "gpu"):
-        monkeypatch.setattr(engine, "over_students", lambda _, p=platform: over_students(p))
-        states, metrics = _run(_task(), data, [0, 1, 2])
+def test_both_ways_over_students_agree(data):
+    results = []
+    for plan in (MAP, VMAP):
+        states, metrics = _run(_task(), data, [0, 1, 2], plan=plan)
         results.append((states.params, metrics))
     _assert_close(*results, rtol=1e-4, atol=1e-6)
 
 
 def test_over_students_literal():
     trees = {"x": jnp.arange(6.0).reshape(3, 2)}
-    for platform in ("cpu", "gpu"):
-        for students in (3, 1):
-            some = jax.tree.map(lambda leaf, n=students: leaf[:n], trees)
-            result = engine.over_students(platform)(lambda t: t["x"].sum(), some)
-            np.testing.assert_array_equal(result, [1.0, 5.0, 9.0][:students])
+    for students in ("map", "vmap"):
+        for count in (3, 1):
+            some = jax.tree.map(lambda leaf, n=count: leaf[:n], trees)
+            result = engine.over_students(students)(lambda t: t["x"].sum(), some)
+            np.testing.assert_array_equal(result, [1.0, 5.0, 9.0][:count])
+
+
+def test_students_are_mapped_on_a_cpu_and_vectorised_on_request():
+    assert engine.execution(3) == MAP
+    assert engine.execution(3, "vmap") == VMAP
+
+
+def test_memory_decides_how_many_students_fit(data):
+    task = _task()
+    hyper = {name: jnp.array(values[:1]) for name, values in HYPER.items()}
+    states = state.create(task.model, task.make_optimizer, hyper, SHAPE, SEEDS[:1])
+    order = jax.ShapeDtypeStruct((1, STEPS, BATCH), jnp.int32)
+    # Each state three times, four numbers, and the order of the examples.
+    each = 3 * engine.num_bytes(states) + engine.num_bytes(hyper) + 4 * STEPS * BATCH
+    shared = engine.num_bytes(data)
+
+    def fit(memory, students="map"):
+        return engine.students_that_fit(
+            task, states, hyper, data, order, students=students, memory=memory
+        )
+
+    assert [fit(shared + 3 * each + extra) for extra in (-1, 0)] == [2, 3]
+    assert fit(0) == 1
+    # Vectorised students each need room for what their step computes.
+    assert 1 <= fit(shared + 100 * each, "vmap") < 100
 
 
 def test_a_chunk_equals_its_steps_one_by_one(data):
@@ -155,11 +178,10 @@ class _Normed(nn.Module):
         return nn.Dense(3)(x)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "gpu"])
-def test_batch_statistics_are_each_students_own(platform, data, monkeypatch):
-    over_students = engine.over_students
-    monkeypatch.setattr(engine, "over_students", lambda _: over_students(platform))
-    states, _ = _run(_task(_Normed(), augmentation="none"), data, [0, 1], steps=2)
+@pytest.mark.parametrize("plan", [MAP, VMAP])
+def test_batch_statistics_are_each_students_own(plan, data):
+    task = _task(_Normed(), augmentation="none")
+    states, _ = _run(task, data, [0, 1], steps=2, plan=plan)
     means = states.batch_stats["BatchNorm_0"]["mean"]
     pixels = np.asarray(data.images).reshape(N, -1) / 255
     for i, key in enumerate(states.key):

@@ -1,0 +1,75 @@
+import multiprocessing
+
+import pytest
+
+from distill.errors import InputError
+from distill.report import rows
+
+HEADER = ",".join(rows.COLUMNS)
+
+
+def table(tmp_path, config_hash="abc", warn=pytest.fail):
+    return rows.Table(tmp_path / "results.csv", config_hash, warn)
+
+
+def row(name, **values):
+    return {"id": name, "config_hash": "abc", "accuracy": 0.98765432, **values}
+
+
+def test_rows_come_back_in_order_and_with_six_digits(tmp_path):
+    found = table(tmp_path)
+    assert found.read() == [] and found.ids() == set()
+    found.append([row("b"), row("a", device="AMD, 2 cores", agreement=None)])
+    found.append([row("c")])
+    assert [r["id"] for r in table(tmp_path).read()] == ["b", "a", "c"]
+    second = found.read()[1]
+    assert (second["accuracy"], second["device"], second["agreement"]) == (
+        "0.987654",
+        "AMD, 2 cores",
+        "",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".results.lock", "results.csv"]
+
+
+def _append(folder, number):
+    for i in range(5):
+        rows.Table(folder / "results.csv", "abc", print).append([row(f"{number}-{i}")])
+
+
+def test_processes_that_append_at_once_lose_nothing(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_append, args=(tmp_path, n)) for n in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert table(tmp_path).ids() == {f"{n}-{i}" for n in range(3) for i in range(5)}
+
+
+def test_a_torn_last_line_is_left_out_with_a_warning(tmp_path):
+    found, said = table(tmp_path), []
+    found.append([row("a"), row("b")])
+    text = found.path.read_text()
+    found.path.write_text(text[: text.rindex("abc") + 1])
+    torn = table(tmp_path, warn=said.append)
+    assert torn.ids() == {"a"}
+    assert "torn last line" in said[0]
+    torn.append([row("b")])
+    assert table(tmp_path).ids() == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no table of results"),
+        ("a,b\n1,2\n", "no table of results"),
+        (f"{HEADER}\nx,y\n{',' * (len(rows.COLUMNS) - 1)}\n", "line 2 has 2 cells instead of"),
+        (f"{HEADER}\nx,tiny,other{',' * (len(rows.COLUMNS) - 3)}\n", "the configuration other"),
+    ],
+)
+def test_other_files_are_refused_and_kept(tmp_path, text, message):
+    path = tmp_path / "results.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        table(tmp_path)
+    assert path.read_text() == text
