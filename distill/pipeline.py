@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, metrics, models, report
+from distill import data, losses, metrics, models, provenance, report
 from distill.cost import cost
 from distill.errors import InputError, unknown
 from distill.report.progress import Display
@@ -123,7 +123,13 @@ def evaluate(run: Run) -> None:
             "loss": model.about["loss"]["name"],
             "temperature": model.about["loss"].get("temperature"),
         }
-    contents = {"format": FORMAT, "dataset": run.dataset.name, "models": results}
+    contents = {
+        "format": FORMAT,
+        "dataset": run.dataset.name,
+        "commit": provenance.commit(),
+        "device": provenance.device(),
+        "models": results,
+    }
     write(run.workdir / report.RESULTS, contents)
 
 

@@ -110,16 +110,28 @@ class Run:
             )  # fmt: skip
 
 
-def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
-    """Writes `config.json`, or checks that the one that is there is of this configuration."""
+def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
+    """Writes `config.json`, or checks that the one that is there is of this configuration.
+
+    Args:
+      workdir: of the run; created if needed.
+      config: complete.
+      dataset: the name of what is really read, after a fallback.
+
+    Returns:
+      A hash of the configuration, without what changes only where and when a run computes.
+
+    Raises:
+      InputError: if the directory is of another configuration or cannot be written.
+    """
     wanted = configs.to_dict(config)
-    wanted["dataset"]["name"] = dataset  # what it really is, after a fallback
+    wanted["dataset"]["name"] = dataset
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if path.exists():
             found = json.loads(path.read_text())
-            difference = configs.first_difference(deciding(found), deciding(wanted))
+            difference = configs.first_difference(_deciding(found), _deciding(wanted))
             if difference:
                 key, there, here = difference
                 raise InputError(
@@ -132,9 +144,10 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> None:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path} is damaged ({error}); remove it") from error
+    return configs.digest(_deciding(wanted))
 
 
-def deciding(config: dict[str, Any]) -> dict[str, Any]:
+def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep")
     config = {k: v for k, v in config.items() if k not in other}

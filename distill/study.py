@@ -16,7 +16,7 @@ from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.report import rows
 from distill.report.progress import Display
-from distill.run import Run, claim, deciding
+from distill.run import Run, claim
 from distill.training import engine, recipe, train, trained
 from distill.training.trained import Trained
 
@@ -69,8 +69,7 @@ def run(
     for point in points:
         pipeline.validate(point)
     sources = data.find(config, display.warn)
-    claim(workdir, config, sources[0].name)
-    config_hash = configs.digest(deciding(configs.to_dict(config)))
+    config_hash = claim(workdir, config, sources[0].name)
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
     students = list(_students(config, points, workdir, display))
     done = table.ids()
@@ -78,7 +77,8 @@ def run(
         batch = [student for student in batch if student.id not in done]
         if batch:
             table.append(_train(batch, workdir, config_hash, display))
-            display.say(f"{len(table.ids())} of {len(students)} students: {table.path}")
+            ready = len(table.ids() & {student.id for student in students})
+            display.say(f"{ready} of {len(students)} students are trained")
     return table.path
 
 

@@ -6,14 +6,13 @@ import pathlib
 
 import pandas as pd
 
-from distill import provenance
 from distill.report import RESULTS, records
 
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
 
 
-def rows(workdir: pathlib.Path, commit: str) -> list[dict]:
-    """Returns a row for each model of a run, which was made with the code of `commit`."""
+def rows(workdir: pathlib.Path) -> list[dict]:
+    """Returns a row for each model of a run."""
     results = json.loads((workdir / RESULTS).read_text())
     log = records.read(workdir)
     found = []
@@ -28,8 +27,8 @@ def rows(workdir: pathlib.Path, commit: str) -> list[dict]:
                 **{k: None if model[k] is None else round(model[k], 6) for k in RATES},
                 "epochs": len({r["epoch"] for r in epochs}),
                 "train_seconds": round(sum(r["seconds"] for r in epochs), 1),
-                "commit": commit,
-                "device": provenance.processor(),
+                "commit": results["commit"],
+                "device": results["device"],
             }
         )
     return found
@@ -40,10 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="directories of finished runs")
     parser.add_argument("--csv", type=pathlib.Path, required=True, help="the file to write")
-    parser.add_argument("--commit", help="what the runs were made with; by default this code")
     arguments = parser.parse_args()
-    commit = arguments.commit or provenance.commit()
-    table = pd.DataFrame([row for run in arguments.runs for row in rows(run, commit)])
+    table = pd.DataFrame([row for run in arguments.runs for row in rows(run)])
     shared = table["role"] == "teacher"  # the students of one teacher each name it
     teacher = table[shared].drop_duplicates("seed").assign(config="teacher")
     table = pd.concat([teacher, table[~shared]])
