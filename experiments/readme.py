@@ -1,16 +1,13 @@
 """Writes the tables of README.md from the committed CSV files: `python -m experiments.readme`."""
 
-import pathlib
 import re
 
 import pandas as pd
 
 from distill.report.tables import markdown
+from experiments import PUBLISHED, RESULTS, ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
-RESULTS = ROOT / "experiments" / "results"
-PUBLISHED = ROOT / "third_party" / "rusu2018"
 
 
 def mnist_table() -> str:

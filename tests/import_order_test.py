@@ -18,7 +18,7 @@ LAYERS = (
     {"run"},
     {"export", "compress", "report"},
     {"training"},
-    {"losses", "metrics", "cost", "models", "data"},
+    {"losses", "metrics", "cost", "models", "data", "statistics"},
     {"ops", "config", "errors", "cli", "provenance", "shards"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
