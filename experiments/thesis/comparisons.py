@@ -1,0 +1,108 @@
+"""Which groups of students are compared with one another, and which differences are real."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from configs.thesis_study import MODELS
+from distill import statistics
+from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
+
+POOLED = {"simplenet_v4": "simplenet_v2", "simplenet_v5": "simplenet_v3"}
+REAL = 0.05
+
+
+class Verdict(NamedTuple):
+    """How two groups differ in accuracy.
+
+    Attributes:
+      a, b: the groups.
+      difference: a - b over the seeds that both have, with its t-interval.
+      p_images: of McNemar's test over the images, corrected for the tests beside it.
+      p_seeds: of the paired t-test over the seeds, likewise.
+      word: `better` or `worse` if both tests say so, else `open`.
+    """
+
+    a: Group
+    b: Group
+    difference: statistics.Difference
+    p_images: float
+    p_seeds: float
+    word: str
+
+
+def pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
+    """Returns the pairs of groups that a table, figure or answer compares."""
+    there, found = set(map(str, groups)), []
+    for group in groups:
+        model, method, temperature = group
+        others = [
+            Group(POOLED.get(model, ""), method, temperature),
+            Group(model, method, 1.0),
+            Group(model, DISTILLED, temperature),
+            Group(model, LABELS),
+            Group(model, method.replace(DISTILLED, LABELS)),
+        ]
+        others = [
+            other for other in others if str(other) in there and str(other) != str(group)
+        ] if model in MODELS else []  # fmt: skip
+        found += [(group, other) for other in dict.fromkeys(others)]
+    return found
+
+
+def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:
+    """Counts for each pair on which images one of the two does better.
+
+    Args:
+      correct: for each group and seed, whether its student is right, `[images]`.
+
+    Returns:
+      A row for each pair and seed, and one, `all`, for all their common seeds together.
+    """
+    rows = []
+    for a, b in pairs(list(correct)):
+        seeds = sorted(correct[a].keys() & correct[b].keys())
+        sets = [(str(seed), [seed]) for seed in seeds] + ([("all", seeds)] if seeds else [])
+        for name, chosen in sets:
+            both = [np.stack([correct[group][seed] for seed in chosen]) for group in (a, b)]
+            a_better, b_better = statistics.discordant(*both)
+            rows.append(
+                {
+                    "a": str(a), "b": str(b), "seed": name, "seeds": len(chosen),
+                    "a_better": a_better, "b_better": b_better, "images": both[0].shape[1],
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:
+    """Compares pairs that are read together, as the rows of a table are.
+
+    A difference is called real if it would show with other images (McNemar's test) and with other
+    seeds (the paired t-test), at 5 % after Holm's correction for the number of pairs.
+    """
+    differences, p_images = [], []
+    for a, b in asked:
+        left, right = study.of(a), study.of(b)
+        seeds = left.index.intersection(right.index)
+        differences.append(
+            statistics.paired_t(left.accuracy[seeds].tolist(), right.accuracy[seeds].tolist())
+        )
+        better = study.counts.get((str(a), str(b)))
+        p_images.append(np.nan if better is None else statistics.mcnemar(*better))
+    p_images = statistics.holm(p_images)
+    p_seeds = statistics.holm([difference.p_value for difference in differences])
+    return [
+        Verdict(a, b, difference, images, seeds, _word(difference.mean, images, seeds))
+        for (a, b), difference, images, seeds in zip(
+            asked, differences, p_images, p_seeds, strict=True
+        )
+    ]
+
+
+def _word(difference: float, p_images: float, p_seeds: float) -> str:
+    if p_images < REAL and p_seeds < REAL:  # false where one is NaN
+        return "better" if difference > 0 else "worse"
+    return "open"

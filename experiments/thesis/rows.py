@@ -1,0 +1,183 @@
+"""The rows of the study: what each is of, which file it belongs to, and means over seeds."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from configs.thesis_study import MODELS, TABLE_2_5
+from distill import statistics
+from distill.errors import InputError
+from experiments import PUBLISHED
+
+MEASURES = ("accuracy", "precision", "recall", "f_measure")
+DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
+BEYOND = ("corrected", "kl", "learned", "ensemble", "unlabelled")  # a file for each
+FULL = {"seeds": 10, "temperatures": len(TABLE_2_5), "epochs": 20, "training images": 60_000}
+
+
+class Group(NamedTuple):
+    """Students that differ in nothing but their seed.
+
+    Attributes:
+      model: its name.
+      method: the loss, with what sets the training apart: `soft_squared_error corrected`.
+      temperature: NaN where the loss has none.
+    """
+
+    model: str
+    method: str
+    temperature: float = math.nan
+
+    def __str__(self) -> str:
+        softened = "" if math.isnan(self.temperature) else f" T={self.temperature:g}"
+        return f"{self.model} {self.method}{softened}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Everything that the tables are made of.
+
+    Attributes:
+      runs: students of the whole training set, a row each, `group` among the columns.
+      selection: students of a part of it, with the accuracy on the rest.
+      counts: images on which one group does better than another, by their names.
+      published: the thesis's tables by name, `2_3` to `2_6`.
+    """
+
+    runs: pd.DataFrame
+    selection: pd.DataFrame
+    counts: dict[tuple[str, str], tuple[int, int]]
+    published: dict[str, pd.DataFrame]
+
+    def of(self, group: Group) -> pd.DataFrame:
+        """Returns the finished runs of a group, by seed."""
+        found = self.runs[(self.runs.group == str(group)) & (self.runs.status == "ok")]
+        return found.sort_values("seed").set_index("seed", drop=False)
+
+    def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
+        """Returns the mean over the seeds of a group."""
+        return statistics.mean(self.of(group)[measure].tolist())
+
+    def temperatures(self, model: str, method: str = DISTILLED) -> list[float]:
+        """Returns the temperatures that a model was trained at."""
+        return temperatures(self.runs, model, method)
+
+    def models(self, method: str = DISTILLED) -> list[str]:
+        """Returns the students that were trained by a method, in order."""
+        return [m for m in MODELS if any(_is(self.runs, m, method))]
+
+
+def method(row: Any) -> str:
+    """Returns the loss of a row, and what sets its training apart from the thesis's."""
+    name = row.loss
+    if pd.notna(getattr(row, "learned_temperature", None)):
+        name += " learned"
+    if str(row.gradient_correction) == "True":
+        name += " corrected"
+    if row.teacher_members > 1:
+        name += " ensemble"
+    if row.labelled_fraction < 1:
+        name += " unlabelled"
+    return name
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Adds the columns `method` and `group`."""
+    methods = [method(row) for row in table.itertuples()]
+    groups = [
+        str(Group(row.model, how, row.temperature))
+        for row, how in zip(table.itertuples(), methods, strict=True)
+    ]
+    return table.assign(method=methods, group=groups)
+
+
+def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Divides all rows of a study into its files, `thesis` and `thesis_...`, by name.
+
+    A row has a validation accuracy if part of the training images were held out, unless it
+    diverged; then the number of training images tells.
+    """
+    held_out = table.train_examples[table.validation_accuracy.notna()].unique()
+    selection = table.train_examples.isin(held_out) & (table.labelled_fraction == 1)
+
+    def name(row: Any, selecting: bool) -> str:
+        if selecting:
+            return "thesis_selection"
+        how = method(row)
+        return "thesis" if how in (DISTILLED, LABELS) else f"thesis_{how.split()[-1]}"
+
+    files = pd.Series(map(name, table.itertuples(), selection), index=table.index, dtype=str)
+    return dict(iter(table.groupby(files)))
+
+
+def read(folder: pathlib.Path) -> Study:
+    """Reads the files of a study that `experiments.reproduce` has written.
+
+    Raises:
+      InputError: if `thesis.csv` is missing, or its rows are not of one recipe and data set.
+    """
+    if not (folder / "thesis.csv").exists():
+        raise InputError(f"{folder / 'thesis.csv'} is missing; run python -m experiments.reproduce")
+    names = ["thesis", *(f"thesis_{name}" for name in BEYOND)]
+    paths = [folder / f"{name}.csv" for name in names]
+    runs = pd.concat([pd.read_csv(path) for path in paths if path.exists()], ignore_index=True)
+    students = runs[runs.model.isin(MODELS) & (runs.labelled_fraction == 1)]
+    for column in ("dataset", "epochs", "learning_rate", "train_examples"):
+        found = students.loc[students.status == "ok", column].unique()
+        if len(found) > 1:
+            raise InputError(f"{folder} mixes students of {column} {sorted(found)}; keep one")
+    selection = _optional(folder / "thesis_selection.csv", runs)
+    counts = _optional(folder / "thesis_mcnemar.csv", pd.DataFrame(columns=["a", "b", "seed"]))
+    counts = counts[counts.seed == "all"]
+    tables = {
+        number: pd.read_csv(PUBLISHED / f"table_{number}.csv")
+        for number in ("2_3", "2_4", "2_5", "2_6")
+    }
+    pairs = {(row.a, row.b): (row.a_better, row.b_better) for row in counts.itertuples()}
+    return Study(named(runs), named(selection), pairs, tables)
+
+
+def temperatures(table: pd.DataFrame, model: str, method: str = DISTILLED) -> list[float]:
+    """Returns the temperatures at which `table` has a model trained by `method`."""
+    return sorted(table.temperature[_is(table, model, method)].dropna().unique())
+
+
+def choose(table: pd.DataFrame, model: str, measure: str) -> float | None:
+    """Returns the temperature with the highest mean of a measure, None if there is none.
+
+    One at which a student diverged is not chosen; of equal ones the lowest is.
+    """
+    found = table[_is(table, model, DISTILLED)]
+    whole = found.groupby("temperature").filter(lambda runs: (runs.status == "ok").all())
+    if whole.empty:
+        return None
+    return float(whole.groupby("temperature")[measure].mean().idxmax())
+
+
+def reduced(runs: pd.DataFrame, tried: Sequence[float] | None = None) -> str:
+    """Returns what a table's title says of its extent: nothing if the study was run in full.
+
+    Args:
+      runs: the rows behind the table.
+      tried: the temperatures behind it, where it is about their choice.
+    """
+    found = {
+        "seeds": runs.groupby("group").seed.nunique().min(),
+        "temperatures": FULL["temperatures"] if tried is None else len(tried),
+        "epochs": runs.epochs.max(),
+        "training images": runs.train_examples.max(),
+    }
+    missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in found.items() if n < FULL[name]]
+    return f" — reduced: {', '.join(missing)}" if missing else ""
+
+
+def _is(table: pd.DataFrame, model: str, method: str) -> pd.Series:
+    return (table.model == model) & (table.method == method)
+
+
+def _optional(path: pathlib.Path, like: pd.DataFrame) -> pd.DataFrame:
+    return pd.read_csv(path) if path.exists() else like.iloc[:0]
