@@ -12,6 +12,7 @@ from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
 
 POOLED = {"simplenet_v4": "simplenet_v2", "simplenet_v5": "simplenet_v3"}
 REAL = 0.05
+COLUMNS = ["a", "b", "seed", "a_better", "b_better", "images"]
 
 
 class Verdict(NamedTuple):
@@ -35,21 +36,26 @@ class Verdict(NamedTuple):
 
 def pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
     """Returns the pairs of groups that a table, figure or answer compares."""
-    there, found = set(map(str, groups)), []
-    for group in groups:
-        model, method, temperature = group
-        others = [
-            Group(POOLED.get(model, ""), method, temperature),
-            Group(model, method, 1.0),
-            Group(model, DISTILLED, temperature),
-            Group(model, LABELS),
-            Group(model, method.replace(DISTILLED, LABELS)),
-        ]
-        others = [
-            other for other in others if str(other) in there and str(other) != str(group)
-        ] if model in MODELS else []  # fmt: skip
-        found += [(group, other) for other in dict.fromkeys(others)]
-    return found
+    students = [group for group in groups if group.model in MODELS]
+    return [
+        (group, other)
+        for group in students
+        for other in students
+        if other != group and _compared(group, other)
+    ]
+
+
+def _compared(group: Group, other: Group) -> bool:
+    (model, method, temperature), same_method = group, group.method == other.method
+    if other.model == POOLED.get(model):
+        return same_method and other.temperature == temperature
+    if other.model != model:
+        return False
+    on_labels = other.method in (LABELS, method.replace(DISTILLED, LABELS))
+    by_grid = other.method == DISTILLED and (
+        "learned" in method or other.temperature == temperature
+    )
+    return on_labels or by_grid or (same_method and other.temperature == 1)
 
 
 def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:
@@ -68,13 +74,9 @@ def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:
         for name, chosen in sets:
             both = [np.stack([correct[group][seed] for seed in chosen]) for group in (a, b)]
             a_better, b_better = statistics.discordant(*both)
-            rows.append(
-                {
-                    "a": str(a), "b": str(b), "seed": name, "seeds": len(chosen),
-                    "a_better": a_better, "b_better": b_better, "images": both[0].shape[1],
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows)
+            row = {"a": str(a), "b": str(b), "seed": name, "a_better": a_better}
+            rows.append({**row, "b_better": b_better, "images": both[0].shape[1]})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:

@@ -1,7 +1,6 @@
 """The rows of the study: what each is of, which file it belongs to, and means over seeds."""
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,15 +24,15 @@ class Group(NamedTuple):
     Attributes:
       model: its name.
       method: the loss, with what sets the training apart: `soft_squared_error corrected`.
-      temperature: NaN where the loss has none.
+      temperature: None where the loss has none.
     """
 
     model: str
     method: str
-    temperature: float = math.nan
+    temperature: float | None = None
 
     def __str__(self) -> str:
-        softened = "" if math.isnan(self.temperature) else f" T={self.temperature:g}"
+        softened = "" if self.temperature is None else f" T={self.temperature:g}"
         return f"{self.model} {self.method}{softened}"
 
 
@@ -55,7 +54,7 @@ class Study:
 
     def of(self, group: Group) -> pd.DataFrame:
         """Returns the finished runs of a group, by seed."""
-        found = self.runs[(self.runs.group == str(group)) & (self.runs.status == "ok")]
+        found = self.runs[[g == group for g in self.runs.group] & (self.runs.status == "ok")]
         return found.sort_values("seed").set_index("seed", drop=False)
 
     def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
@@ -87,12 +86,12 @@ def method(row: Any) -> str:
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """Adds the columns `method` and `group`."""
-    methods = [method(row) for row in table.itertuples()]
     groups = [
-        str(Group(row.model, how, row.temperature))
-        for row, how in zip(table.itertuples(), methods, strict=True)
+        Group(row.model, method(row), None if pd.isna(row.temperature) else row.temperature)
+        for row in table.itertuples()
     ]
-    return table.assign(method=methods, group=groups)
+    column = pd.Series(groups, index=table.index, dtype=object)
+    return table.assign(method=[group.method for group in groups], group=column)
 
 
 def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -166,7 +165,7 @@ def reduced(runs: pd.DataFrame, tried: Sequence[float] | None = None) -> str:
       tried: the temperatures behind it, where it is about their choice.
     """
     found = {
-        "seeds": runs.groupby("group").seed.nunique().min(),
+        "seeds": runs.groupby(runs.group.map(str)).seed.nunique().min(),
         "temperatures": FULL["temperatures"] if tried is None else len(tried),
         "epochs": runs.epochs.max(),
         "training images": runs.train_examples.max(),

@@ -1,0 +1,118 @@
+"""Writes docs/results.md and its figures from the results: `python -m experiments.results_page`."""
+
+import hashlib
+import os
+import pathlib
+
+from absl import flags
+
+from distill import cli
+from experiments import PUBLISHED, RESULTS, ROOT
+from experiments.thesis import answers, beyond, figures, rows, tables
+from experiments.thesis.rows import Study
+
+PAGE = ROOT / "docs" / "results.md"
+FIGURES = "figures"  # the folder beside the page
+
+HOW_TO_READ = """\
+**Intervals.** The thesis gives 1.96·s/√n, which is too narrow for few runs; Student's t-interval
+stands behind it. **Tests.** McNemar's on the same images (an image counts for the one that is right
+for more seeds) says whether a difference would show with other images, the paired t-test over the
+seeds whether it would with other seeds. Only what passes both is called a difference.
+**Temperatures** are chosen on training images that were held out, and the thesis's way, on the test
+set, stands beside it. **The thesis's figures** are copied from its tables; of its figures 2.2, 2.3
+and 2.5 the single runs of v2 to v4 and the curves of v2 to v5 are not printed anywhere, so only what
+its tables give of them is drawn. A title says *reduced* where less was run than the thesis did."""
+
+CAPTIONS = {
+    "figure_2_2": "Figure 2.2: accuracy in every run, for each student",
+    "figure_2_3": "Figure 2.3: F-measure against compression rate",
+    "figure_2_4": "Figure 2.4: accuracy against trainable weights",
+    "figure_2_5": "Figure 2.5: F-measure for each temperature and student",
+    "losses": "Accuracy for each temperature and loss",
+}
+
+
+def render(study: Study) -> str:
+    """Returns the page."""
+    drawn = figures.drawable(study)
+    pictures = {name: _picture(name) if name in drawn else "" for name in CAPTIONS}
+    extra = [
+        beyond.losses(study, pictures["losses"]),
+        beyond.learned(study),
+        beyond.ensemble(study),
+        beyond.unlabelled(study),
+    ]
+    parts = [
+        "# Results: the thesis's tables, and ours beside them",
+        "<!-- written by python -m experiments.results_page; change the results, not this page -->",
+        _extent(study),
+        HOW_TO_READ,
+        _headed("## Answers", answers.downsampling(study), answers.preservation(study),
+                answers.others(study), answers.temperature(study)),
+        _headed("## Tables and figures", tables.table_2_3(study), pictures["figure_2_2"],
+                pictures["figure_2_3"], pictures["figure_2_4"], tables.table_2_4(study),
+                tables.table_2_5(study), pictures["figure_2_5"], tables.table_2_6(study)),
+        _headed("## Beyond the thesis", *extra),
+    ]  # fmt: skip
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def write(results: pathlib.Path, page: pathlib.Path) -> None:
+    """Writes the page and its figures.
+
+    Raises:
+      InputError: if there are no results, or they do not fit together.
+    """
+    study = rows.read(results)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    figures.write(study, page.parent / FIGURES, digest(results))
+    page.write_text(render(study))
+
+
+def digest(results: pathlib.Path) -> str:
+    """Returns a hash of everything that the figures are drawn from."""
+    paths = sorted(results.glob("thesis*.csv")) + sorted(PUBLISHED.glob("*.csv"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def _extent(study: Study) -> str:
+    """Says what was run, on what, with which code."""
+    runs = study.runs
+    everything = len(runs) + len(study.selection)
+    hours = (runs.train_seconds.sum() + study.selection.train_seconds.sum()) / 3600
+    diverged = (runs.status != "ok").sum() + (study.selection.status != "ok").sum()
+    failed = f", {diverged} of them diverged" if diverged else ""
+    return (
+        f"{everything:,} trainings{failed}, {hours:.1f} hours of training in all; data set "
+        f"{_values(runs.dataset)}; seeds {_values(runs.seed)}; {_values(runs.device)}; commit "
+        f"{_values(runs.commit)}. Every row is in [experiments/results]({_link()}), and "
+        "`python -m experiments.reproduce` makes them again."
+    )
+
+
+def _link() -> str:
+    return os.path.relpath(RESULTS, PAGE.parent)
+
+
+def _values(column) -> str:
+    return ", ".join(str(value) for value in sorted(column.unique()))
+
+
+def _picture(name: str) -> str:
+    return f"![{CAPTIONS[name]}]({FIGURES}/{name}.png)\n\n*{CAPTIONS[name]}.*"
+
+
+def _headed(heading: str, *parts: str) -> str:
+    there = list(filter(None, parts))
+    return "\n\n".join([heading, *there]) if there else ""
+
+
+def main(argv: list[str]) -> None:
+    """Writes the page of the committed results."""
+    del argv
+    write(RESULTS, PAGE)
+
+
+if __name__ == "__main__":
+    cli.run(main, flags.FLAGS)

@@ -1,0 +1,92 @@
+"""Numbers and verdicts as the page writes them."""
+
+import math
+from collections.abc import Sequence
+
+from distill.report.tables import Rows, markdown
+from distill.statistics import Mean
+from experiments.thesis.comparisons import REAL, Verdict
+from experiments.thesis.rows import DISTILLED, LABELS, Group
+
+NONE = "–"
+WORDS = {"better": "**better**", "worse": "**worse**", "open": "not shown"}
+METHODS = {DISTILLED: "distilled", LABELS: "labels only"}
+
+
+def percent(rate: float | None, digits: int = 2) -> str:
+    """Returns a rate between 0 and 1 in percent."""
+    return NONE if rate is None or math.isnan(rate) else f"{100 * rate:.{digits}f}"
+
+
+def with_intervals(mean: Mean) -> str:
+    """Returns a mean of rates in percent with both half-widths, the normal one first."""
+    if math.isnan(mean.stdev):
+        return percent(mean.mean)
+    return f"{percent(mean.mean)} ± {percent(mean.normal)} / {percent(mean.student)}"
+
+
+def published(value: float, half_width: float | None = None) -> str:
+    """Returns a figure of the thesis, which is in percent."""
+    if math.isnan(value):
+        return NONE
+    return f"{value:.2f}" if half_width is None else f"{value:.2f} ± {half_width:.2f}"
+
+
+def points(rate: float, half_width: float = math.nan) -> str:
+    """Returns a difference of rates, signed, in percentage points, with its half-width."""
+    width = "" if math.isnan(half_width) else f" ± {percent(half_width)}"
+    return f"{100 * rate:+.2f}{width}"
+
+
+def p_value(p: float) -> str:
+    """Returns a p-value with the digits that matter."""
+    if math.isnan(p):
+        return NONE
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def verdict_cells(verdict: Verdict) -> list[str]:
+    """Returns the difference, both p-values and the verdict as cells."""
+    difference = points(verdict.difference.mean, verdict.difference.half_width)
+    return [difference, p_value(verdict.p_images), p_value(verdict.p_seeds), WORDS[verdict.word]]
+
+
+VERDICT_HEADER = ["difference", "p, images", "p, seeds", "verdict"]
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    """Returns a table of comparisons."""
+    rows: Rows = [[label(v.a), label(v.b), *verdict_cells(v)] for v in verdicts]
+    return markdown(["", "against", *VERDICT_HEADER], rows)
+
+
+def label(group: Group) -> str:
+    """Returns the name of a group as a reader would say it."""
+    loss, *rest = group.method.split()
+    words = [short(group.model), METHODS.get(loss, loss), *rest]
+    return " ".join(words) + ("" if group.temperature is None else f", T = {group.temperature:g}")
+
+
+def short(model: str) -> str:
+    """Returns `v1` for `simplenet_v1`."""
+    return model.removeprefix("simplenet_")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Returns `a`, `a and b` or `a, b and c`."""
+    *start, end = words
+    return f"{', '.join(start)} and {end}" if start else end
+
+
+def count(verdicts: Sequence[Verdict], word: str) -> int:
+    """Returns how many comparisons have this verdict."""
+    return sum(v.word == word for v in verdicts)
+
+
+def tested(verdicts: Sequence[Verdict]) -> str:
+    """Returns how the verdicts of a table came about."""
+    return (
+        f"Differences are in percentage points of accuracy over the same seeds, with a t-interval; "
+        f"p-values are after Holm's correction over the {len(verdicts)} rows, and a difference is "
+        f"called better or worse where both are below {REAL:g}."
+    )
