@@ -15,8 +15,7 @@ from distill import config as configs
 from distill.errors import unknown
 
 SEEDS = tuple(range(10))
-TEMPERATURES = (1.0, 3.0, 10.0)  # tried for every student
-TABLE_2_5 = (1.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)  # tried for v1
+TEMPERATURES = (1.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)  # of table 2.5
 DETAILED = {"simplenet_v1": 1.0, "simplenet_v5": 3.0}  # of table 2.4
 MODELS = tuple(f"simplenet_v{version}" for version in range(1, 6))
 LABELLED_FRACTION = 0.1
@@ -82,7 +81,7 @@ def study(
         "runs": ({"student.model": tuple(DETAILED), "loss.temperature": tuple(DETAILED.values())},),
         "temperatures": (
             {"student.model": MODELS[:1]},
-            softened if quick else {"loss.temperature": TABLE_2_5},
+            softened if quick else {"loss.temperature": TEMPERATURES},
         ),
         "baselines": (students, {"loss.name": ("cross_entropy",)}),
         "teacher": ({**_teacher(config), "loss.name": ("cross_entropy",)},),

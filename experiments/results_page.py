@@ -4,7 +4,6 @@ import hashlib
 import os
 import pathlib
 
-from absl import flags
 
 from distill import cli
 from experiments import PUBLISHED, RESULTS, ROOT
@@ -115,4 +114,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, flags.FLAGS)
+    cli.run(main, cli.parse)

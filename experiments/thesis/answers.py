@@ -45,6 +45,10 @@ def downsampling(study: Study) -> str:
     )
 
 
+def _pair(strided: str) -> str:
+    return f"{text.short(strided)} against {text.short(POOLED[strided])}"
+
+
 def _strided(study: Study, strided: str, verdicts: list[Verdict]) -> str:
     own = [v for v in verdicts if v.a.model == strided]
     if not own:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from configs.thesis_study import MODELS, TABLE_2_5
+from configs.thesis_study import MODELS, TEMPERATURES
 from distill import statistics
 from distill.errors import InputError
 from experiments import PUBLISHED
@@ -15,7 +15,7 @@ from experiments import PUBLISHED
 MEASURES = ("accuracy", "precision", "recall", "f_measure")
 DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
 BEYOND = ("corrected", "kl", "learned", "ensemble", "unlabelled")  # a file for each
-FULL = {"seeds": 10, "temperatures": len(TABLE_2_5), "epochs": 20, "training images": 60_000}
+FULL = {"seeds": 10, "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000}
 
 
 class Group(NamedTuple):
@@ -54,7 +54,7 @@ class Study:
 
     def of(self, group: Group) -> pd.DataFrame:
         """Returns the finished runs of a group, by seed."""
-        found = self.runs[[g == group for g in self.runs.group] & (self.runs.status == "ok")]
+        found = self.runs[(self.runs.group == str(group)) & (self.runs.status == "ok")]
         return found.sort_values("seed").set_index("seed", drop=False)
 
     def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
@@ -84,14 +84,20 @@ def method(row: Any) -> str:
     return name
 
 
+def group(row: Any) -> Group:
+    """Returns the group that a row belongs to."""
+    return Group(row.model, method(row), None if pd.isna(row.temperature) else row.temperature)
+
+
 def named(table: pd.DataFrame) -> pd.DataFrame:
-    """Adds the columns `method` and `group`."""
-    groups = [
-        Group(row.model, method(row), None if pd.isna(row.temperature) else row.temperature)
-        for row in table.itertuples()
-    ]
-    column = pd.Series(groups, index=table.index, dtype=object)
-    return table.assign(method=[group.method for group in groups], group=column)
+    """Adds the columns `method` and `group`, the name of the group."""
+    groups = [group(row) for row in table.itertuples()]
+    return table.assign(method=[g.method for g in groups], group=[str(g) for g in groups])
+
+
+def read_csv(path: pathlib.Path) -> pd.DataFrame:
+    """Reads rows; a commit or hash of digits alone stays text."""
+    return pd.read_csv(path, dtype=dict.fromkeys(("id", "config_hash", "commit"), str))
 
 
 def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -123,7 +129,7 @@ def read(folder: pathlib.Path) -> Study:
         raise InputError(f"{folder / 'thesis.csv'} is missing; run python -m experiments.reproduce")
     names = ["thesis", *(f"thesis_{name}" for name in BEYOND)]
     paths = [folder / f"{name}.csv" for name in names]
-    runs = pd.concat([pd.read_csv(path) for path in paths if path.exists()], ignore_index=True)
+    runs = pd.concat([read_csv(path) for path in paths if path.exists()], ignore_index=True)
     students = runs[runs.model.isin(MODELS) & (runs.labelled_fraction == 1)]
     for column in ("dataset", "epochs", "learning_rate", "train_examples"):
         found = students.loc[students.status == "ok", column].unique()
@@ -165,7 +171,7 @@ def reduced(runs: pd.DataFrame, tried: Sequence[float] | None = None) -> str:
       tried: the temperatures behind it, where it is about their choice.
     """
     found = {
-        "seeds": runs.groupby(runs.group.map(str)).seed.nunique().min(),
+        "seeds": runs.groupby("group").seed.nunique().min(),
         "temperatures": FULL["temperatures"] if tried is None else len(tried),
         "epochs": runs.epochs.max(),
         "training images": runs.train_examples.max(),
@@ -179,4 +185,4 @@ def _is(table: pd.DataFrame, model: str, method: str) -> pd.Series:
 
 
 def _optional(path: pathlib.Path, like: pd.DataFrame) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else like.iloc[:0]
+    return read_csv(path) if path.exists() else like.iloc[:0]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from configs.thesis_study import DETAILED, MODELS, TABLE_2_5
+from configs.thesis_study import DETAILED, MODELS, TEMPERATURES
 from distill import statistics
 from distill.report.tables import markdown
 from experiments import RESULTS
@@ -171,7 +171,7 @@ def table_2_5(study: Study) -> str:
     tests = ""
     if verdicts:
         tests = f"{text.verdict_table(verdicts)}\n\n{text.tested(verdicts)}"
-    grid = [t for t in tried if t in TABLE_2_5]
+    grid = [t for t in tried if t in TEMPERATURES]
     return _section(
         f"Table 2.5{rows.reduced(pd.concat(behind), grid)}",
         "v1 distilled at each temperature; percent, mean ± 1.96·s/√n / ± Student's t-interval.",
@@ -230,5 +230,5 @@ def _runs(study: Study, group: Group | None, finished: pd.DataFrame) -> str:
     """The number of runs in a mean, and of those that diverged and are not in it."""
     diverged = 0
     if group is not None:
-        diverged = sum(g == group for g in study.runs.group) - len(finished)
+        diverged = (study.runs.group == str(group)).sum() - len(finished)
     return f"{len(finished)} ({diverged} diverged)" if diverged else f"{len(finished)}"

@@ -1,0 +1,146 @@
+"""Trains what the thesis's tables need and writes them: `python -m experiments.reproduce`.
+
+The full study is 600 trainings for tables 2.3 to 2.6 and 550 more to choose the temperatures.
+`--seeds=3 --temperatures=1,3,10` is a reduced one, and the tables say so. What was trained before
+in the same --workdir is not trained again.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from absl import flags, logging
+
+from configs import thesis_study
+from distill import cli
+from distill.errors import InputError, unknown
+from distill.report.progress import Display
+from experiments import RESULTS, results_page
+from experiments.thesis import comparisons, rows
+from experiments.thesis.rows import Group
+
+# What each table is made of; figures 2.2 to 2.4 go with table 2.3, figure 2.5 with 2.3 and 2.5.
+TABLES = {
+    "2.3": ("students", "selection"),
+    "2.4": ("runs",),
+    "2.5": ("temperatures",),
+    "2.6": ("students", "selection", "baselines"),
+    **{name: (name,) for name in ("teacher", "corrected", "kl", "ensemble", "unlabelled")},
+}
+
+NAMES = flags.DEFINE_list("tables", ["2.3", "2.4", "2.5", "2.6"], f"Among {', '.join(TABLES)}.")
+SEEDS = flags.DEFINE_integer("seeds", len(thesis_study.SEEDS), "How many seeds.")
+TEMPERATURES = flags.DEFINE_list(
+    "temperatures", [f"{t:g}" for t in thesis_study.TEMPERATURES], "Tried for every student."
+)
+EPOCHS = flags.DEFINE_integer("epochs", None, "Of the students; by default those of the recipe.")
+QUICK = flags.DEFINE_bool("quick", False, "Seconds, on few images; results stay in --workdir.")
+TRAIN = flags.DEFINE_bool("train", True, "Train what is missing, or only collect what is there.")
+WORKDIR = flags.DEFINE_string("workdir", None, "By default runs/thesis or runs/thesis-quick.")
+
+
+def sweeps(tables: Sequence[str]) -> list[str]:
+    """Returns the sweeps that some tables need, each once.
+
+    Raises:
+      InputError: for a table that does not exist.
+    """
+    for table in tables:
+        if table not in TABLES:
+            raise unknown("table", table, TABLES)
+    return list(dict.fromkeys(name for table in tables for name in TABLES[table]))
+
+
+def collect(workdir: pathlib.Path, labels: np.ndarray, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes the rows of a study, and its counts for McNemar's test, as CSV files.
+
+    Args:
+      workdir: of the sweeps; their results may also be in folders of their own in it.
+      labels: of the test images, `[images]`.
+      folder: for the files.
+
+    Returns:
+      The files written.
+
+    Raises:
+      InputError: if there is nothing, if predictions are missing or of other images, or if rows
+        that stand in `folder` would be lost.
+    """
+    paths = [*workdir.glob("results.csv"), *sorted(workdir.glob("*/results.csv"))]
+    if not paths:
+        raise InputError(f"no results.csv in {workdir} or its folders; leave out --notrain")
+    tables = [rows.read_csv(path).assign(folder=str(path.parent)) for path in paths]
+    table = pd.concat(tables, ignore_index=True).drop_duplicates("id")
+    parts = rows.split(table)
+    for old in folder.glob("thesis*.csv"):
+        missing = set(rows.read_csv(old).get("id", [])) - set(table.id)
+        if missing:
+            raise InputError(
+                f"{old} has {len(missing)} rows that {workdir} has not; remove the file if they "
+                "are of another study, or collect both"
+            )
+    whole = [part for name, part in parts.items() if name != "thesis_selection"]
+    parts["thesis_mcnemar"] = comparisons.counts(_correct(pd.concat(whole), labels))
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, part in parts.items():
+        written.append(folder / f"{name}.csv")
+        part.drop(columns="folder", errors="ignore").to_csv(written[-1], index=False)
+    return written
+
+
+def _correct(table: pd.DataFrame, labels: np.ndarray) -> dict[Group, dict[int, np.ndarray]]:
+    """Returns for each group and seed whether the student is right, `[images]`."""
+    found: dict[Group, dict[int, np.ndarray]] = {}
+    for row in table[table.status == "ok"].itertuples():
+        path = pathlib.Path(row.folder, "predictions", f"{row.id}.npy")
+        if not path.exists():
+            raise InputError(f"{path} is missing: the predictions of a row of results.csv")
+        predictions = np.load(path)
+        right = predictions == labels if predictions.shape == labels.shape else np.array([])
+        if not right.size or abs(right.mean() - row.accuracy) > 1e-6:
+            raise InputError(f"{path} is not of these {len(labels)} test images")
+        found.setdefault(rows.group(row), {})[row.seed] = right
+    return found
+
+
+def main(argv: list[str]) -> None:
+    """Trains, collects, and writes the page."""
+    del argv
+    from distill import data, study  # imports JAX, which --help can do without
+
+    logging.set_verbosity(logging.WARNING)
+    display = Display()
+    quick = QUICK.value
+    workdir = pathlib.Path(WORKDIR.value or ("runs/thesis-quick" if quick else "runs/thesis"))
+    if SEEDS.value < 1:
+        raise InputError(f"--seeds is {SEEDS.value}; it must be 1 or more")
+    try:
+        temperatures = [float(text) for text in TEMPERATURES.value]
+    except ValueError as error:
+        raise InputError(f"--temperatures are numbers separated by commas; {error}") from error
+    configs = [
+        thesis_study.study(
+            name,
+            seeds=range(SEEDS.value),
+            temperatures=temperatures,
+            epochs=EPOCHS.value,
+            quick=quick,
+        )
+        for name in sweeps(NAMES.value)
+    ]
+    if TRAIN.value:
+        for config in configs:
+            study.run(config, workdir, display)
+    config = thesis_study.study("students", quick=quick)
+    labels = data.load(config, *data.find(config, display.warn)).test.labels
+    folder = workdir / "tables" if quick else RESULTS
+    page = folder / "results.md" if quick else results_page.PAGE
+    for path in [*collect(workdir, labels, folder), page]:
+        display.say(str(path))
+    results_page.write(folder, page)
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parse)
