@@ -4,24 +4,30 @@ import hashlib
 import os
 import pathlib
 
-
 from distill import cli
 from experiments import PUBLISHED, RESULTS, ROOT
-from experiments.thesis import answers, beyond, figures, rows, tables
+from experiments.thesis import answers, beyond, figures, rows, tables, temperature
 from experiments.thesis.rows import Study
 
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = "figures"  # the folder beside the page
 
 HOW_TO_READ = """\
-**Intervals.** The thesis gives 1.96·s/√n, which is too narrow for few runs; Student's t-interval
-stands behind it. **Tests.** McNemar's on the same images (an image counts for the one that is right
-for more seeds) says whether a difference would show with other images, the paired t-test over the
-seeds whether it would with other seeds. Only what passes both is called a difference.
-**Temperatures** are chosen on training images that were held out, and the thesis's way, on the test
-set, stands beside it. **The thesis's figures** are copied from its tables; of its figures 2.2, 2.3
-and 2.5 the single runs of v2 to v4 and the curves of v2 to v5 are not printed anywhere, so only what
-its tables give of them is drawn. A title says *reduced* where less was run than the thesis did."""
+How to read this page:
+
+- *Intervals* are of 95 %. The thesis has 1.96·s/√n, which is too narrow for few runs; Student's
+  t-interval stands behind it.
+- *Differences* are in percentage points of accuracy between runs of the same seeds, with a
+  t-interval. McNemar's test ("p, images") says whether a difference would show with other test
+  images; it counts the images for which one of the two is right with more seeds than the other. The
+  paired t-test over the seeds ("p, seeds") says whether it would show with other seeds. Better or
+  worse is what passes both at 5 %, after Holm's correction over the rows that stand together.
+- *Temperatures* are chosen on training images that were held out. The thesis chose on the test set;
+  what that would give is shown beside it.
+- *The thesis's figures* are those of its [tables](../third_party/rusu2018/README.md). Two of its
+  pictures show more than its tables print: the runs of v2 to v4 (figure 2.2) and the curves of v2
+  to v5 (figure 2.5). They are missing here.
+- *Reduced* in a title: less was run than for the thesis's table, or than our recipe asks for."""
 
 CAPTIONS = {
     "figure_2_2": "Figure 2.2: accuracy in every run, for each student",
@@ -37,8 +43,8 @@ def render(study: Study) -> str:
     drawn = figures.drawable(study)
     pictures = {name: _picture(name) if name in drawn else "" for name in CAPTIONS}
     extra = [
-        beyond.losses(study, pictures["losses"]),
-        beyond.learned(study),
+        temperature.losses(study, pictures["losses"]),
+        temperature.learned(study),
         beyond.ensemble(study),
         beyond.unlabelled(study),
     ]
@@ -48,7 +54,7 @@ def render(study: Study) -> str:
         _extent(study),
         HOW_TO_READ,
         _headed("## Answers", answers.downsampling(study), answers.preservation(study),
-                answers.others(study), answers.temperature(study)),
+                answers.others(study), temperature.temperature(study)),
         _headed("## Tables and figures", tables.table_2_3(study), pictures["figure_2_2"],
                 pictures["figure_2_3"], pictures["figure_2_4"], tables.table_2_4(study),
                 tables.table_2_5(study), pictures["figure_2_5"], tables.table_2_6(study)),

@@ -35,9 +35,9 @@ def downsampling(study: Study) -> str:
     return "\n\n".join(
         [
             "### RQ1: which optimizations pay, and does a strided convolution replace max pooling?",
-            " ".join(filter(None, sentences)),
+            f"**{_agreement(verdicts)}** {' '.join(filter(None, sentences))}",
             f"The thesis found {thesis}, in means at the temperature that was best for each, and "
-            "concluded that the network picks up a better pooling. " + _agreement(verdicts),
+            "concluded that v4 picks up a better pooling.",
             text.verdict_table(verdicts),
             text.tested(verdicts),
             _sizes(study),
@@ -65,15 +65,15 @@ def _strided(study: Study, strided: str, verdicts: list[Verdict]) -> str:
 def _agreement(verdicts: list[Verdict]) -> str:
     better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
     if better > len(verdicts) / 2 and not worse:
-        return "Our figures agree that it is better, at equal temperatures and over the same seeds."
+        return "A strided convolution is better than max pooling."
     if worse > len(verdicts) / 2 and not better:
-        return "Our figures say the opposite."
+        return "A strided convolution is worse than max pooling."
     if better and worse:
-        return "Our figures say that it depends on the network and on how it is trained."
+        return "It depends on the network and its training whether a strided convolution pays."
     if better or worse:
-        word = "for" if better else "against"
-        return f"Our figures speak {word} it in some settings and show no difference in most."
-    return "Our figures show no difference either way."
+        word = "better" if better else "worse"
+        return f"A strided convolution is {word} in some settings; most show no difference."
+    return "No difference between strided convolutions and max pooling is shown."
 
 
 def _sizes(study: Study) -> str:
@@ -163,13 +163,14 @@ def preservation(study: Study) -> str:
     return "\n\n".join(
         [
             "### RQ2: how much of the teacher's accuracy do the students preserve?",
-            f"Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
-            f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}). {against} less of it "
-            f"than the thesis's. Our teacher has {text.percent(teacher)} % in {len(runs)} "
-            f"run{'s' * (len(runs) > 1)}, the thesis's {theirs:.2f} % in ten. {_distillation(study)}",
+            f"**Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
+            f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}).** "
+            f"{against} less of it than the thesis's. Our teacher has {text.percent(teacher)} % in "
+            f"{len(runs)} run{'s' * (len(runs) > 1)}, the thesis's {theirs:.2f} % in ten.",
+            _distillation(study),
             markdown(header, rows),
-            "Points lost carry the t-interval of the student's mean; the teacher's is not in it. The "
-            "thesis says that v1 is 1.271 % below its teacher; its table gives 1.235 points.",
+            "Points lost carry the t-interval of the student's mean; the teacher's is not in it. "
+            "The thesis says that v1 is 1.271 % below its teacher; its table gives 1.235 points.",
         ]
     )
 
@@ -189,7 +190,7 @@ def _distillation(study: Study) -> str:
     thesis = f"in the thesis {positive.sum()} of {len(positive)} gained, without a test"
     if not helped and not harmed:
         return (
-            f"That is not shown to be owed to distillation: for none of {len(verdicts)} students "
+            f"**Distillation is not shown to contribute**: for none of {len(verdicts)} students "
             f"does it differ from training on labels ({thesis})."
         )
     parts = []
@@ -199,7 +200,7 @@ def _distillation(study: Study) -> str:
             parts.append(f"{verb} the accuracy of {text.listed(names)}")
     rest = len(verdicts) - len(helped) - len(harmed)
     unclear = f", and shows no difference for {rest}" if rest else ""
-    return f"Against training on labels, distillation {text.listed(parts)}{unclear} ({thesis})."
+    return f"**Against training on labels, distillation {text.listed(parts)}**{unclear} ({thesis})."
 
 
 def others(study: Study) -> str:
@@ -227,8 +228,8 @@ def others(study: Study) -> str:
         gain = study.mean(baseline).mean - published[best_theirs] / 100
         if gain > 0:
             recipe = (
-                f" It is the recipe that does it: trained on labels, without any teacher, "
-                f"{text.short(best_theirs)} already is {text.points(gain)} points from the "
+                f" The recipe suffices for that: trained on labels, without any teacher, "
+                f"{text.short(best_theirs)} already is {text.percent(gain)} points above the "
                 "thesis's distilled one."
             )
     return "\n\n".join(
@@ -236,57 +237,7 @@ def others(study: Study) -> str:
             "### RQ3: how do the students compare with other models?",
             "The thesis names no figures of others on MNIST (it found no similar networks), and "
             "none were measured here beside the teacher. What can be compared is the same "
-            f"network trained by two recipes: our means are {relation} the thesis's, {spread}. "
+            f"network trained by two recipes: our means are **{relation} the thesis's, {spread}**. "
             f"The most accurate student is {text.short(best_ours)}, {same}.{recipe}",
         ]
     )
-
-
-def temperature(study: Study) -> str:
-    """What the thesis's tables 2.3 and 2.5 say of T, tested."""
-    verdicts = temperature_verdicts(study, DISTILLED)
-    if not verdicts:
-        return ""
-    return "\n\n".join(
-        [
-            "### Is T = 1 the best temperature?",
-            "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5. "
-            + temperature_sentence(verdicts),
-        ]
-    )
-
-
-def temperature_verdicts(study: Study, method: str) -> list[Verdict]:
-    """Compares every temperature with T = 1, for every student trained by a method."""
-    return judge(
-        study,
-        [
-            (Group(model, method, t), Group(model, method, 1.0))
-            for model in study.models(method)
-            if 1 in study.temperatures(model, method)
-            for t in study.temperatures(model, method)
-            if t != 1
-        ],
-    )
-
-
-def temperature_sentence(verdicts: list[Verdict]) -> str:
-    """Says how other temperatures fare against T = 1."""
-    better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
-    counted = (
-        f"Of {len(verdicts)} comparisons of a higher T with T = 1 at the same seeds, the higher T "
-        f"is better in {better} and worse in {worse}"
-    )
-    if better > worse:
-        end = ": T = 1 is not the best."
-    elif worse > better:
-        end = (
-            ": nothing speaks for a higher T."
-            if not better
-            else ": mostly T = 1 is as good or better."
-        )
-    elif better:
-        end = ": it depends on the student."
-    else:
-        end = ": the temperature makes no difference that these runs could show."
-    return counted + end

@@ -1,5 +1,6 @@
 """Which groups of students are compared with one another, and which differences are real."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -89,11 +90,11 @@ def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:
     for a, b in asked:
         left, right = study.of(a), study.of(b)
         seeds = left.index.intersection(right.index)
-        differences.append(
-            statistics.paired_t(left.accuracy[seeds].tolist(), right.accuracy[seeds].tolist())
-        )
+        values = [runs.accuracy[seeds].tolist() for runs in (left, right)]
+        nothing = statistics.Difference(0, *[math.nan] * 3)
+        differences.append(statistics.paired_t(*values) if len(seeds) else nothing)
         better = study.counts.get((str(a), str(b)))
-        p_images.append(np.nan if better is None else statistics.mcnemar(*better))
+        p_images.append(math.nan if better is None else statistics.mcnemar(*better))
     p_images = statistics.holm(p_images)
     p_seeds = statistics.holm([difference.p_value for difference in differences])
     return [

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from configs.thesis_study import MODELS
-from experiments.thesis import text
+from experiments.thesis import rows, text
 from experiments.thesis.rows import DISTILLED, Group, Study
-from experiments.thesis.tables import chosen, teacher_runs
+from experiments.thesis.tables import chosen, extent, teacher_runs
 
 SOURCE = "Source"  # the PNG's text that says which results it was drawn from
 # Okabe and Ito's colours, which most people can tell apart.
@@ -20,6 +20,7 @@ THESIS = "#767676"
 STYLE = {
     "font.size": 13, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "grid.alpha": 0.25, "legend.frameon": False, "axes.titlelocation": "left",
+    "axes.titlesize": 13, "axes.titlepad": 12,
 }  # fmt: skip
 
 
@@ -74,10 +75,14 @@ def figure_2_2(study: Study, figure: Figure) -> None:
     axis.plot(
         [], [], "o", color=THESIS, label="thesis: runs and mean; 95 % where no runs are printed"
     )
-    axis.set_xticks(range(len(groups)), [_at(group) for group in groups.values()])
+    names = [
+        f"{text.short(model)}\nT = {group.temperature:g}\nthesis {published.temperature[model]:g}"
+        for model, group in groups.items()
+    ]
+    axis.set_xticks(range(len(groups)), names)
     axis.grid(axis="x", visible=False)
     axis.set_ylabel("test accuracy, %")
-    axis.set_title("Accuracy of every run")
+    axis.set_title(f"Accuracy of every run{extent(study)}")
     axis.legend(loc="lower left")
 
 
@@ -102,7 +107,7 @@ def figure_2_3(study: Study, figure: Figure) -> None:
     axis.ticklabel_format(useOffset=False)
     axis.set_xlabel("compression rate, % of the teacher's weights saved")
     axis.set_ylabel("F-measure, %")
-    axis.set_title("F-measure and compression rate, ± standard error")
+    axis.set_title(f"F-measure ± standard error, and compression rate{extent(study)}")
 
 
 def figure_2_4(study: Study, figure: Figure) -> None:
@@ -123,13 +128,14 @@ def figure_2_4(study: Study, figure: Figure) -> None:
             f"teacher{name}, {accuracy:.2f} %" + (f", {weights}" if not name else ""),
             (0.995, accuracy), xycoords=("axes fraction", "data"), ha="right",
             va="bottom" if not name else "top", fontsize=11,
+            xytext=(0, -4 if name else 2), textcoords="offset points",
         )  # fmt: skip
     _ours_and_theirs(axis, loc="lower right")
     axis.margins(x=0.12)
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set_xlabel("trainable weights")
     axis.set_ylabel("test accuracy, %")
-    axis.set_title("Accuracy and size")
+    axis.set_title(f"Accuracy and size{extent(study)}")
 
 
 def figure_2_5(study: Study, figure: Figure) -> None:
@@ -144,11 +150,18 @@ def figure_2_5(study: Study, figure: Figure) -> None:
     best = study.published["2_3"].set_index("model").loc[list(MODELS[1:])]
     for model, row in best.iterrows():
         axis.plot(row.temperature, row.f_measure, "s", ms=9, color=COLORS[model], mfc="white")
-    axis.plot([], [], "s", color=THESIS, mfc="white", label="thesis, at its best T")
+    axis.plot([], [], "s", color=THESIS, mfc="white", label="thesis,\nat its best T")
     axis.set_xlabel("temperature T")
     axis.set_ylabel("F-measure, %")
-    axis.set_title("F-measure and temperature, ± t-interval")
-    figure.legend(loc="outside right center")
+    axis.set_xticks([1, 3, 5, 10, 15, 20])
+    runs = study.runs[study.runs.method == DISTILLED]
+    tried = min((study.temperatures(model) for model in study.models()), key=len)
+    axis.set_title(f"F-measure ± t-interval, and temperature{rows.reduced(runs, tried)}")
+    handles, labels = axis.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: "thesis" in labels[i])
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order], loc="outside right center"
+    )
 
 
 def losses(study: Study, figure: Figure) -> None:
@@ -158,7 +171,7 @@ def losses(study: Study, figure: Figure) -> None:
     methods = _losses(study)
     panels = figure.subplots(1, len(study.models()), sharex=True, sharey=True, squeeze=False)[0]
     for axis, model in zip(panels, study.models(), strict=True):
-        for method, color in zip(methods, ("#0072B2", "#E69F00", "#009E73"), strict=False):
+        for method, color in zip(methods, ("black", "#56B4E9", "#8B4FBF"), strict=False):
             tried = study.temperatures(model, method)
             means = [study.mean(Group(model, method, t)) for t in tried]
             axis.errorbar(
@@ -168,6 +181,8 @@ def losses(study: Study, figure: Figure) -> None:
             )  # fmt: skip
         axis.set_title(text.short(model))
     panels[0].set_ylabel("test accuracy, %")
+    for axis in panels:
+        axis.set_xticks([1, *range(5, round(study.runs.temperature.max()) + 1, 5)])
     figure.supxlabel("temperature T", fontsize=13)
     figure.legend(loc="outside upper center", ncols=3)
 
@@ -206,10 +221,6 @@ def _label(axis: Axes, model: str, x: float, y: float) -> None:
         text.short(model), (x, y), xytext=(12, 6), textcoords="offset points", fontsize=14,
         color=COLORS[model], fontweight="bold",
     )  # fmt: skip
-
-
-def _at(group: Group) -> str:
-    return f"{text.short(group.model)}\nT = {group.temperature:g}"
 
 
 def _ours_and_theirs(axis: Axes, loc: str = "best") -> None:

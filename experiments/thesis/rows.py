@@ -1,6 +1,7 @@
 """The rows of the study: what each is of, which file it belongs to, and means over seeds."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -59,7 +60,8 @@ class Study:
 
     def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
         """Returns the mean over the seeds of a group."""
-        return statistics.mean(self.of(group)[measure].tolist())
+        values = self.of(group)[measure].tolist()
+        return statistics.mean(values) if values else statistics.Mean(0, *[math.nan] * 4)
 
     def temperatures(self, model: str, method: str = DISTILLED) -> list[float]:
         """Returns the temperatures that a model was trained at."""

@@ -53,11 +53,9 @@ def table_2_3(study: Study) -> str:
             [text.short(model), "ours", _number(temperature), _runs(study, groups.get(model), runs),
              *ours, f"{first.num_params:,}", rate],
             ["", "thesis", _number(theirs.temperature), "10", *printed,
-             f"{theirs.trainable_weights:,}", text.published(theirs.compression_rate)],
+             f"{int(theirs.trainable_weights):,}", text.published(theirs.compression_rate)],
         ]  # fmt: skip
-    behind = pd.concat([study.of(group) for group in groups.values()])
-    grids = [rows.temperatures(study.selection, model) for model in groups]
-    title = f"Table 2.3{rows.reduced(behind, min(grids, key=len))}"
+    title = f"Table 2.3{extent(study)}"
     header = ["model", "", "T", "runs", *MEASURE_NAMES, "weights", "compression"]
     low, high = statistics.wilson(round(teacher.accuracy.iloc[0] * TEST_IMAGES), TEST_IMAGES)
     note = (
@@ -66,7 +64,15 @@ def table_2_3(study: Study) -> str:
         f"The teacher's accuracy in one run, {text.percent(teacher.accuracy.iloc[0])}, could be "
         f"anything from {text.percent(low)} to {text.percent(high)} on other test images (Wilson)."
     )
-    return _section(title, markdown(header, lines), note, _choice(study, groups))
+    return text.section(title, markdown(header, lines), note, _choice(study, groups))
+
+
+def extent(study: Study) -> str:
+    """Returns what there is to say of the extent of table 2.3 and what is drawn from it."""
+    groups = chosen(study)
+    grids = [rows.temperatures(study.selection, model) for model in groups]
+    behind = pd.concat([study.of(group) for group in groups.values()])
+    return rows.reduced(behind, min(grids, key=len))
 
 
 def _choice(study: Study, groups: dict[str, Group]) -> str:
@@ -140,7 +146,7 @@ def table_2_4(study: Study) -> str:
         "The two halves of a row are not of the same seed: the thesis names none."
     )
     title = f"Table 2.4{rows.reduced(pd.concat(behind))}"
-    return _section(title, markdown(header, lines), note)
+    return text.section(title, markdown(header, lines), note)
 
 
 def table_2_5(study: Study) -> str:
@@ -172,7 +178,7 @@ def table_2_5(study: Study) -> str:
     if verdicts:
         tests = f"{text.verdict_table(verdicts)}\n\n{text.tested(verdicts)}"
     grid = [t for t in tried if t in TEMPERATURES]
-    return _section(
+    return text.section(
         f"Table 2.5{rows.reduced(pd.concat(behind), grid)}",
         "v1 distilled at each temperature; percent, mean ± 1.96·s/√n / ± Student's t-interval.",
         markdown(header, lines),
@@ -215,11 +221,7 @@ def table_2_6(study: Study) -> str:
         f"Accuracy in percent, mean ± 1.96·s/√n / ± Student's t-interval. {text.tested(verdicts)}"
     )
     title = f"Table 2.6{rows.reduced(pd.concat(behind))}"
-    return _section(title, markdown(header, lines), note)
-
-
-def _section(title: str, *parts: str) -> str:
-    return "\n\n".join([f"### {title}", *filter(None, parts)])
+    return text.section(title, markdown(header, lines), note)
 
 
 def _number(temperature: float | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from distill.report.tables import Rows, markdown
 from distill.statistics import Mean
-from experiments.thesis.comparisons import REAL, Verdict
+from experiments.thesis.comparisons import Verdict
 from experiments.thesis.rows import DISTILLED, LABELS, Group
 
 NONE = "–"
@@ -34,6 +34,8 @@ def published(value: float, half_width: float | None = None) -> str:
 
 def points(rate: float, half_width: float = math.nan) -> str:
     """Returns a difference of rates, signed, in percentage points, with its half-width."""
+    if math.isnan(rate):
+        return NONE
     width = "" if math.isnan(half_width) else f" ± {percent(half_width)}"
     return f"{100 * rate:+.2f}{width}"
 
@@ -83,10 +85,20 @@ def count(verdicts: Sequence[Verdict], word: str) -> int:
     return sum(v.word == word for v in verdicts)
 
 
-def tested(verdicts: Sequence[Verdict]) -> str:
-    """Returns how the verdicts of a table came about."""
+def tally(verdicts: Sequence[Verdict], one: str, other: str) -> str:
+    """Returns how often one way is better than another, as a sentence."""
+    better, worse, unclear = (count(verdicts, word) for word in WORDS)
     return (
-        f"Differences are in percentage points of accuracy over the same seeds, with a t-interval; "
-        f"p-values are after Holm's correction over the {len(verdicts)} rows, and a difference is "
-        f"called better or worse where both are below {REAL:g}."
+        f"In {len(verdicts)} comparisons {one} is better than {other} in {better}, worse in "
+        f"{worse}, and in {unclear} no difference is shown."
     )
+
+
+def tested(verdicts: Sequence[Verdict]) -> str:
+    """Returns what the p-values of a table were corrected for."""
+    return f"p-values after Holm's correction over these {len(verdicts)} rows."
+
+
+def section(title: str, *parts: str) -> str:
+    """Returns a heading and those paragraphs that there are."""
+    return "\n\n".join([f"### {title}", *filter(None, parts)])

@@ -1,0 +1,169 @@
+"""The temperature: whether T = 1 is best, with other losses too, and what learning it gives."""
+
+import math
+
+from distill.report.tables import markdown
+from distill.statistics import Mean
+from experiments.thesis import rows, text
+from experiments.thesis.comparisons import Verdict, judge
+from experiments.thesis.rows import DISTILLED, Group, Study
+from experiments.thesis.tables import chosen
+
+CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
+LOSSES = {DISTILLED: "squared error", CORRECTED: "squared error × T²", "kl": "KL × T²"}
+
+
+def temperature(study: Study) -> str:
+    """What the thesis's tables 2.3 and 2.5 say of T, tested."""
+    verdicts = temperature_verdicts(study, DISTILLED)
+    if not verdicts:
+        return ""
+    return "\n\n".join(
+        [
+            "### Is T = 1 the best temperature?",
+            f"**{temperature_sentence(verdicts)}**",
+            "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5. "
+            + _by_validation(study),
+        ]
+    )
+
+
+def _by_validation(study: Study) -> str:
+    found: dict[float, list[str]] = {}
+    for model, group in chosen(study).items():
+        found.setdefault(group.temperature or 1.0, []).append(text.short(model))
+    if not found:
+        return ""
+    parts = [f"T = {t:g} for {text.listed(models)}" for t, models in sorted(found.items())]
+    return f"By our validation images it is {text.listed(parts)}."
+
+
+def temperature_verdicts(study: Study, method: str) -> list[Verdict]:
+    """Compares every temperature with T = 1, for every student trained by a method."""
+    return judge(
+        study,
+        [
+            (Group(model, method, t), Group(model, method, 1.0))
+            for model in study.models(method)
+            if 1 in study.temperatures(model, method)
+            for t in study.temperatures(model, method)
+            if t != 1
+        ],
+    )
+
+
+def temperature_sentence(verdicts: list[Verdict]) -> str:
+    """Says how other temperatures fare against T = 1."""
+    better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
+    counted = (
+        f"Of {len(verdicts)} comparisons of a higher T with T = 1 at the same seeds, the higher T "
+        f"is better in {better} and worse in {worse}"
+    )
+    if better > worse:
+        end = ": T = 1 is not the best."
+    elif worse > better:
+        end = (
+            ": nothing speaks for a higher T."
+            if not better
+            else ": mostly T = 1 is as good or better."
+        )
+    elif better:
+        end = ": it depends on the student."
+    else:
+        end = ": the temperature makes no difference that these runs could show."
+    return counted + end
+
+
+def losses(study: Study, picture: str) -> str:
+    """(a) The loss times T², and Kullback-Leibler, over the temperatures."""
+    methods = [method for method in LOSSES if study.models(method)]
+    if methods in ([], [DISTILLED]):
+        return ""
+    others = study.runs[study.runs.method.isin(methods) & (study.runs.method != DISTILLED)]
+    grid = sorted(others.temperature.unique())
+    lines = []
+    for model in study.models():
+        for method in methods:
+            there = study.temperatures(model, method)
+            means = [study.mean(Group(model, method, t)) for t in there]
+            cells = dict(zip(there, means, strict=True))
+            lines.append(
+                [text.short(model), LOSSES[method]]
+                + [_cell(cells[t]) if t in cells else text.NONE for t in grid]
+            )
+    header = ["model", "loss", *(f"T = {t:g}" for t in grid)]
+    sentences = [
+        f"*{LOSSES[method]}.* {temperature_sentence(temperature_verdicts(study, method))}"
+        for method in methods
+    ]
+    title = "(a) Does T = 1 stay best when the step does not shrink with T?"
+    return text.section(
+        f"{title}{rows.reduced(others, grid)}",
+        *sentences,
+        _adam(study),
+        picture,
+        markdown(header, lines),
+        "Test accuracy in percent, mean ± Student's t-interval; nothing is chosen by it.",
+    )
+
+
+def _cell(mean: Mean) -> str:
+    width = "" if math.isnan(mean.student) else f" ± {text.percent(mean.student)}"
+    return text.percent(mean.mean) + width
+
+
+def _adam(study: Study) -> str:
+    """What the factor T² does under Adam, from the same students with and without it."""
+    pairs = [
+        (Group(m, CORRECTED, t), Group(m, DISTILLED, t))
+        for m in study.models(CORRECTED)
+        for t in study.temperatures(m, CORRECTED)
+        if t != 1 and len(study.of(Group(m, DISTILLED, t)))
+    ]
+    if not pairs:
+        return ""
+    verdicts = judge(study, pairs)
+    better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
+    sizes = [abs(v.difference.mean) for v in verdicts]
+    return (
+        "The factor T² would make the steps of plain gradient descent T² times as long. Adam, "
+        "which is used here, divides each gradient by its own size, so that a constant factor "
+        "matters only where gradients come near its ε of 1e-8. "
+        + ("The runs agree: of " if not better + worse else "Even so, of ")
+        + f"{len(verdicts)} comparisons at the same temperature and seeds, the factor is better in "
+        f"{better} and worse in {worse}; the means differ by "
+        f"{text.percent(sum(sizes) / len(sizes))} points on average, at most "
+        f"{text.percent(max(sizes))}."
+    )
+
+
+def learned(study: Study) -> str:
+    """(b) A temperature learned by supervision, against the grid."""
+    models = [m for m in study.models(LEARNED) if m in chosen(study)]
+    if not models:
+        return ""
+    groups = {m: Group(m, LEARNED, study.temperatures(m, LEARNED)[0]) for m in models}
+    verdicts = judge(study, [(groups[m], chosen(study)[m]) for m in models])
+    lines = []
+    for verdict in verdicts:
+        found = study.of(verdict.a).learned_temperature
+        lines.append(
+            [
+                text.short(verdict.a.model),
+                f"{found.mean():.2f} ({found.min():.2f} to {found.max():.2f})",
+                text.with_intervals(study.mean(verdict.a)),
+                f"{verdict.b.temperature:g}",
+                text.with_intervals(study.mean(verdict.b)),
+                *text.verdict_cells(verdict),
+            ]
+        )
+    header = [
+        "model", "learned T", "accuracy", "T of the grid", "its accuracy", *text.VERDICT_HEADER
+    ]  # fmt: skip
+    behind = study.runs[study.runs.method == LEARNED]
+    return text.section(
+        f"(b) A learned temperature{rows.reduced(behind)}",
+        text.tally(verdicts, "the learned temperature", "the grid's"),
+        markdown(header, lines),
+        text.tested(verdicts),
+    )
