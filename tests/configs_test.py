@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common
-from distill import pipeline
+from configs import common, thesis_study
+from distill import pipeline, study
+from distill.errors import InputError
 from distill.training import recipe
 from distill.training.step import TrainData, train_step
 
 FILES = sorted(
     path.stem
     for path in (pathlib.Path(__file__).parents[1] / "configs").glob("*.py")
-    if path.stem not in ("__init__", "common")
+    if path.stem not in ("__init__", "common", "thesis_study")
 )
 
 
@@ -52,3 +53,42 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg):
 def test_each_file_says_how_it_is_run(name):
     module = importlib.import_module(f"configs.{name}")
     assert f"python -m distill.main --config=configs/{name}.py" in module.__doc__
+
+
+@pytest.mark.parametrize(
+    "name, students",
+    {
+        "students": 550, "selection": 550, "runs": 20, "temperatures": 110, "baselines": 50,
+        "teacher": 10, "corrected": 550, "kl": 550, "ensemble": 550, "unlabelled": 100,
+    }.items(),
+)  # fmt: skip
+def test_each_sweep_of_the_study_is_of_valid_students(name, students):
+    for arg in (name, f"{name},quick"):
+        config = thesis_study.get_config(arg)
+        points = study.expand(config)
+        for point in points:
+            pipeline.validate(point)
+        if arg == name:
+            assert len(points) * len(config.sweep.seeds) == students
+        assert len(config.sweep.seeds) * len(points) <= (students if arg == name else 20)
+
+
+def test_sweeps_of_the_study_can_share_a_directory():
+    """They differ in their axes only, so that none is refused where another has been."""
+    rest = []
+    for name in thesis_study.SWEEPS:
+        config = thesis_study.get_config(name).to_dict()
+        del config["sweep"]
+        rest.append(config)
+    assert all(config == rest[0] for config in rest)
+
+
+def test_without_labels_both_students_make_the_same_number_of_steps():
+    points = study.expand(thesis_study.study("unlabelled", epochs=20))
+    images = {"soft_squared_error": 60_000, "cross_entropy": 6_000}
+    assert {p.student.epochs * images[p.loss.name] for p in points} == {1_200_000}
+
+
+def test_the_study_names_one_sweep_at_a_time():
+    with pytest.raises(InputError, match="unknown configuration argument"):
+        thesis_study.get_config("students,kl")

@@ -21,8 +21,8 @@ def temperature(study: Study) -> str:
     return "\n\n".join(
         [
             "### Is T = 1 the best temperature?",
-            f"**{temperature_sentence(verdicts)}**",
-            "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5. "
+            temperature_sentence(verdicts),
+            "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5."
             + _by_validation(study),
         ]
     )
@@ -35,7 +35,7 @@ def _by_validation(study: Study) -> str:
     if not found:
         return ""
     parts = [f"T = {t:g} for {text.listed(models)}" for t, models in sorted(found.items())]
-    return f"By our validation images it is {text.listed(parts)}."
+    return f" By our validation images it is {text.listed(parts)}."
 
 
 def temperature_verdicts(study: Study, method: str) -> list[Verdict]:
@@ -55,23 +55,18 @@ def temperature_verdicts(study: Study, method: str) -> list[Verdict]:
 def temperature_sentence(verdicts: list[Verdict]) -> str:
     """Says how other temperatures fare against T = 1."""
     better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
-    counted = (
-        f"Of {len(verdicts)} comparisons of a higher T with T = 1 at the same seeds, the higher T "
-        f"is better in {better} and worse in {worse}"
-    )
-    if better > worse:
-        end = ": T = 1 is not the best."
-    elif worse > better:
-        end = (
-            ": nothing speaks for a higher T."
-            if not better
-            else ": mostly T = 1 is as good or better."
-        )
-    elif better:
-        end = ": it depends on the student."
+    if not better and not worse:
+        claim = "The temperature makes no difference that these runs show."
+    elif not better:
+        claim = "No higher temperature is better than T = 1."
+    elif better > worse:
+        claim = "T = 1 is not the best temperature."
     else:
-        end = ": the temperature makes no difference that these runs could show."
-    return counted + end
+        claim = "It depends on the student whether a higher temperature is better than T = 1."
+    return (
+        f"**{claim}** Of {len(verdicts)} comparisons of a higher T with T = 1 at the same seeds, "
+        f"the higher T is better in {better} and worse in {worse}."
+    )
 
 
 def losses(study: Study, picture: str) -> str:

@@ -86,3 +86,8 @@ def make_study():
         return rows.read(folder)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def made_row():
+    return row
