@@ -8,7 +8,7 @@ from distill.report.tables import markdown
 from experiments.thesis import text
 from experiments.thesis.comparisons import POOLED, Verdict, judge
 from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
-from experiments.thesis.tables import chosen, teacher_runs
+from experiments.thesis.tables import teacher_runs
 
 
 def downsampling(study: Study) -> str:
@@ -78,7 +78,7 @@ def _agreement(verdicts: list[Verdict]) -> str:
 
 def _sizes(study: Study) -> str:
     """What each student costs, and which of them another beats on both counts."""
-    groups = chosen(study)
+    groups = study.chosen
     if not groups:
         return ""
     cost = {m: study.of(g).iloc[0] for m, g in groups.items()}
@@ -126,7 +126,7 @@ def _sizes(study: Study) -> str:
 
 def preservation(study: Study) -> str:
     """RQ2: how much of the teacher's accuracy the students keep."""
-    groups = chosen(study)
+    groups = study.chosen
     if not groups:
         return ""
     published = study.published["2_3"].set_index("model")
@@ -179,7 +179,7 @@ def _distillation(study: Study) -> str:
     """How much of it is owed to the teacher: the verdicts of table 2.6 in a sentence."""
     pairs = [
         (group, Group(model, LABELS))
-        for model, group in chosen(study).items()
+        for model, group in study.chosen.items()
         if len(study.of(Group(model, LABELS)))
     ]
     if not pairs:
@@ -205,7 +205,7 @@ def _distillation(study: Study) -> str:
 
 def others(study: Study) -> str:
     """RQ3: in comparison with other models."""
-    groups = chosen(study)
+    groups = study.chosen
     if not groups:
         return ""
     published = study.published["2_3"].set_index("model").accuracy

@@ -5,7 +5,6 @@ from distill.report.tables import markdown
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
-from experiments.thesis.tables import chosen
 
 ENSEMBLE = f"{DISTILLED} ensemble"
 FEW, FEW_LABELS = f"{DISTILLED} unlabelled", f"{LABELS} unlabelled"
@@ -42,7 +41,7 @@ def unlabelled(study: Study) -> str:
     lines = []
     for verdict in verdicts:
         model = verdict.a.model
-        full = [Group(model, LABELS), chosen(study).get(model)]
+        full = [Group(model, LABELS), study.chosen.get(model)]
         lines.append(
             [
                 text.short(model),

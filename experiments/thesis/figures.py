@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from configs.thesis_study import MODELS
 from experiments.thesis import rows, text
 from experiments.thesis.rows import DISTILLED, Group, Study
-from experiments.thesis.tables import chosen, extent, teacher_runs
+from experiments.thesis.tables import extent, teacher_runs
 
 SOURCE = "Source"  # the PNG's text that says which results it was drawn from
 # Okabe and Ito's colours, which most people can tell apart.
@@ -48,7 +48,7 @@ def write(study: Study, folder: pathlib.Path, source: str) -> dict[str, str]:
 
 def drawable(study: Study) -> list[str]:
     """Returns the names of the figures that the study has rows for."""
-    needs = {name: bool(chosen(study)) for name in ("figure_2_2", "figure_2_3", "figure_2_4")}
+    needs = {name: bool(study.chosen) for name in ("figure_2_2", "figure_2_3", "figure_2_4")}
     needs["figure_2_5"] = bool(study.models())
     needs["losses"] = len(_losses(study)) > 1
     return [name for name, there in needs.items() if there]
@@ -58,7 +58,7 @@ def figure_2_2(study: Study, figure: Figure) -> None:
     """The accuracy of every run, for each student."""
     axis = figure.subplots()
     published, runs = study.published["2_3"].set_index("model"), study.published["2_4"]
-    groups = chosen(study)
+    groups = study.chosen
     for x, (model, group) in enumerate(groups.items()):
         ours = 100 * study.of(group).accuracy.to_numpy()
         axis.plot(_spread(x - 0.17, ours), ours, "o", color=COLORS[model], alpha=0.75, ms=8)
@@ -90,7 +90,7 @@ def figure_2_3(study: Study, figure: Figure) -> None:
     """F-measure over compression rate, with standard errors."""
     axis = figure.subplots()
     published = study.published["2_3"].set_index("model")
-    for model, group in chosen(study).items():
+    for model, group in study.chosen.items():
         mean, theirs = study.mean(group, "f_measure"), published.loc[model]
         rate = 100 * study.of(group).compression_rate.iloc[0]
         axis.errorbar(
@@ -114,7 +114,7 @@ def figure_2_4(study: Study, figure: Figure) -> None:
     """Accuracy over the number of weights, the teacher's as a line."""
     axis = figure.subplots()
     published = study.published["2_3"].set_index("model")
-    for model, group in chosen(study).items():
+    for model, group in study.chosen.items():
         mean, weights = study.mean(group), study.of(group).num_params.iloc[0]
         axis.plot(weights, 100 * mean.mean, "o", ms=11, color=COLORS[model])
         axis.plot(weights, published.accuracy[model], "s", ms=9, color=COLORS[model], mfc="white")

@@ -1,6 +1,7 @@
 """The rows of the study: what each is of, which file it belongs to, and means over seeds."""
 
 import dataclasses
+import functools
 import math
 import pathlib
 from collections.abc import Sequence
@@ -55,8 +56,22 @@ class Study:
 
     def of(self, group: Group) -> pd.DataFrame:
         """Returns the finished runs of a group, by seed."""
-        found = self.runs[(self.runs.group == str(group)) & (self.runs.status == "ok")]
-        return found.sort_values("seed").set_index("seed", drop=False)
+        return self._finished.get(str(group), self.runs.iloc[:0])
+
+    @functools.cached_property
+    def chosen(self) -> dict[str, Group]:
+        """Each student at the temperature that the validation images choose for it."""
+        found = {}
+        for model in self.models():
+            temperature = choose(self.selection, model, "validation_accuracy")
+            if temperature in self.temperatures(model):
+                found[model] = Group(model, DISTILLED, temperature)
+        return found
+
+    @functools.cached_property
+    def _finished(self) -> dict[str, pd.DataFrame]:
+        finished = self.runs[self.runs.status == "ok"].sort_values("seed")
+        return dict(iter(finished.set_index("seed", drop=False).groupby("group")))
 
     def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
         """Returns the mean over the seeds of a group."""

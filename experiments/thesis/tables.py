@@ -14,16 +14,6 @@ MEASURE_NAMES = ["accuracy", "precision", "recall", "F-measure"]
 TEST_IMAGES = 10_000
 
 
-def chosen(study: Study) -> dict[str, Group]:
-    """Returns each student at the temperature that the validation images choose for it."""
-    found = {}
-    for model in study.models():
-        temperature = rows.choose(study.selection, model, "validation_accuracy")
-        if temperature in study.temperatures(model):
-            found[model] = Group(model, DISTILLED, temperature)
-    return found
-
-
 def teacher_runs(study: Study) -> pd.DataFrame:
     """Returns the runs of the teacher: those of the study, else those of the main results."""
     found = study.of(Group("teacher", LABELS))
@@ -35,7 +25,7 @@ def teacher_runs(study: Study) -> pd.DataFrame:
 
 def table_2_3(study: Study) -> str:
     """The students at their best temperatures, and how those were chosen."""
-    groups = chosen(study)
+    groups = study.chosen
     if not groups:
         return ""
     published = study.published["2_3"].set_index("model")
@@ -69,7 +59,7 @@ def table_2_3(study: Study) -> str:
 
 def extent(study: Study) -> str:
     """Returns what there is to say of the extent of table 2.3 and what is drawn from it."""
-    groups = chosen(study)
+    groups = study.chosen
     grids = [rows.temperatures(study.selection, model) for model in groups]
     behind = pd.concat([study.of(group) for group in groups.values()])
     return rows.reduced(behind, min(grids, key=len))
@@ -190,7 +180,7 @@ def table_2_6(study: Study) -> str:
     """Training on labels against distillation, the same seeds and steps."""
     groups = {
         model: group
-        for model, group in chosen(study).items()
+        for model, group in study.chosen.items()
         if not study.of(Group(model, LABELS)).empty
     }
     if not groups:

@@ -7,7 +7,6 @@ from distill.statistics import Mean
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import Verdict, judge
 from experiments.thesis.rows import DISTILLED, Group, Study
-from experiments.thesis.tables import chosen
 
 CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
 LOSSES = {DISTILLED: "squared error", CORRECTED: "squared error × T²", "kl": "KL × T²"}
@@ -30,7 +29,7 @@ def temperature(study: Study) -> str:
 
 def _by_validation(study: Study) -> str:
     found: dict[float, list[str]] = {}
-    for model, group in chosen(study).items():
+    for model, group in study.chosen.items():
         found.setdefault(group.temperature or 1.0, []).append(text.short(model))
     if not found:
         return ""
@@ -134,11 +133,11 @@ def _adam(study: Study) -> str:
 
 def learned(study: Study) -> str:
     """(b) A temperature learned by supervision, against the grid."""
-    models = [m for m in study.models(LEARNED) if m in chosen(study)]
+    models = [m for m in study.models(LEARNED) if m in study.chosen]
     if not models:
         return ""
     groups = {m: Group(m, LEARNED, study.temperatures(m, LEARNED)[0]) for m in models}
-    verdicts = judge(study, [(groups[m], chosen(study)[m]) for m in models])
+    verdicts = judge(study, [(groups[m], study.chosen[m]) for m in models])
     lines = []
     for verdict in verdicts:
         found = study.of(verdict.a).learned_temperature
