@@ -71,6 +71,7 @@ def study(
     held_out = ("train[:3500]", "train[3500:]") if quick else ("train[:55000]", "train[55000:]")
     students: Axis = {"student.model": MODELS}
     softened: Axis = {"loss.temperature": tuple(temperatures)}
+    higher: Axis = {"loss.temperature": tuple(t for t in temperatures if t != 1)}  # 1² is 1
     axes: dict[str, tuple[Axis, ...]] = {
         "students": (students, softened),
         "selection": (
@@ -85,7 +86,7 @@ def study(
         ),
         "baselines": (students, {"loss.name": ("cross_entropy",)}),
         "teacher": ({**_teacher(config), "loss.name": ("cross_entropy",)},),
-        "corrected": (students, softened, {"loss.gradient_correction": (True,)}),
+        "corrected": (students, higher, {"loss.gradient_correction": (True,)}),
         "kl": (students, softened, {"loss.name": ("kl",)}),
         "ensemble": (students, softened, {"teacher.members": (ENSEMBLE,)}),
         "unlabelled": (

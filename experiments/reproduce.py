@@ -80,8 +80,11 @@ def collect(workdir: pathlib.Path, labels: np.ndarray, folder: pathlib.Path) -> 
                 f"{old} has {len(missing)} rows that {workdir} has not; remove the file if they "
                 "are of another study, or collect both"
             )
-    whole = [part for name, part in parts.items() if name != "thesis_selection"]
-    parts["thesis_mcnemar"] = comparisons.counts(_correct(pd.concat(whole), labels))
+    named = [
+        rows.named(part, rows.SELECTION if name.endswith(rows.SELECTION) else "")
+        for name, part in parts.items()
+    ]
+    parts["thesis_mcnemar"] = comparisons.counts(_correct(pd.concat(named), labels))
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, part in parts.items():
@@ -101,7 +104,8 @@ def _correct(table: pd.DataFrame, labels: np.ndarray) -> dict[Group, dict[int, n
         right = predictions == labels if predictions.shape == labels.shape else np.array([])
         if not right.size or abs(right.mean() - row.accuracy) > 1e-6:
             raise InputError(f"{path} is not of these {len(labels)} test images")
-        found.setdefault(rows.group(row), {})[row.seed] = right
+        temperature = None if pd.isna(row.temperature) else row.temperature
+        found.setdefault(Group(row.model, row.method, temperature), {})[row.seed] = right
     return found
 
 

@@ -166,7 +166,7 @@ def preservation(study: Study) -> str:
             f"**Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
             f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}).** "
             f"{against} less of it than the thesis's. Our teacher has {text.percent(teacher)} % in "
-            f"{len(runs)} run{'s' * (len(runs) > 1)}, the thesis's {theirs:.2f} % in ten.",
+            f"{text.plural(len(runs), 'run')}, the thesis's {theirs:.2f} % in ten.",
             _distillation(study),
             markdown(header, rows),
             "Points lost carry the t-interval of the student's mean; the teacher's is not in it. "

@@ -9,7 +9,7 @@ import pandas as pd
 
 from configs.thesis_study import MODELS
 from distill import statistics
-from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
+from experiments.thesis.rows import CORRECTED, DISTILLED, LABELS, SELECTION, Group, Study
 
 POOLED = {"simplenet_v4": "simplenet_v2", "simplenet_v5": "simplenet_v3"}
 REAL = 0.05
@@ -47,16 +47,19 @@ def pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
 
 
 def _compared(group: Group, other: Group) -> bool:
-    (model, method, temperature), same_method = group, group.method == other.method
+    model, method, temperature = group
     if other.model == POOLED.get(model):
-        return same_method and other.temperature == temperature
+        return other.method == method and other.temperature == temperature
     if other.model != model:
         return False
+    if method.endswith(SELECTION):
+        return False
+    if method.endswith("learned"):  # on the same training images as the students of the selection
+        return other.method == method.replace("learned", SELECTION)
     on_labels = other.method in (LABELS, method.replace(DISTILLED, LABELS))
-    by_grid = other.method == DISTILLED and (
-        "learned" in method or other.temperature == temperature
-    )
-    return on_labels or by_grid or (same_method and other.temperature == 1)
+    by_thesis = other.method == DISTILLED and other.temperature == temperature
+    first = other.method == (DISTILLED if method == CORRECTED else method)
+    return on_labels or by_thesis or (first and other.temperature == 1)
 
 
 def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:

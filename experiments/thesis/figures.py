@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from configs.thesis_study import MODELS
-from experiments.thesis import rows, text
-from experiments.thesis.rows import DISTILLED, Group, Study
+from experiments.thesis import rows, temperature, text
+from experiments.thesis.rows import DISTILLED, Study
 from experiments.thesis.tables import extent, teacher_runs
 
 SOURCE = "Source"  # the PNG's text that says which results it was drawn from
@@ -166,18 +166,18 @@ def figure_2_5(study: Study, figure: Figure) -> None:
 
 def losses(study: Study, figure: Figure) -> None:
     """Accuracy over the temperature for each loss, a panel for each student."""
-    styles = {DISTILLED: "o-", f"{DISTILLED} corrected": "s--", "kl": "^-."}
-    names = {DISTILLED: "squared error", f"{DISTILLED} corrected": "squared error × T²", "kl": "KL"}
+    styles = dict(zip(temperature.LOSSES, ("o-", "s--", "^-."), strict=True))
     methods = _losses(study)
-    panels = figure.subplots(1, len(study.models()), sharex=True, sharey=True, squeeze=False)[0]
-    for axis, model in zip(panels, study.models(), strict=True):
+    models = [m for m in study.models() if any(m in study.models(how) for how in methods[1:])]
+    panels = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
+    for axis, model in zip(panels, models, strict=True):
         for method, color in zip(methods, ("black", "#56B4E9", "#8B4FBF"), strict=False):
-            tried = study.temperatures(model, method)
-            means = [study.mean(Group(model, method, t)) for t in tried]
+            curve = study.curve(model, method)
+            means = [study.mean(group) for group in curve.values()]
             axis.errorbar(
-                tried, [100 * m.mean for m in means], [100 * m.student for m in means],
+                list(curve), [100 * m.mean for m in means], [100 * m.student for m in means],
                 fmt=styles[method], color=color, capsize=3,
-                label=names[method] if axis is panels[0] else None,
+                label=temperature.LOSSES[method] if axis is panels[0] else None,
             )  # fmt: skip
         axis.set_title(text.short(model))
     panels[0].set_ylabel("test accuracy, %")
@@ -197,16 +197,15 @@ DRAW: dict[str, Callable[[Study, Figure], None]] = {
 
 
 def _losses(study: Study) -> list[str]:
-    methods = [DISTILLED, f"{DISTILLED} corrected", "kl"]
-    return [method for method in methods if study.models(method)]
+    return [method for method in temperature.LOSSES if study.models(method)]
 
 
 def _over_temperature(study: Study, axis: Axes, lines: list[tuple[str, str]]) -> None:
     for model, method in lines:
-        tried = study.temperatures(model, method)
-        means = [study.mean(Group(model, method, t), "f_measure") for t in tried]
+        curve = study.curve(model, method)
+        means = [study.mean(group, "f_measure") for group in curve.values()]
         axis.errorbar(
-            tried, [100 * m.mean for m in means], [100 * m.student for m in means], fmt="o-",
+            list(curve), [100 * m.mean for m in means], [100 * m.student for m in means], fmt="o-",
             color=COLORS[model], capsize=4, lw=2, label=text.short(model),
         )  # fmt: skip
 

@@ -16,6 +16,8 @@ from experiments import PUBLISHED
 
 MEASURES = ("accuracy", "precision", "recall", "f_measure")
 DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
+CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
+SELECTION = "selection"  # what the methods of students are called that a part of the images chose
 BEYOND = ("corrected", "kl", "learned", "ensemble", "unlabelled")  # a file for each
 FULL = {"seeds": 10, "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000}
 
@@ -43,8 +45,8 @@ class Study:
     """Everything that the tables are made of.
 
     Attributes:
-      runs: students of the whole training set, a row each, `group` among the columns.
-      selection: students of a part of it, with the accuracy on the rest.
+      runs: a row for each student, `method` and `group` among the columns.
+      selection: those of them trained on a part of the images, with the accuracy on the rest.
       counts: images on which one group does better than another, by their names.
       published: the thesis's tables by name, `2_3` to `2_6`.
     """
@@ -82,6 +84,16 @@ class Study:
         """Returns the temperatures that a model was trained at."""
         return temperatures(self.runs, model, method)
 
+    def curve(self, model: str, method: str) -> dict[float, Group]:
+        """Returns the groups of a model and method by temperature.
+
+        The factor T² is 1 at T = 1, so that the corrected loss shares that group with the other.
+        """
+        found = {t: Group(model, method, t) for t in self.temperatures(model, method)}
+        if found and method == CORRECTED and 1 in self.temperatures(model):
+            found = {1.0: Group(model, DISTILLED, 1.0)} | {t: g for t, g in found.items() if t > 1}
+        return found
+
     def models(self, method: str = DISTILLED) -> list[str]:
         """Returns the students that were trained by a method, in order."""
         return [m for m in MODELS if any(_is(self.runs, m, method))]
@@ -90,7 +102,7 @@ class Study:
 def method(row: Any) -> str:
     """Returns the loss of a row, and what sets its training apart from the thesis's."""
     name = row.loss
-    if pd.notna(getattr(row, "learned_temperature", None)):
+    if str(getattr(row, "learn_temperature", None)) == "True":
         name += " learned"
     if str(row.gradient_correction) == "True":
         name += " corrected"
@@ -101,20 +113,23 @@ def method(row: Any) -> str:
     return name
 
 
-def group(row: Any) -> Group:
-    """Returns the group that a row belongs to."""
-    return Group(row.model, method(row), None if pd.isna(row.temperature) else row.temperature)
-
-
-def named(table: pd.DataFrame) -> pd.DataFrame:
-    """Adds the columns `method` and `group`, the name of the group."""
-    groups = [group(row) for row in table.itertuples()]
+def named(table: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
+    """Adds the columns `method`, which ends in `suffix`, and `group`, the name of the group."""
+    groups = [
+        Group(
+            row.model,
+            f"{method(row)} {suffix}".strip(),
+            None if pd.isna(row.temperature) else row.temperature,
+        )
+        for row in table.itertuples()
+    ]
     return table.assign(method=[g.method for g in groups], group=[str(g) for g in groups])
 
 
 def read_csv(path: pathlib.Path) -> pd.DataFrame:
-    """Reads rows; a commit or hash of digits alone stays text."""
-    return pd.read_csv(path, dtype=dict.fromkeys(("id", "config_hash", "commit"), str))
+    """Reads rows; what is a hash or a yes or no stays text, whatever the rest of its column is."""
+    text = ("id", "config_hash", "commit", "gradient_correction", "learn_temperature")
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str))
 
 
 def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -123,16 +138,15 @@ def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     A row has a validation accuracy if part of the training images were held out, unless it
     diverged; then the number of training images tells.
     """
-    held_out = table.train_examples[table.validation_accuracy.notna()].unique()
-    selection = table.train_examples.isin(held_out) & (table.labelled_fraction == 1)
+    held_out = set(table.train_examples[table.validation_accuracy.notna()])
 
-    def name(row: Any, selecting: bool) -> str:
-        if selecting:
-            return "thesis_selection"
+    def name(row: Any) -> str:
         how = method(row)
-        return "thesis" if how in (DISTILLED, LABELS) else f"thesis_{how.split()[-1]}"
+        if how not in (DISTILLED, LABELS):
+            return f"thesis_{how.split()[-1]}"
+        return f"thesis_{SELECTION}" if row.train_examples in held_out else "thesis"
 
-    files = pd.Series(map(name, table.itertuples(), selection), index=table.index, dtype=str)
+    files = pd.Series(map(name, table.itertuples()), index=table.index, dtype=str)
     return dict(iter(table.groupby(files)))
 
 
@@ -147,12 +161,14 @@ def read(folder: pathlib.Path) -> Study:
     names = ["thesis", *(f"thesis_{name}" for name in BEYOND)]
     paths = [folder / f"{name}.csv" for name in names]
     runs = pd.concat([read_csv(path) for path in paths if path.exists()], ignore_index=True)
-    students = runs[runs.model.isin(MODELS) & (runs.labelled_fraction == 1)]
+    runs = named(runs)
+    students = runs[runs.model.isin(MODELS) & ~runs.method.str.contains("learned|unlabelled")]
     for column in ("dataset", "epochs", "learning_rate", "train_examples"):
         found = students.loc[students.status == "ok", column].unique()
         if len(found) > 1:
             raise InputError(f"{folder} mixes students of {column} {sorted(found)}; keep one")
-    selection = _optional(folder / "thesis_selection.csv", runs)
+    selection = _optional(folder / f"thesis_{SELECTION}.csv", runs)
+    everything = pd.concat([runs, named(selection, SELECTION)], ignore_index=True)
     counts = _optional(folder / "thesis_mcnemar.csv", pd.DataFrame(columns=["a", "b", "seed"]))
     counts = counts[counts.seed == "all"]
     tables = {
@@ -160,7 +176,7 @@ def read(folder: pathlib.Path) -> Study:
         for number in ("2_3", "2_4", "2_5", "2_6")
     }
     pairs = {(row.a, row.b): (row.a_better, row.b_better) for row in counts.itertuples()}
-    return Study(named(runs), named(selection), pairs, tables)
+    return Study(everything, named(selection), pairs, tables)
 
 
 def temperatures(table: pd.DataFrame, model: str, method: str = DISTILLED) -> list[float]:
@@ -180,18 +196,21 @@ def choose(table: pd.DataFrame, model: str, measure: str) -> float | None:
     return float(whole.groupby("temperature")[measure].mean().idxmax())
 
 
-def reduced(runs: pd.DataFrame, tried: Sequence[float] | None = None) -> str:
+def reduced(
+    runs: pd.DataFrame, tried: Sequence[float] | None = None, *, learning: bool = False
+) -> str:
     """Returns what a table's title says of its extent: nothing if the study was run in full.
 
     Args:
       runs: the rows behind the table.
       tried: the temperatures behind it, where it is about their choice.
+      learning: whether some of the training images are held out on purpose.
     """
     found = {
         "seeds": runs.groupby("group").seed.nunique().min(),
         "temperatures": FULL["temperatures"] if tried is None else len(tried),
         "epochs": runs.epochs.max(),
-        "training images": runs.train_examples.max(),
+        "training images": FULL["training images"] if learning else runs.train_examples.max(),
     }
     missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in found.items() if n < FULL[name]]
     return f" — reduced: {', '.join(missing)}" if missing else ""

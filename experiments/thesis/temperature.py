@@ -6,9 +6,8 @@ from distill.report.tables import markdown
 from distill.statistics import Mean
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import Verdict, judge
-from experiments.thesis.rows import DISTILLED, Group, Study
+from experiments.thesis.rows import CORRECTED, DISTILLED, LEARNED, SELECTION, Group, Study
 
-CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
 LOSSES = {DISTILLED: "squared error", CORRECTED: "squared error × T²", "kl": "KL × T²"}
 
 
@@ -42,10 +41,10 @@ def temperature_verdicts(study: Study, method: str) -> list[Verdict]:
     return judge(
         study,
         [
-            (Group(model, method, t), Group(model, method, 1.0))
-            for model in study.models(method)
-            if 1 in study.temperatures(model, method)
-            for t in study.temperatures(model, method)
+            (group, curve[1.0])
+            for curve in (study.curve(model, method) for model in study.models(method))
+            if 1 in curve
+            for t, group in curve.items()
             if t != 1
         ],
     )
@@ -74,17 +73,14 @@ def losses(study: Study, picture: str) -> str:
     if methods in ([], [DISTILLED]):
         return ""
     others = study.runs[study.runs.method.isin(methods) & (study.runs.method != DISTILLED)]
-    grid = sorted(others.temperature.unique())
+    curves = {(m, how): study.curve(m, how) for how in methods[1:] for m in study.models(how)}
+    grid = sorted({t for curve in curves.values() for t in curve})
     lines = []
-    for model in study.models():
+    for model in dict.fromkeys(model for model, _ in curves):
         for method in methods:
-            there = study.temperatures(model, method)
-            means = [study.mean(Group(model, method, t)) for t in there]
-            cells = dict(zip(there, means, strict=True))
-            lines.append(
-                [text.short(model), LOSSES[method]]
-                + [_cell(cells[t]) if t in cells else text.NONE for t in grid]
-            )
+            cells = {t: _cell(study.mean(g)) for t, g in study.curve(model, method).items()}
+            row = [cells.get(t, text.NONE) for t in grid]
+            lines.append([text.short(model), LOSSES[method], *row])
     header = ["model", "loss", *(f"T = {t:g}" for t in grid)]
     sentences = [
         f"*{LOSSES[method]}.* {temperature_sentence(temperature_verdicts(study, method))}"
@@ -133,17 +129,20 @@ def _adam(study: Study) -> str:
 
 def learned(study: Study) -> str:
     """(b) A temperature learned by supervision, against the grid."""
-    models = [m for m in study.models(LEARNED) if m in study.chosen]
-    if not models:
+    pairs = []
+    for model, best in study.chosen.items():
+        grid = best._replace(method=f"{DISTILLED} {SELECTION}")
+        pairs += [(group, grid) for group in study.curve(model, LEARNED).values()]
+    if not pairs:
         return ""
-    groups = {m: Group(m, LEARNED, study.temperatures(m, LEARNED)[0]) for m in models}
-    verdicts = judge(study, [(groups[m], study.chosen[m]) for m in models])
+    verdicts = judge(study, pairs)
     lines = []
     for verdict in verdicts:
-        found = study.of(verdict.a).learned_temperature
+        found = study.of(verdict.a).final_temperature
         lines.append(
             [
                 text.short(verdict.a.model),
+                f"{verdict.a.temperature:g}",
                 f"{found.mean():.2f} ({found.min():.2f} to {found.max():.2f})",
                 text.with_intervals(study.mean(verdict.a)),
                 f"{verdict.b.temperature:g}",
@@ -152,12 +151,16 @@ def learned(study: Study) -> str:
             ]
         )
     header = [
-        "model", "learned T", "accuracy", "T of the grid", "its accuracy", *text.VERDICT_HEADER
+        "model", "from T", "learned T", "accuracy", "T of the grid", "its accuracy",
+        *text.VERDICT_HEADER,
     ]  # fmt: skip
     behind = study.runs[study.runs.method == LEARNED]
     return text.section(
-        f"(b) A learned temperature{rows.reduced(behind)}",
+        f"(b) A learned temperature{rows.reduced(behind, learning=True)}",
         text.tally(verdicts, "the learned temperature", "the grid's"),
+        "Both see the same training images; the others, by which the grid's temperature is chosen, "
+        "are also those by whose labels the temperature is learned. Accuracies are on the test "
+        "set, percent, mean ± 1.96·s/√n / ± Student's t-interval.",
         markdown(header, lines),
         text.tested(verdicts),
     )

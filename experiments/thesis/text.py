@@ -80,6 +80,11 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(start)} and {end}" if start else end
 
 
+def plural(number: int, noun: str) -> str:
+    """Returns `1 seed`, `2 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def count(verdicts: Sequence[Verdict], word: str) -> int:
     """Returns how many comparisons have this verdict."""
     return sum(v.word == word for v in verdicts)

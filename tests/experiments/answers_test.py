@@ -145,7 +145,7 @@ def test_beyond(study):
     assert "distilling from 3 teachers is better than distilling from one in 15, worse in 0" in (
         beyond.ensemble(found)
     )
-    assert "| v1 | 2.50 (2.50 to 2.50) |" in temperature.learned(found)
+    assert "| v1 | 1 | 2.50 (2.50 to 2.50) |" in temperature.learned(found)
     assert "learned temperature is better than the grid's in 0, worse in 0" in (
         temperature.learned(found)
     )

@@ -31,7 +31,18 @@ V1, V2, V4 = (
             Group("simplenet_v1", f"{LABELS} unlabelled"),
             True,
         ),
-        (Group("simplenet_v2", f"{DISTILLED} learned", 1.0), V2, True),
+        (Group("simplenet_v1", f"{DISTILLED} corrected", 3.0), V1, True),
+        (Group("simplenet_v2", f"{DISTILLED} learned", 1.0), V2, False),
+        (
+            Group("simplenet_v2", f"{DISTILLED} learned", 1.0),
+            Group("simplenet_v2", f"{DISTILLED} selection", 3.0),
+            True,
+        ),
+        (
+            Group("simplenet_v2", f"{DISTILLED} selection", 3.0),
+            Group("simplenet_v2", LABELS),
+            False,
+        ),
         (V1, Group("teacher", LABELS), False),
     ],
 )

@@ -67,17 +67,24 @@ def make_study():
                     "corrected": {"gradient_correction": True},
                     "ensemble": {"teacher_members": 3},
                     "unlabelled": {"labelled_fraction": 0.1},
-                    "learned": {"learned_temperature": 2.5},
+                    "learned": {
+                        "learn_temperature": True,
+                        "final_temperature": 2.5,
+                        "train_examples": 55_000,
+                        "validation_accuracy": 0.9,
+                    },
                     "": {},
                 }[how]
                 for temperature in grid[:1] if how in ("unlabelled", "learned") else grid:
                     for seed in seeds:
                         right = _right(accuracy(model, method, temperature), seed, rng)
-                        one = row(model, seed, right.mean(), temperature, loss, **apart, **other)
+                        one = row(model, seed, right.mean(), temperature, loss, **(other | apart))
                         group = rows.Group(model, method, temperature)
                         correct.setdefault(group, {})[seed] = right
                         table.append(one)
                         if method == "soft_squared_error":
+                            chosen = rows.Group(model, f"{method} selection", temperature)
+                            correct.setdefault(chosen, {})[seed] = right
                             held = {"train_examples": 55_000, "validation_accuracy": right.mean()}
                             table.append({**one, **held, "id": one["id"] + " selection"})
         for name, part in rows.split(pd.DataFrame(table)).items():
