@@ -10,7 +10,7 @@ from experiments.thesis import answers, beyond, figures, rows, tables, temperatu
 from experiments.thesis.rows import Study
 
 PAGE = ROOT / "docs" / "results.md"
-FIGURES = "figures"  # the folder beside the page
+FIGURES = "results"  # the folder beside the page
 
 HOW_TO_READ = """\
 How to read this page:
@@ -21,7 +21,8 @@ How to read this page:
   t-interval. McNemar's test ("p, images") says whether a difference would show with other test
   images; it counts the images for which one of the two is right with more seeds than the other. The
   paired t-test over the seeds ("p, seeds") says whether it would show with other seeds. Better or
-  worse is what passes both at 5 %, after Holm's correction over the rows that stand together.
+  worse is what passes both at 5 %, after Holm's correction over the rows that stand together. What
+  is not shown need not be equal: few seeds show large differences only.
 - *Temperatures* are chosen on training images that were held out. The thesis chose on the test set;
   what that would give is shown beside it.
 - *The thesis's figures* are those of its [tables](../third_party/rusu2018/README.md). Two of its

@@ -32,16 +32,14 @@ def downsampling(study: Study) -> str:
     thesis = text.listed(
         [f"{text.points(gain)} for {_pair(strided)}" for strided, gain in gains.items()]
     )
-    return "\n\n".join(
-        [
-            "### RQ1: which optimizations pay, and does a strided convolution replace max pooling?",
-            f"**{_agreement(verdicts)}** {' '.join(filter(None, sentences))}",
-            f"The thesis found {thesis}, in means at the temperature that was best for each, and "
-            "concluded that v4 picks up a better pooling.",
-            text.verdict_table(verdicts),
-            text.tested(verdicts),
-            _sizes(study),
-        ]
+    return text.section(
+        "RQ1: which optimizations pay, and does a strided convolution replace max pooling?",
+        f"**{_agreement(verdicts)}** {' '.join(filter(None, sentences))}",
+        f"The thesis found {thesis}, in means at the temperature that was best for each, and "
+        "concluded that v4 picks up a better pooling.",
+        text.verdict_table(verdicts),
+        text.tested(verdicts),
+        _sizes(study),
     )
 
 
@@ -160,18 +158,16 @@ def preservation(study: Study) -> str:
     )
     if len(closer) == len(groups):
         against = "Every student loses"
-    return "\n\n".join(
-        [
-            "### RQ2: how much of the teacher's accuracy do the students preserve?",
-            f"**Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
-            f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}).** "
-            f"{against} less of it than the thesis's. Our teacher has {text.percent(teacher)} % in "
-            f"{text.plural(len(runs), 'run')}, the thesis's {theirs:.2f} % in ten.",
-            _distillation(study),
-            markdown(header, rows),
-            "Points lost carry the t-interval of the student's mean; the teacher's is not in it. "
-            "The thesis says that v1 is 1.271 % below its teacher; its table gives 1.235 points.",
-        ]
+    return text.section(
+        "RQ2: how much of the teacher's accuracy do the students preserve?",
+        f"**Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
+        f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}).** "
+        f"{against} less of it than the thesis's. Our teacher has {text.percent(teacher)} % in "
+        f"{text.plural(len(runs), 'run')}, the thesis's {theirs:.2f} % in ten.",
+        _distillation(study),
+        markdown(header, rows),
+        "Points lost carry the t-interval of the student's mean; the teacher's is not in it. "
+        "The thesis says that v1 is 1.271 % below its teacher; its table gives 1.235 points.",
     )
 
 
@@ -232,12 +228,10 @@ def others(study: Study) -> str:
                 f"{text.short(best_theirs)} already is {text.percent(gain)} points above the "
                 "thesis's distilled one."
             )
-    return "\n\n".join(
-        [
-            "### RQ3: how do the students compare with other models?",
-            "The thesis names no figures of others on MNIST (it found no similar networks), and "
-            "none were measured here beside the teacher. What can be compared is the same "
-            f"network trained by two recipes: our means are **{relation} the thesis's, {spread}**. "
-            f"The most accurate student is {text.short(best_ours)}, {same}.{recipe}",
-        ]
+    return text.section(
+        "RQ3: how do the students compare with other models?",
+        "The thesis names no figures of others on MNIST (it found no similar networks), and "
+        "none were measured here beside the teacher. What can be compared is the same "
+        f"network trained by two recipes: our means are **{relation} the thesis's, {spread}**. "
+        f"The most accurate student is {text.short(best_ours)}, {same}.{recipe}",
     )

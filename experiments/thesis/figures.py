@@ -25,7 +25,7 @@ STYLE = {
 
 
 def write(study: Study, folder: pathlib.Path, source: str) -> dict[str, str]:
-    """Draws every figure that the study has rows for.
+    """Draws every figure that the study has rows for; others that are in the folder go.
 
     Args:
       study: what to draw.
@@ -37,6 +37,8 @@ def write(study: Study, folder: pathlib.Path, source: str) -> dict[str, str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
+    for old in folder.glob("*.png"):
+        old.unlink()
     for name in drawable(study):
         with matplotlib.rc_context(STYLE):
             figure = Figure(figsize=(9.6, 5.4), layout="constrained")

@@ -16,13 +16,11 @@ def temperature(study: Study) -> str:
     verdicts = temperature_verdicts(study, DISTILLED)
     if not verdicts:
         return ""
-    return "\n\n".join(
-        [
-            "### Is T = 1 the best temperature?",
-            temperature_sentence(verdicts),
-            "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5."
-            + _by_validation(study),
-        ]
+    return text.section(
+        "Is T = 1 the best temperature?",
+        temperature_sentence(verdicts),
+        "The thesis found T = 1 best for v1, v2 and v3, T = 10 for v4 and T = 3 for v5."
+        + _by_validation(study),
     )
 
 

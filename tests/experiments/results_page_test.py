@@ -54,7 +54,7 @@ def test_a_page_has_everything_there_are_rows_for(written):
     assert [h for h in headings if "Table 2" in h] == [f"### Table 2.{i}" for i in range(3, 7)]
     assert sum(h.startswith(("### (a)", "### (b)", "### (c)")) for h in headings) == 4
     for name in figures.DRAW:
-        assert f"(figures/{name}.png)" in text
+        assert f"(results/{name}.png)" in text
     _check(written, page)
 
 
