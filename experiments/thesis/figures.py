@@ -143,7 +143,15 @@ def figure_2_4(study: Study, figure: Figure) -> None:
 def figure_2_5(study: Study, figure: Figure) -> None:
     """F-measure over the temperature for every student."""
     axis = figure.subplots()
-    _over_temperature(study, axis, [(model, DISTILLED) for model in study.models()])
+    for i, model in enumerate(study.models()):
+        curve = study.curve(model, DISTILLED)
+        means = [study.mean(group, "f_measure") for group in curve.values()]
+        # Beside one another, or else the intervals at a temperature hide each other.
+        axis.errorbar(
+            [t + 0.14 * (i - 2) for t in curve], [100 * m.mean for m in means],
+            [100 * m.student for m in means], fmt="o-", color=COLORS[model], capsize=4, lw=2,
+            elinewidth=1.3, label=text.short(model),
+        )  # fmt: skip
     published = study.published["2_5"]
     axis.plot(
         published.temperature, published.f_measure, "s--", color=COLORS[MODELS[0]], mfc="white",
@@ -200,16 +208,6 @@ DRAW: dict[str, Callable[[Study, Figure], None]] = {
 
 def _losses(study: Study) -> list[str]:
     return [method for method in temperature.LOSSES if study.models(method)]
-
-
-def _over_temperature(study: Study, axis: Axes, lines: list[tuple[str, str]]) -> None:
-    for model, method in lines:
-        curve = study.curve(model, method)
-        means = [study.mean(group, "f_measure") for group in curve.values()]
-        axis.errorbar(
-            list(curve), [100 * m.mean for m in means], [100 * m.student for m in means], fmt="o-",
-            color=COLORS[model], capsize=4, lw=2, label=text.short(model),
-        )  # fmt: skip
 
 
 def _spread(x: float, values: np.ndarray) -> np.ndarray:
