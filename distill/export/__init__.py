@@ -1,0 +1,1 @@
+"""From a trained model to a TensorFlow Lite file that carries its own proof: the bundle."""

@@ -1,0 +1,148 @@
+"""The bundle: a directory with `model.tflite` and `model.json`, which says how to use and test it.
+
+The form of `model.json` is `mobile/bundle.schema.json`; apps in other languages read the same
+directory. What a schema cannot say is checked here too: that the file is the one that is described,
+and that the numbers fit one another.
+"""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+from typing import Any
+
+import numpy as np
+
+from distill.errors import InputError
+from distill.export import manifest as manifests
+
+MODEL = "model.tflite"
+MANIFEST = "model.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A model and what is known of it.
+
+    Attributes:
+      manifest: the contents of `model.json`, checked.
+      model: the bytes of the `.tflite` file.
+    """
+
+    manifest: dict[str, Any]
+    model: bytes
+
+    @property
+    def labels(self) -> list[str]:
+        return self.manifest["labels"]
+
+    @property
+    def golden_input(self) -> np.ndarray:
+        """The input of the self-test, of the shape and dtype of the input tensor."""
+        tensor = self.manifest["input"]
+        data = base64.b64decode(self.manifest["golden"]["input"])
+        return np.frombuffer(data, _little(tensor["dtype"])).reshape(tensor["shape"])
+
+    @property
+    def golden_output(self) -> np.ndarray:
+        """What the model gives for it, of the shape and dtype of the output tensor."""
+        tensor = self.manifest["output"]
+        values = np.array(self.manifest["golden"]["output"], tensor["dtype"])
+        return values.reshape(tensor["shape"])
+
+
+def read(directory: str | os.PathLike) -> Bundle:
+    """Reads a bundle and checks everything that can be checked without running the model.
+
+    Raises:
+      InputError: for the first thing that is missing or wrong, in one line.
+    """
+    directory = pathlib.Path(directory)
+    path = directory / MANIFEST
+    manifest = manifests.parse(_bytes(path), str(path))
+    described = manifest["model"]
+    model = _bytes(directory / described["file"])
+    check_model(model, described, str(directory / described["file"]))
+    return Bundle(manifest, model)
+
+
+def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
+    """Checks that the bytes of a model are those that `manifest["model"]` describes."""
+    if len(model) != described["bytes"]:
+        how = "truncated" if len(model) < described["bytes"] else "another file"
+        raise InputError(
+            f"{name} has {len(model)} bytes, {MANIFEST} says {described['bytes']}: it is {how}"
+        )
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != described["sha256"]:
+        raise InputError(
+            f"{name} has the sha256 {digest}, {MANIFEST} says {described['sha256']}: it was changed"
+        )
+    if model[4:8] != b"TFL3":
+        raise InputError(f"{name} is no TensorFlow Lite file: its identifier is {model[4:8]!r}")
+
+
+def encode(tensor: np.ndarray) -> str:
+    """Returns the bytes of an array in base64, little-endian and row-major."""
+    return base64.b64encode(tensor.astype(_little(tensor.dtype.name)).tobytes()).decode()
+
+
+def describe_model(model: bytes) -> dict[str, Any]:
+    """Returns the section `model` of a manifest."""
+    return {"file": MODEL, "sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}
+
+
+def write(directory: str | os.PathLike, bundle: Bundle) -> None:
+    """Writes a bundle, or replaces the one that is there, in one step.
+
+    Everything is written beside the directory and read back first, so that what appears under its
+    name is whole and valid.
+
+    Raises:
+      InputError: if the bundle is not valid, or the directory holds something else.
+    """
+    directory = pathlib.Path(directory)
+    if directory.is_dir():
+        others = {path.name for path in directory.iterdir()} - {MODEL, MANIFEST}
+        if others:
+            raise InputError(
+                f"{directory} holds {sorted(others)[0]}, which is no part of a bundle; "
+                "choose another directory"
+            )
+    new = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    try:
+        new.mkdir(parents=True)
+        (new / MODEL).write_bytes(bundle.model)
+        text = json.dumps(bundle.manifest, indent=1, allow_nan=False, ensure_ascii=False)
+        (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        read(new)
+        remove(directory)
+        new.rename(directory)
+    except OSError as error:
+        raise InputError(f"bundle {directory} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def remove(directory: str | os.PathLike) -> None:
+    """Removes a bundle if there is one; `model.json` goes first, and without it there is none."""
+    directory = pathlib.Path(directory)
+    if directory.is_dir():
+        for name in (MANIFEST, MODEL):
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+
+
+def _bytes(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _little(dtype: str) -> np.dtype:
+    return np.dtype(dtype).newbyteorder("<")
