@@ -1,4 +1,4 @@
-"""What `model.json` has to say, checked field by field with one line for each thing that is wrong."""
+"""What `model.json` has to say, checked field by field; one line for each thing that is wrong."""
 
 import base64
 import json

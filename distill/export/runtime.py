@@ -1,0 +1,134 @@
+"""Running a bundle with LiteRT, as a phone does: one image at a time."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from distill.errors import InputError, one_line
+from distill.export.bundle import Bundle
+from distill.export.manifest import RANGES
+
+
+class Model:
+    """A bundle in an interpreter.
+
+    Raises:
+      InputError: if the file cannot be run, or is not what the manifest says.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter
+
+        manifest = bundle.manifest
+        name = f"{manifest['model']['file']} of {manifest['name']}"
+        try:
+            with quiet():
+                self._interpreter = Interpreter(model_content=bundle.model, num_threads=threads)
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{name} cannot be run: {one_line(error)}") from error
+        self._input = _only(self._interpreter.get_input_details(), manifest["input"], name)
+        self._output = _only(self._interpreter.get_output_details(), manifest["output"], name)
+        self._manifest = manifest
+
+    def __call__(self, tensor: np.ndarray) -> np.ndarray:
+        """Runs the model on an input tensor and returns its output tensor, both as they are."""
+        self.set_input(tensor)
+        self.invoke()
+        return self._interpreter.get_tensor(self._output)
+
+    def set_input(self, tensor: np.ndarray) -> None:
+        """Copies an input tensor into the interpreter."""
+        self._interpreter.set_tensor(self._input, tensor)
+
+    def invoke(self) -> None:
+        """Runs the model on the input that was set: what a measurement of latency is about."""
+        self._interpreter.invoke()
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """Returns the scores `[n, classes]` float32 of images `[n, h, w, c]` uint8."""
+        tensors = input_tensors(self._manifest["input"], images)
+        found = np.concatenate([self(tensor[None]) for tensor in tensors])
+        return dequantize(self._manifest["output"], found)
+
+    def check_golden(self, bundle: Bundle) -> None:
+        """Runs the self-test.
+
+        Raises:
+          InputError: if the output is further from the golden one than its tolerance.
+        """
+        expected = bundle.golden_output.astype(np.float64)
+        found = self(bundle.golden_input).astype(np.float64)
+        error = np.max(np.abs(found - expected))
+        tolerance = bundle.manifest["golden"]["tolerance"]
+        if not error <= tolerance:
+            raise InputError(
+                f"{bundle.manifest['name']} fails its self-test: the output differs by {error:g} "
+                f"from the golden one, the tolerance is {tolerance:g}"
+            )
+
+
+def input_tensors(tensor: dict[str, Any], images: np.ndarray) -> np.ndarray:
+    """Returns what the model is fed for images of its own size.
+
+    Args:
+      tensor: the section `input` of a manifest.
+      images: `[n, h, w, c]` uint8.
+    """
+    real = images * np.array(tensor["scale"]) + np.array(tensor["offset"])
+    if tensor["dtype"] not in RANGES:
+        return real.astype(tensor["dtype"])
+    quantization = tensor["quantization"]
+    steps = np.rint(real / quantization["scale"]) + quantization["zero_point"]
+    return np.clip(steps, *RANGES[tensor["dtype"]]).astype(tensor["dtype"])
+
+
+def dequantize(tensor: dict[str, Any], values: np.ndarray) -> np.ndarray:
+    """Returns the real numbers that an output tensor stands for, float32.
+
+    Args:
+      tensor: the section `output` of a manifest.
+      values: in the dtype of the tensor.
+    """
+    quantization = tensor["quantization"]
+    if quantization is None:
+        return values.astype(np.float32)
+    steps = values.astype(np.float32) - quantization["zero_point"]
+    return steps * np.float32(quantization["scale"])
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hides what the C++ of the converter and the interpreter writes on standard error."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def tensor_form(details: dict[str, Any]) -> dict[str, Any]:
+    """Returns shape, dtype and quantisation of an interpreter's tensor, as in a manifest."""
+    scale, zero_point = details["quantization"]
+    quantized = details["dtype"] != np.float32
+    return {
+        "shape": [int(size) for size in details["shape"]],
+        "dtype": np.dtype(details["dtype"]).name,
+        "quantization": {"scale": float(scale), "zero_point": zero_point} if quantized else None,
+    }
+
+
+def _only(found: list[dict[str, Any]], described: dict[str, Any], name: str) -> int:
+    """Returns the index of the one tensor, if it is the one that the manifest describes."""
+    if len(found) != 1:
+        raise InputError(f"{name} has {len(found)} inputs or outputs where one is expected")
+    for key, value in tensor_form(found[0]).items():
+        if described[key] != value:
+            raise InputError(f"{name} has a tensor of {key} {value}; expected {described[key]}")
+    return found[0]["index"]
