@@ -35,6 +35,7 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     config.student.args.downsample_activation = False
     if dataset == "mnist":
         config.dataset.fallback = "mnist5k"
+        config.export.max_accuracy_drop = 0.003
     if dataset == "cifar10":
         config.dataset.mean, config.dataset.std = CIFAR10_MEAN, CIFAR10_STD
         config.teacher.augmentation = config.student.augmentation = "crop_flip"
@@ -46,7 +47,7 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
         config.student.update({"epochs": 50, **shared})
     if "baseline" in words:
         config.loss.name = "cross_entropy"
-        config.stages = "student,evaluate,report"
+        config.stages = "student,evaluate,export,report"
     if "quick" in words:
         if dataset == "mnist":
             config.dataset.name, config.dataset.fallback = "mnist5k", ""

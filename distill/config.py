@@ -39,7 +39,7 @@ def defaults() -> ConfigDict:
     """Returns a complete configuration: the thesis's v4 distilled on MNIST."""
     config = ConfigDict()
     config.seed = 0
-    config.stages = "teacher,student,evaluate,report"
+    config.stages = "teacher,student,evaluate,export,report"
     config.checkpoint_every_s = 20.0  # at the end of an epoch, but not more often than this
 
     config.dataset = ConfigDict()
@@ -78,6 +78,14 @@ def defaults() -> ConfigDict:
     config.loss.temperature = 1.0
     config.loss.alpha = 1.0  # weight of the soft term; cross-entropy on labels has 1 - alpha
     config.loss.gradient_correction = False  # multiply soft_squared_error by T²
+
+    config.export = ConfigDict()
+    config.export.formats = "float32,float16,int8"
+    config.export.output = "probabilities"  # or logits
+    config.export.labels = ()  # names of the classes; empty: the data set's own
+    config.export.polarity = "auto"  # as_is, invert, or auto: gray images become light on dark
+    config.export.calibration_images = 500  # of the training images, for int8
+    config.export.max_accuracy_drop = 0.01  # of the file on the whole test set
     return config
 
 

@@ -11,12 +11,13 @@ from distill import config as configs
 from distill import data, losses, metrics, models, provenance, report
 from distill.cost import cost
 from distill.errors import InputError, unknown
+from distill.export import exporter
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, claim, write
 from distill.training import recipe, trained
 from distill.training.trained import Trained
 
-STAGES = ("teacher", "student", "evaluate", "report")
+STAGES = ("teacher", "student", "evaluate", "export", "report")
 FORMAT = "distill-results/1"
 
 
@@ -39,6 +40,7 @@ def validate(config: ConfigDict) -> None:
             "use a loss with a teacher and --config.loss.alpha=1"
         )
     data.check(config)
+    exporter.check(config.export)
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     context = Run(config, workdir, dataset, display)
     stages = {
         "teacher": train_teacher, "student": train_student, "evaluate": evaluate,
-        "report": write_report,
+        "export": export, "report": write_report,
     }  # fmt: skip
     for name in configs.stages(config, STAGES):
         stages[name](context)
@@ -166,6 +168,18 @@ def measure(
             cost(teacher, shape).num_params, counted.num_params
         ),
     }
+
+
+def export(run: Run) -> None:
+    """Exports the student to `export/`, and puts the proofs into `results.json`."""
+    model = trained.load(run.student_checkpoints / "steps", run.display.warn)
+    section = run.config.export
+    labels = list(section.labels) or data.class_names(run.config.dataset, run.dataset)
+    directory = run.workdir / "export"
+    proofs = exporter.export(model, run.dataset, labels, section, directory, run.display.say)
+    path = run.workdir / report.RESULTS
+    if path.exists():
+        write(path, {**json.loads(path.read_text()), "export": proofs})
 
 
 def write_report(run: Run) -> None:

@@ -149,7 +149,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
-    other = ("stages", "checkpoint_every_s", "engine", "sweep")
+    other = ("stages", "checkpoint_every_s", "engine", "sweep", "export")
     config = {k: v for k, v in config.items() if k not in other}
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}

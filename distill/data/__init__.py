@@ -17,6 +17,7 @@ __all__ = [
     "Dataset",
     "Split",
     "check",
+    "class_names",
     "find",
     "fingerprint",
     "labelled",
@@ -126,3 +127,16 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
     ]
     seen = fingerprint(*arrays)
     return Dataset(source.name, train, validation, test, transfer, num_classes, seen)
+
+
+def class_names(section: ConfigDict, dataset: Dataset) -> list[str]:
+    """Returns the names of the classes, or their numbers where the data set has no names.
+
+    Args:
+      section: `config.dataset`.
+      dataset: from `load`.
+    """
+    names = sources.class_names(dataset.name, section.data_dir)
+    return (
+        names if len(names) == dataset.num_classes else list(map(str, range(dataset.num_classes)))
+    )

@@ -51,8 +51,7 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
     Raises:
       InputError: if there is no such data set, or it cannot be had and there is no fallback.
     """
-    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    root = pathlib.Path(given).expanduser()
+    root = _root(data_dir)
     if name == EMBEDDED:
         return Source(EMBEDDED, str(root), None, EMBEDDED_SIZES), ""
     if directory := _prepared(root, name):
@@ -69,6 +68,13 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
             f"it, or --config.dataset.fallback={EMBEDDED}"
         )
     return find(fallback, data_dir, "")[0], reason
+
+
+def class_names(name: str, data_dir: str) -> list[str]:
+    """Returns the names of a prepared data set's classes; none where it has none."""
+    directory = _prepared(_root(data_dir), name)
+    path = directory / "label.labels.txt" if directory else None
+    return path.read_text().splitlines() if path and path.exists() else []
 
 
 def network_reachable() -> bool:
@@ -90,6 +96,11 @@ def network_reachable() -> bool:
     thread.start()
     thread.join(NETWORK_TIMEOUT_S)
     return answered.is_set()
+
+
+def _root(data_dir: str) -> pathlib.Path:
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return pathlib.Path(given).expanduser()
 
 
 def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:

@@ -1,1 +1,1 @@
-"""From a trained model to a TensorFlow Lite file that carries its own proof: the bundle."""
+"""From a trained model to a file for a phone, with what is needed to read and to check it."""

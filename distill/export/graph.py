@@ -1,6 +1,7 @@
 """The function that is exported: one image in, probabilities or logits out."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -34,7 +35,7 @@ def inference(model: nn.Module, variables: dict, kind: str) -> Callable[[jax.Arr
 
     def infer(image: jax.Array) -> jax.Array:
         with nn.intercept_methods(_pack_first):
-            logits = model.apply(variables, image)
+            logits: jax.Array = model.apply(variables, image)  # type: ignore[assignment]
         return jax.nn.softmax(logits) if kind == "probabilities" else logits
 
     return infer
@@ -45,7 +46,7 @@ def _pack_first(call: Callable, args: tuple, kwargs: dict, context) -> jax.Array
     layer = context.module
     if isinstance(layer, nn.Conv) and context.method_name == "__call__" and _packable(layer, args):
         (image,) = args
-        params = layer.variables["params"]
+        params: Any = layer.variables["params"]
         kernel, padding = pack_columns(params["kernel"])
         n, h, w, _ = image.shape
         packed = jax.lax.conv_general_dilated(
@@ -67,7 +68,7 @@ def _packable(layer: nn.Conv, args: tuple) -> bool:
     return (
         image.shape[-1] == 1
         and image.shape[2] % PACK == 0
-        and len(layer.kernel_size) == 2
+        and np.size(layer.kernel_size) == 2
         and layer.padding == "SAME"
         and all(step in ones for step in (layer.strides, layer.kernel_dilation))
         and layer.input_dilation in ones
@@ -77,7 +78,7 @@ def _packable(layer: nn.Conv, args: tuple) -> bool:
     )
 
 
-def pack_columns(kernel: np.ndarray) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
+def pack_columns(kernel: np.ndarray) -> tuple[Any, tuple[tuple[int, int], ...]]:
     """Turns the kernel of a one-channel SAME convolution into one over blocks of columns.
 
     In NHWC an image `[h, w, 1]` and `[h, w/PACK, PACK]` are the same bytes, and so are the outputs

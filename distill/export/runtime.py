@@ -13,21 +13,23 @@ from distill.export.manifest import RANGES
 
 
 class Model:
-    """A bundle in an interpreter.
+    """A bundle in an interpreter."""
 
-    Raises:
-      InputError: if the file cannot be run, or is not what the manifest says.
-    """
+    def __init__(self, bundle: Bundle, threads: int = 1, plain: bool = False):
+        """Opens the file.
 
-    def __init__(self, bundle: Bundle, threads: int = 1):
-        from ai_edge_litert.interpreter import Interpreter
+        Args:
+          bundle: what to run; of its manifest, what describes the tensors.
+          threads: how many to compute with.
+          plain: with reference kernels instead of optimised ones.
 
+        Raises:
+          InputError: if the file cannot be run, or its tensors are not those of the manifest.
+        """
         manifest = bundle.manifest
         name = f"{manifest['model']['file']} of {manifest['name']}"
         try:
-            with quiet():
-                self._interpreter = Interpreter(model_content=bundle.model, num_threads=threads)
-                self._interpreter.allocate_tensors()
+            self._interpreter = _interpreter(bundle.model, threads, plain)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{name} cannot be run: {one_line(error)}") from error
         self._input = _only(self._interpreter.get_input_details(), manifest["input"], name)
@@ -113,7 +115,26 @@ def quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def tensor_form(details: dict[str, Any]) -> dict[str, Any]:
+def forms(model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns what a manifest says of the input and the output of a file, as found in the file."""
+    interpreter = _interpreter(model)
+    (image,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return _form(image), _form(scores)
+
+
+def _interpreter(model: bytes, threads: int = 1, plain: bool = False) -> Any:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    kernels = OpResolverType.BUILTIN_REF if plain else OpResolverType.AUTO
+    with quiet():
+        interpreter = Interpreter(
+            model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
+        )
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _form(details: dict[str, Any]) -> dict[str, Any]:
     """Returns shape, dtype and quantisation of an interpreter's tensor, as in a manifest."""
     scale, zero_point = details["quantization"]
     quantized = details["dtype"] != np.float32
@@ -128,7 +149,7 @@ def _only(found: list[dict[str, Any]], described: dict[str, Any], name: str) -> 
     """Returns the index of the one tensor, if it is the one that the manifest describes."""
     if len(found) != 1:
         raise InputError(f"{name} has {len(found)} inputs or outputs where one is expected")
-    for key, value in tensor_form(found[0]).items():
+    for key, value in _form(found[0]).items():
         if described[key] != value:
             raise InputError(f"{name} has a tensor of {key} {value}; expected {described[key]}")
     return found[0]["index"]

@@ -28,5 +28,15 @@ def _energy(pool):
 
 def test_tied_maxima_share_the_gradient():
     x = np.array([[1.0, 3.0], [3.0, 2.0]], np.float32).reshape(1, 2, 2, 1)
-    gradient = jax.grad(lambda x: ops.max_pool(x).sum())(x)
-    np.testing.assert_array_equal(gradient.reshape(2, 2), [[0.0, 0.5], [0.5, 0.0]])
+    gradient = jax.grad(lambda x: ops.max_pool(x).sum())(np.tile(x, (2, 1, 1, 1)))
+    np.testing.assert_array_equal(gradient[0].reshape(2, 2), [[0.0, 0.5], [0.5, 0.0]])
+    np.testing.assert_array_equal(gradient[1], gradient[0])
+
+
+@pytest.mark.parametrize(("n", "primitive"), [(1, "reduce_window_max"), (2, "reduce_max")])
+def test_a_single_image_is_pooled_as_converters_know_it(n, primitive):
+    x = np.random.default_rng(0).standard_normal((n, 4, 6, 3), np.float32)
+    np.testing.assert_array_equal(ops.max_pool(x), nn.max_pool(x, (2, 2), (2, 2)))
+    assert primitive in {
+        equation.primitive.name for equation in jax.make_jaxpr(ops.max_pool)(x).eqns
+    }

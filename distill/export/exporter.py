@@ -1,0 +1,242 @@
+"""The stage `export`: a trained model becomes bundles, each proven before it appears."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+import distill
+from distill import config as configs
+from distill import cost, data, provenance
+from distill.data import Dataset
+from distill.errors import InputError, unknown
+from distill.export import bundle as bundles
+from distill.export import checks, convert, graph, runtime
+from distill.export import manifest as manifests
+from distill.export.bundle import Bundle
+from distill.export.runtime import Model, input_tensors
+from distill.training.trained import Trained
+
+PROOFS = "proofs.json"
+TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 1}  # other kernels round differently
+DEFAULTS = {"top_k": 3, "filter": {"stages": 3, "factor": 0.4}}  # Rusu (2018), chapter 3
+
+
+def check(section: ConfigDict) -> None:
+    """Checks `config.export` before any work.
+
+    Raises:
+      InputError: for the first value that cannot be used.
+    """
+    formats(section)
+    for key, known in (("output", manifests.KINDS), ("polarity", manifests.POLARITIES)):
+        if section[key] not in known:
+            raise unknown(f"export.{key}", section[key], known)
+    if section.calibration_images < 1:
+        raise InputError(
+            f"export.calibration_images is {section.calibration_images}; it must be 1 or more"
+        )
+    if not 0 <= section.max_accuracy_drop <= 1:
+        raise InputError(
+            f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
+        )
+
+
+def formats(section: ConfigDict) -> list[str]:
+    """Returns the formats that `config.export.formats` names."""
+    names = [name.strip() for name in section.formats.split(",") if name.strip()]
+    for name in names:
+        if name not in convert.FORMATS:
+            raise unknown("format", name, convert.FORMATS)
+    if not names:
+        raise InputError(f"export.formats is empty; name some of {','.join(convert.FORMATS)}")
+    return names
+
+
+def export(
+    trained: Trained,
+    dataset: Dataset,
+    labels: list[str],
+    section: ConfigDict,
+    directory: pathlib.Path,
+    say: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """Exports a model in each format, unless the same model is there already.
+
+    Args:
+      trained: one model, not an ensemble.
+      dataset: what it was trained on; int8 is calibrated on its training images, and everything is
+        checked on its whole test set.
+      labels: names of the classes.
+      section: `config.export`.
+      directory: a bundle for each format goes to `directory/FORMAT`.
+      say: told in one line about each format.
+
+    Returns:
+      The proof of each format: operators, largest error, accuracies, bytes.
+
+    Raises:
+      InputError: if a check fails. There is no bundle of that format then.
+    """
+    if len(trained.members) != 1:
+        raise InputError(f"an ensemble of {len(trained.members)} cannot be exported, one model can")
+    if len(labels) != dataset.num_classes:
+        raise InputError(f"export.labels names {len(labels)} of {dataset.num_classes} classes")
+    path = directory / PROOFS
+    proofs = _read_proofs(path)
+    expected = None  # computed when it is needed
+    for format in formats(section):
+        target, of = directory / format, _identity(trained, labels, section, format)
+        if proofs.get(format, {}).get("of") == of and _is_whole(target):
+            say(f"export {format}: found in {target}")
+            continue
+        if expected is None:
+            logits = trained.logits(dataset.test.images)
+            expected = np.asarray(jax.nn.softmax(logits))
+        proofs.pop(format, None)
+        bundles.remove(target)
+        try:
+            bundle, proof = _proven(trained, dataset, labels, section, format, expected)
+        except InputError as error:
+            name = trained.about["recipe"]["model"]
+            raise InputError(f"export of {name} as {format} failed: {error}") from error
+        bundles.write(target, bundle)
+        proofs[format] = {"of": of, **proof}
+        path.write_text(json.dumps(proofs, indent=1) + "\n")
+        say(f"export {format}: {target}, {proof['bytes']:,} bytes")
+    return {format: proofs[format] for format in formats(section)}
+
+
+def _proven(
+    trained: Trained,
+    dataset: Dataset,
+    labels: list[str],
+    section: ConfigDict,
+    format: str,
+    expected: np.ndarray,
+) -> tuple[Bundle, dict[str, Any]]:
+    """Converts and checks; returns the bundle and its proof."""
+    variables, test = trained.members[0], dataset.test
+    image = _describe_input(trained.about, section)
+    step = max(1, len(dataset.train) // section.calibration_images)
+    typical = dataset.train.images[::step][: section.calibration_images]
+    model = convert.to_tflite(
+        graph.inference(trained.model, variables, section.output),
+        (1, *trained.about["input_shape"]),
+        format,
+        calibration=input_tensors({**image, "dtype": "float32"}, typical),
+        output=section.output,
+    )
+    operators = checks.operators(model, format)
+    found_input, found_output = runtime.forms(model)
+    manifest = {
+        "format": manifests.FORMAT,
+        "name": f"{trained.about['recipe']['model']} {dataset.name} {format}",
+        "model": bundles.describe_model(model),
+        "input": {**found_input, **image},
+        "output": {**found_output, "kind": section.output},
+        "labels": labels,
+        "defaults": {**DEFAULTS, "top_k": min(DEFAULTS["top_k"], len(labels))},
+    }
+    bundle = Bundle(manifest, model)
+    scores = Model(bundle).scores(test.images)
+    if section.output == "logits":
+        scores = np.asarray(jax.nn.softmax(scores))
+    error = checks.parity(expected, scores, format)
+    flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
+    manifest["golden"] = _golden(bundle, test.images, format)
+    manifest["provenance"] = _provenance(trained, tflite, flax)
+    proof = {
+        "output": section.output,
+        "operators": operators,
+        "images": len(test),
+        "max_error": error,
+        "accuracy_flax": flax,
+        "accuracy_tflite": tflite,
+        **checks.sizes(model, variables, format),
+    }
+    return bundle, proof
+
+
+def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any]:
+    """Returns how pixels become the input, for the section `input` of a manifest.
+
+    The normalisation stays outside of the graph. An image is padded with zeros after it, so that
+    inside it would need operators of its own, and pixels between 0 and 1 fill the range of an int8
+    tensor as well as normalised ones do.
+    """
+    gray = about["input_shape"][-1] == 1
+    channels = about["input_shape"][-1]
+    mean = np.broadcast_to(about["mean"], channels)
+    std = np.broadcast_to(about["std"], channels)
+    polarity = section.polarity if gray or section.polarity != "auto" else "as_is"
+    return {
+        "layout": "NHWC",
+        "color": "gray" if gray else "rgb",
+        "scale": [1 / (255 * float(s)) for s in std],
+        "offset": [-float(m) / float(s) for m, s in zip(mean, std, strict=True)],
+        "crop": "center_square",
+        "resize": "area",
+        "polarity": polarity,
+    }
+
+
+def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
+    """Returns the self-test: the first test image for which other kernels give the same.
+
+    The kernels of a phone are not those of this machine. Where a quantised logit lies between two
+    steps they may round it differently, and the difference is exponentiated by the softmax.
+    """
+    tolerance = TOLERANCES[format]
+    usual, plain = Model(bundle), Model(bundle, plain=True)
+    for tensor in input_tensors(bundle.manifest["input"], images[:1000])[:, None]:
+        output, other = usual(tensor), plain(tensor)
+        if np.abs(output.astype(np.float64) - other).max() <= tolerance / 2:
+            return {
+                "input": bundles.encode(tensor),
+                "output": output.ravel().tolist(),
+                "tolerance": tolerance,
+            }
+    raise InputError("LiteRT's own kernels disagree on every test image")
+
+
+def _provenance(trained: Trained, accuracy: float, accuracy_flax: float) -> dict[str, Any]:
+    counted = cost.cost(trained.model, tuple(trained.about["input_shape"]))
+    return {
+        "exporter": f"distill {distill.__version__}",
+        "config_hash": configs.digest(trained.about),
+        "commit": provenance.commit(),
+        "dataset": trained.about["dataset"],
+        "model": trained.about["recipe"]["model"],
+        "num_params": counted.num_params,
+        "accuracy": accuracy,
+        "accuracy_flax": accuracy_flax,
+    }
+
+
+def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: str) -> str:
+    """Returns a hash of everything that decides what a bundle holds."""
+    settings = {k: v for k, v in section.to_dict().items() if k not in ("formats", "labels")}
+    weights = data.fingerprint(*map(np.atleast_1d, jax.tree.leaves(trained.members)))
+    return configs.digest(
+        [trained.about, weights, labels, settings, format, manifests.FORMAT, distill.__version__]
+    )
+
+
+def _read_proofs(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):  # none, or damaged: then they are made again
+        return {}
+
+
+def _is_whole(directory: pathlib.Path) -> bool:
+    try:
+        bundles.read(directory)
+    except InputError:
+        return False
+    return True
