@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
 
     results = pipeline.run(config, workdir, display)
     if results:
-        display.console.print(tables.terminal(results))
+        display.console.print(*tables.terminal(results), sep="\n")
     for path in sorted(workdir.iterdir()):
         display.say(str(path))
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     claim(workdir, config, sources[0].name)
     dataset = data.load(config, *sources)
     context = Run(config, workdir, dataset, display)
-    stages = {
+    stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "evaluate": evaluate,
         "export": export, "report": write_report,
     }  # fmt: skip
@@ -170,16 +171,24 @@ def measure(
     }
 
 
-def export(run: Run) -> None:
-    """Exports the student to `export/`, and puts the proofs into `results.json`."""
-    model = trained.load(run.student_checkpoints / "steps", run.display.warn)
+def export(run: Run, role: str = "student") -> dict[str, Any]:
+    """Exports a trained model; the proofs of the student go into `results.json` too."""
+    checkpoints = run.student_checkpoints if role == "student" else run.teacher_checkpoints
+    model = trained.load(checkpoints / "steps", run.display.warn)
     section = run.config.export
     labels = list(section.labels) or data.class_names(run.config.dataset, run.dataset)
-    directory = run.workdir / "export"
-    proofs = exporter.export(model, run.dataset, labels, section, directory, run.display.say)
+    proofs = exporter.export(
+        model, run.dataset, labels, section, exported(run, role), run.display.say
+    )
     path = run.workdir / report.RESULTS
-    if path.exists():
+    if role == "student" and path.exists():
         write(path, {**json.loads(path.read_text()), "export": proofs})
+    return proofs
+
+
+def exported(run: Run, role: str) -> pathlib.Path:
+    """Returns the directory of a model's bundles, each named by its format."""
+    return run.workdir / "export" / ("" if role == "student" else role)
 
 
 def write_report(run: Run) -> None:

@@ -23,7 +23,8 @@ from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
 TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 1}  # other kernels round differently
-DEFAULTS = {"top_k": 3, "filter": {"stages": 3, "factor": 0.4}}  # Rusu (2018), chapter 3
+TOP_K = 3
+FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
 
 def check(section: ConfigDict) -> None:
@@ -140,7 +141,7 @@ def _proven(
         "input": {**found_input, **image},
         "output": {**found_output, "kind": section.output},
         "labels": labels,
-        "defaults": {**DEFAULTS, "top_k": min(DEFAULTS["top_k"], len(labels))},
+        "defaults": {"top_k": min(TOP_K, len(labels)), "filter": FILTER},
     }
     bundle = Bundle(manifest, model)
     scores = Model(bundle).scores(test.images)

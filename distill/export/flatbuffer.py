@@ -21,13 +21,29 @@ def parse(model: bytes) -> Any:
 def operators(model: bytes) -> dict[str, int]:
     """Returns how often each operator occurs, by name; custom ones as `CUSTOM:name`."""
     parsed = parse(model)
-    names = []
-    for code in parsed.operatorCodes:
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        name = _OPERATORS[number]
-        names.append(f"CUSTOM:{(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
+    names = _operator_names(parsed)
     graph = [names[op.opcodeIndex] for part in parsed.subgraphs for op in part.operators or []]
     return dict(collections.Counter(graph))
+
+
+def prefixes(model: bytes) -> list[tuple[str, bytes]]:
+    """Cuts a file behind each of its operators.
+
+    Operators before the first that reads the input, which only unpack constants, count to it.
+
+    Returns:
+      For each operator its name, and the file whose output is that operator's.
+    """
+    parsed = parse(model)
+    (graph,) = parsed.subgraphs
+    names, whole, found = _operator_names(parsed), graph.operators, []
+    first = next(i for i, operator in enumerate(whole) if graph.inputs[0] in operator.inputs)
+    for end in range(first + 1, len(whole) + 1):
+        graph.operators, graph.outputs = whole[:end], whole[end - 1].outputs[:1]
+        for signature in parsed.signatureDefs or []:
+            signature.outputs[0].tensorIndex = int(graph.outputs[0])
+        found.append((names[whole[end - 1].opcodeIndex], _pack(parsed)))
+    return found
 
 
 def tensor_types(model: bytes) -> dict[str, int]:
@@ -52,7 +68,7 @@ def strip(model: bytes, output: str) -> bytes:
     kept = [i for i in sorted(constants) if _size(parsed.buffers[i])]
     renumbered = {old: new for new, old in enumerate(kept, 1)}
     # The first buffer stands for "no constant", here of all activations.
-    parsed.buffers = [schema.BufferT(), *(_AlignedBuffer(parsed.buffers[i].data) for i in kept)]
+    parsed.buffers = [schema.BufferT(), *(parsed.buffers[i] for i in kept)]
     for tensor in graph.tensors:
         tensor.name = None
         tensor.buffer = renumbered.get(tensor.buffer, 0)
@@ -64,7 +80,20 @@ def strip(model: bytes, output: str) -> bytes:
     graph.tensors[image].name, graph.tensors[scores].name = "image", output
     for signature in parsed.signatureDefs or []:
         signature.inputs[0].name, signature.outputs[0].name = "image", output
-    builder = flatbuffers.Builder(len(model))
+    return _pack(parsed)
+
+
+def _operator_names(parsed: Any) -> list[str]:
+    names = []
+    for code in parsed.operatorCodes:
+        name = _OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        names.append(f"CUSTOM:{(code.customCode or b'').decode()}" if name == "CUSTOM" else name)
+    return names
+
+
+def _pack(parsed: Any) -> bytes:
+    parsed.buffers = [_AlignedBuffer(buffer.data) for buffer in parsed.buffers]
+    builder = flatbuffers.Builder(1024)
     builder.Finish(parsed.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 
@@ -77,6 +106,8 @@ class _AlignedBuffer(schema.BufferT):
     """A constant whose first byte lies at a multiple of `ALIGNMENT`, so that kernels can map it."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        if not _size(self):
+            return schema.BufferT().Pack(builder)
         data = np.ascontiguousarray(self.data).tobytes()
         builder.StartVector(1, len(data), ALIGNMENT)
         builder.head = builder.head - len(data)

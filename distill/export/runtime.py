@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -38,17 +38,9 @@ class Model:
 
     def __call__(self, tensor: np.ndarray) -> np.ndarray:
         """Runs the model on an input tensor and returns its output tensor, both as they are."""
-        self.set_input(tensor)
-        self.invoke()
-        return self._interpreter.get_tensor(self._output)
-
-    def set_input(self, tensor: np.ndarray) -> None:
-        """Copies an input tensor into the interpreter."""
         self._interpreter.set_tensor(self._input, tensor)
-
-    def invoke(self) -> None:
-        """Runs the model on the input that was set: what a measurement of latency is about."""
         self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Returns the scores `[n, classes]` float32 of images `[n, h, w, c]` uint8."""
@@ -122,12 +114,25 @@ def forms(model: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return _form(image), _form(scores)
 
 
-def _interpreter(model: bytes, threads: int = 1, plain: bool = False) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+def runner(model: bytes, tensor: np.ndarray, threads: int = 1) -> Callable[[], None]:
+    """Returns a function that runs a file on an input tensor, and does nothing else."""
+    interpreter = _interpreter(model, threads)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], tensor)
+    return interpreter.invoke
 
-    kernels = OpResolverType.BUILTIN_REF if plain else OpResolverType.AUTO
+
+def load() -> Any:
+    """Imports the runtime, which is needed only where a model is run."""
+    from ai_edge_litert import interpreter
+
+    return interpreter
+
+
+def _interpreter(model: bytes, threads: int = 1, plain: bool = False) -> Any:
+    litert = load()
+    kernels = litert.OpResolverType.BUILTIN_REF if plain else litert.OpResolverType.AUTO
     with quiet():
-        interpreter = Interpreter(
+        interpreter = litert.Interpreter(
             model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
         )
         interpreter.allocate_tensors()

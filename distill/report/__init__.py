@@ -44,7 +44,7 @@ means over the classes, the F-measure is the harmonic mean of the two, and agree
 images on which student and teacher predict the same class.
 
 {tables.markdown(tables.HEADER, tables.results_rows(results))}
-
+{_exported(results.get("export", {}))}
 {pictures}
 
 ## Configuration
@@ -55,3 +55,24 @@ images on which student and teacher predict the same class.
 """
     (workdir / REPORT).write_text(text)
     return [REPORT, *files]
+
+
+def _exported(proofs: dict[str, Any]) -> str:
+    if not proofs:
+        return ""
+    operators = "\n".join(
+        f"- {format}: " + ", ".join(f"{name} × {n}" for name, n in proof["operators"].items())
+        for format, proof in proofs.items()
+    )
+    return f"""
+## Exported
+
+Each file was run with LiteRT on every test image, one at a time, and compared with the Flax model.
+The largest error is that of a probability. Overhead is what a file holds besides the weights.
+
+{tables.markdown(tables.EXPORT_HEADER, tables.export_rows(proofs))}
+
+Operators, all of TensorFlow Lite's own:
+
+{operators}
+"""

@@ -11,6 +11,11 @@ HEADER = [
     "weights", "compression %", "MACs", "loss", "T",
 ]  # fmt: skip
 
+EXPORT_HEADER = [
+    "export", "accuracy %", "Flax's accuracy %", "largest error", "test images", "bytes", "gzipped",
+    "weights' bytes", "overhead", "overhead %", "operators",
+]  # fmt: skip
+
 
 def results_rows(results: dict[str, Any]) -> Rows:
     """Returns the cells of `HEADER` for each model of `results.json`."""
@@ -30,18 +35,45 @@ def results_rows(results: dict[str, Any]) -> Rows:
     ]
 
 
+def export_rows(proofs: dict[str, Any]) -> Rows:
+    """Returns the cells of `EXPORT_HEADER` for each format of `results.json`."""
+    return [
+        [
+            format,
+            _percent(proof["accuracy_tflite"]),
+            _percent(proof["accuracy_flax"]),
+            f"{proof['max_error']:.1e}",
+            f"{proof['images']:,}",
+            *(f"{proof[k]:,}" for k in ("bytes", "gzip_bytes", "weights_bytes", "overhead_bytes")),
+            _percent(proof["overhead_bytes"] / proof["bytes"]),
+            f"{sum(proof['operators'].values())}",
+        ]
+        for format, proof in proofs.items()
+    ]
+
+
 def markdown(header: list[str], rows: Rows) -> str:
     """Lays out a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def terminal(results: dict[str, Any]) -> Table:
-    """Returns the table that ends a run: a column for each model, so that it fits any terminal."""
-    table = Table(
-        title=f"{results['dataset']}: test set after the last epoch", title_justify="left"
-    )
-    columns = [HEADER, *results_rows(results)]
+def terminal(results: dict[str, Any]) -> list[Table]:
+    """Returns the tables that end a run."""
+    title = f"{results['dataset']}: test set after the last epoch"
+    first = _columns(title, [HEADER, *results_rows(results)])
+    return [first, exported(results["export"])] if "export" in results else [first]
+
+
+def exported(proofs: dict[str, Any]) -> Table:
+    """Returns the table of what was exported."""
+    title = "exported, and run with LiteRT on the whole test set"
+    return _columns(title, [EXPORT_HEADER, *export_rows(proofs)])
+
+
+def _columns(title: str, columns: Rows) -> Table:
+    """Lays out a table whose first column is the header, so that it fits any terminal."""
+    table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         table.add_column(column[0], justify="right" if i else "left")
     for row in list(zip(*columns, strict=True))[1:]:

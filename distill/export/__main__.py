@@ -1,0 +1,76 @@
+"""Exports the model of a finished run: `python -m distill.export --workdir=DIR`."""
+
+import json
+import pathlib
+
+from absl import flags, logging
+from ml_collections import ConfigDict
+
+from distill import cli
+from distill import config as configs
+from distill.errors import InputError, one_line
+from distill.report import tables
+from distill.report.progress import Display
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a finished run.")
+ROLE = flags.DEFINE_enum("role", "student", ["student", "teacher"], "Which of its models.")
+FORMATS = flags.DEFINE_string("formats", None, "Some of float32,float16,int8; by default, as set.")
+OUTPUT = flags.DEFINE_string("output", None, "probabilities or logits; by default, as set.")
+LABELS = flags.DEFINE_list("labels", None, "Names of the classes; by default, the data set's.")
+TO = flags.DEFINE_string("to", None, "Directory for a copy of the bundle; needs a single format.")
+
+
+def main(argv: list[str]) -> None:
+    """Exports, and ends with the proofs as a table."""
+    del argv
+    from distill import data, pipeline  # these import JAX, which --help can do without
+    from distill.export import bundle, exporter
+    from distill.run import Run
+
+    logging.set_verbosity(logging.WARNING)
+    if not WORKDIR.value:
+        raise InputError("--workdir is missing; it is the directory of a finished run")
+    workdir, display = pathlib.Path(WORKDIR.value), Display()
+    config = read_config(workdir)
+    given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
+    config.export.update({k: v for k, v in given.items() if v is not None})
+    pipeline.validate(config)
+    formats = exporter.formats(config.export)
+    if TO.value and len(formats) != 1:
+        raise InputError(f"--to takes one bundle; name one of {','.join(formats)} as --formats")
+    dataset = data.load(config, *data.find(config, display.warn))
+    run = Run(config, workdir, dataset, display)
+    proofs = pipeline.export(run, ROLE.value)
+    display.console.print(tables.exported(proofs))
+    if TO.value:
+        bundle.write(TO.value, bundle.read(pipeline.exported(run, ROLE.value) / formats[0]))
+        display.say(TO.value)
+
+
+def read_config(workdir: pathlib.Path) -> ConfigDict:
+    """Returns the configuration of a run, with today's default for what it does not mention.
+
+    Raises:
+      InputError: if there is none, or it is not of this version of the code.
+    """
+    path = workdir / "config.json"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    config = configs.defaults()
+    try:
+        with config.unlocked():  # arguments of models are new keys
+            config.update(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is of another version: {one_line(error)}") from error
+    return config
+
+
+def entry() -> None:
+    """Command line; see `cli.run`."""
+    cli.run(main, cli.parse)
+
+
+if __name__ == "__main__":
+    entry()
