@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from distill.errors import InputError, unknown
-from distill.export import flatbuffer
 from distill.export.runtime import quiet
 
 FORMATS = ("float32", "float16", "int8")
@@ -21,7 +20,6 @@ def to_tflite(
     shape: tuple[int, ...],
     format: str,
     calibration: np.ndarray | None = None,
-    output: str = "scores",
 ) -> bytes:
     """Converts a function with TensorFlow Lite's own operators only.
 
@@ -31,7 +29,6 @@ def to_tflite(
       format: `float32`; `float16`, whose constants are halved and whose arithmetic is not; or
         `int8`, whose tensors are all quantised, input and output too, by what calibration finds.
       calibration: `[n, *shape[1:]]` float32, arguments that are typical; needed for `int8`.
-      output: name of the output in the file.
 
     Raises:
       InputError: if the format is unknown, or the converter refuses the function.
@@ -52,10 +49,9 @@ def to_tflite(
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
         _configure(tf, converter, format, calibration)
         try:
-            model = converter.convert()
+            return converter.convert()
         except Exception as error:  # of many types, none of which says more than its text
             raise InputError(f"{format} conversion failed: {_reason(error)}") from error
-    return flatbuffer.strip(model, output)
 
 
 def tensorflow() -> Any:

@@ -80,10 +80,8 @@ def alternate(runners: list[Callable[[], None]], rounds: int, runs: int) -> list
                 times[i, turn] = _turn(run, runs)
     finally:
         gc.enable()
-    return [
-        Latency(*map(float, np.percentile(found, (50, 90)) / 1000), rounds * runs)
-        for found in times
-    ]
+    p50, p90 = np.percentile(times.reshape(len(runners), -1), (50, 90), axis=1) / 1000
+    return [Latency(float(a), float(b), rounds * runs) for a, b in zip(p50, p90, strict=True)]
 
 
 def _turn(run: Callable[[], None], runs: int) -> list[int]:

@@ -1,0 +1,62 @@
+"""Each check on arrays and files that it has to refuse."""
+
+import numpy as np
+import pytest
+
+from distill.errors import InputError
+from distill.export import checks
+
+EXPECTED = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]], np.float32)
+
+
+def test_parity_names_the_worst_image_and_both_vectors():
+    found = EXPECTED + np.array([[0, 0], [2e-5, -2e-5], [1e-6, 0]], np.float32)
+    message = (
+        r"float32 file differs from the Flax model by 2e-05 in a probability, at most 1e-05 is "
+        r"accepted; worst is test image 1: Flax \[0.400000 0.600000\], file \[0.400020 0.599980\]"
+    )
+    with pytest.raises(InputError, match=message):
+        checks.parity(EXPECTED, found, "float32")
+    assert checks.parity(EXPECTED, found, "float16") == pytest.approx(2e-5, rel=1e-2)
+    assert checks.parity(EXPECTED, EXPECTED[:, ::-1], "int8") == pytest.approx(0.6)
+
+
+def test_what_is_no_number_has_no_parity():
+    found = EXPECTED.copy()
+    found[2, 1] = np.nan
+    with pytest.raises(InputError, match="by nan .* worst is test image 2"):
+        checks.parity(EXPECTED, found, "float16")
+
+
+def test_accuracy_counts_the_images_that_were_lost():
+    labels = np.arange(1000) % 10
+    expected = np.eye(10)[labels]
+    found = expected.copy()
+    found[[5, 7, 9]] = np.eye(10)[0] * 0.6
+    assert checks.accuracy(labels, expected, found, "int8", 0.003) == (1.0, 0.997)
+    found[11] = np.eye(10)[0] * 2
+    message = (
+        r"int8 file has an accuracy of 0.9960 on 1000 images, the Flax model 1.0000; at most 0.003 "
+        r"may be lost .* worst is test image 11:"
+    )
+    with pytest.raises(InputError, match=message):
+        checks.accuracy(labels, expected, found, "int8", 0.003)
+    assert checks.accuracy(labels[:8], expected[:8], found[:8], "int8", 0.0)[1] == 0.75
+
+
+def test_an_int8_file_with_floats_is_refused(float32):
+    with pytest.raises(InputError, match=r"int8 file has float tensors: \{'FLOAT32': 16\}"):
+        checks.operators(float32.model, "int8")
+    assert checks.operators(float32.model, "float32") == {
+        "RESHAPE": 3, "CONV_2D": 2, "MAX_POOL_2D": 2, "FULLY_CONNECTED": 1, "SOFTMAX": 1,
+    }  # fmt: skip
+
+
+def test_sizes_are_counted_by_format():
+    variables = {"params": {"kernel": np.zeros((5, 5, 1, 3)), "bias": np.zeros(3)}}
+    model = bytes(1000)
+    assert checks.sizes(model, variables, "float32") == {
+        "bytes": 1000, "gzip_bytes": 29, "weights_bytes": 312, "overhead_bytes": 688,
+    }  # fmt: skip
+    assert checks.sizes(model, variables, "float16")["weights_bytes"] == 156
+    assert checks.sizes(model, variables, "int8")["weights_bytes"] == 75 + 12

@@ -1,0 +1,145 @@
+"""Every model is exported and proven, and what must not ship does not."""
+
+import json
+
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from distill import models
+from distill.errors import InputError
+from distill.export import bundle, exporter, runtime
+
+
+@pytest.mark.parametrize("name", sorted(models.MODELS))
+def test_every_model_is_exported_and_proven(sample, name, tmp_path):
+    proofs = sample.export(sample.built(name), tmp_path)
+    assert list(proofs) == ["float32", "float16", "int8"]
+    assert proofs["float32"]["max_error"] <= 1e-5 and proofs["float16"]["max_error"] <= 1e-2
+    for format, proof in proofs.items():
+        found = bundle.read(tmp_path / format)
+        assert proof["images"] == 1000 and "DEPTHWISE_CONV_2D" not in proof["operators"]
+        runtime.Model(found).check_golden(found)
+        assert found.manifest["provenance"]["accuracy"] == proof["accuracy_tflite"]
+        assert found.manifest["input"]["dtype"] == ("int8" if format == "int8" else "float32")
+
+
+def test_overhead_of_the_smallest_is_small(exported):
+    overhead = {format: proof["overhead_bytes"] for format, proof in exported.proofs.items()}
+    assert overhead["float32"] <= 3 * 1024 and overhead["int8"] <= 4 * 1024
+    assert exported.proofs["float32"]["weights_bytes"] == 4 * 3484
+
+
+class ConvTransposed(nn.Module):
+    """The converter makes a wrong file of it, without a word."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.ConvTranspose(4, (3, 3), (2, 2), padding="SAME")(x[:, ::4, ::4])
+        return nn.Dense(10)(x.reshape(len(x), -1))
+
+
+class AveragedPadding(nn.Module):
+    """The converter leaves an operator of StableHLO, which an int8 file cannot have."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.avg_pool(x, (3, 3), (2, 2), padding="SAME")
+        return nn.Dense(10)(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize(
+    ("model", "format", "message"),
+    [
+        (ConvTransposed(), "float32", "differs from the Flax model .* worst is test image"),
+        (ConvTransposed(), "float16", "differs from the Flax model .* worst is test image"),
+        (AveragedPadding(), "float32", "has STABLEHLO_REDUCE_WINDOW, which not every runtime"),
+        (AveragedPadding(), "int8", "int8 conversion failed"),
+    ],
+)
+def test_traps_do_not_ship(sample, tmp_path, exported, model, format, message):
+    earlier = bundle.read(exported.directory / format)
+    bundle.write(tmp_path / format, earlier)
+    with pytest.raises(InputError, match=message) as error:
+        sample.export(sample.untrained(model), tmp_path, sample.part_of_test(100), formats=format)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / format).exists()
+
+
+class Normalized(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Conv(4, (3, 3), use_bias=False)(x)
+        x = nn.relu(nn.BatchNorm(use_running_average=True)(x))
+        return nn.Dense(10)(nn.avg_pool(x, (28, 28)).reshape(len(x), -1))
+
+
+def test_batch_normalisation_disappears_into_the_convolution(sample, tmp_path):
+    proofs = sample.export(sample.untrained(Normalized()), tmp_path, sample.part_of_test(100))
+    for proof in proofs.values():
+        assert not {"MUL", "ADD", "SUB", "RSQRT"} & set(proof["operators"])
+
+
+def test_an_accuracy_that_is_lost_leaves_no_bundle(sample, tmp_path, monkeypatch):
+    scores = runtime.Model.scores
+    monkeypatch.setattr(runtime.Model, "scores", lambda *args: -scores(*args))
+    with pytest.raises(InputError, match="simplenet_v3 as int8 failed: .* has an accuracy of"):
+        sample.export(
+            sample.built("simplenet_v3"), tmp_path, formats="int8", max_accuracy_drop=0.003
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_is_not_exported_again(sample, exported, monkeypatch, tmp_path):
+    said = []
+    before = (exported.directory / "int8" / "model.json").stat().st_mtime_ns
+    assert sample.export(exported.trained, exported.directory, say=said.append) == exported.proofs
+    assert (exported.directory / "int8" / "model.json").stat().st_mtime_ns == before
+    assert [line.split(":")[1][:9] for line in said] == [" found in"] * 3
+    directory = tmp_path / "copied"
+    for format in ("float32", "int8"):
+        bundle.write(directory / format, bundle.read(exported.directory / format))
+    (directory / "proofs.json").write_text(json.dumps(exported.proofs))
+    (directory / "int8" / "model.tflite").write_bytes(b"damaged")
+    said.clear()
+    sample.export(exported.trained, directory, say=said.append, formats="float32,int8")
+    assert "found in" in said[0] and "found in" not in said[1]
+    assert bundle.read(directory / "int8").model == bundle.read(exported.directory / "int8").model
+
+
+def test_logits_can_be_exported_instead(sample, tmp_path, exported):
+    for format, atol in (("float32", 1e-4), ("int8", 0.05)):
+        sample.export(
+            exported.trained, tmp_path, sample.part_of_test(50), formats=format, output="logits"
+        )
+        found = bundle.read(tmp_path / format)
+        assert found.manifest["output"]["kind"] == "logits"
+        images = sample.embedded().test.images[:50]
+        scores = runtime.Model(found).scores(images)
+        np.testing.assert_allclose(scores, exported.trained.logits(images), atol=atol)
+
+
+def test_manifest_says_what_is_fed(float32, int8):
+    image = float32.manifest["input"]
+    assert image["scale"] == [1 / (255 * 0.5)] and image["offset"] == [-0.4]
+    pixels = np.array([0, 51, 255], np.uint8).reshape(1, 1, 3, 1)
+    fed = runtime.input_tensors(image, pixels)
+    np.testing.assert_allclose(fed.ravel(), [-0.4, 0.0, 1.6], atol=1e-6)
+    quantized = runtime.input_tensors(int8.manifest["input"], pixels).ravel()
+    assert quantized.tolist() == [-128, -77, 127]  # the pixels themselves, less 128
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"formats": "float32,int4"}, "format 'int4'; did you mean 'int8'"),
+        ({"formats": " "}, "export.formats is empty"),
+        ({"output": "softmax"}, "export.output 'softmax'; known: logits, probabilities"),
+        ({"polarity": "inverted"}, "export.polarity 'inverted'; did you mean 'invert'"),
+        ({"calibration_images": 0}, "calibration_images is 0; it must be 1 or more"),
+        ({"max_accuracy_drop": 2.0}, "max_accuracy_drop is 2.0; it must be between 0 and 1"),
+    ],
+)
+def test_settings_are_checked(sample, overrides, message):
+    with pytest.raises(InputError, match=message):
+        exporter.check(sample.settings(**overrides))
