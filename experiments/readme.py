@@ -73,6 +73,39 @@ def speed_table() -> str:
     return f"{markdown(header, rows)}\n\n{notes}"
 
 
+def export_table() -> str:
+    """Every exported file: accuracy, size and latency."""
+    table = pd.read_csv(RESULTS / "export.csv")
+    ours = table[table.framework == "distill"]
+    header = [
+        "model", "format", "Flax", "TFLite", "bytes", "gzipped", "overhead", "median µs", "p90 µs",
+    ]  # fmt: skip
+    rows = [
+        [
+            row.model,
+            row.format,
+            _percent(row.accuracy_flax),
+            _percent(row.accuracy_tflite),
+            *(f"{int(n):,}" for n in (row.bytes, row.gzip_bytes, row.overhead_bytes)),
+            f"{row.latency_us_p50_1:.1f}",
+            f"{row.latency_us_p90_1:.1f}",
+        ]
+        for row in ours.itertuples()
+    ]
+    median = table.set_index(["framework", "model", "format"]).latency_us_p50_1
+    v1 = median["distill", "simplenet_v1", "float32"]
+    keras = median["keras", "simplenet_v1"]
+    notes = (
+        f"Accuracy in percent on the whole test set of {', '.join(ours.dataset.unique())}. "
+        "Overhead is what a file holds besides its weights. Latency of one image with one thread, "
+        f"{ours.runs.iloc[0]:,} alternated runs; {ours.device.iloc[0]}; commit "
+        f"{', '.join(ours.commit.unique())}. In the same run SimpLeNet v1 built in Keras and "
+        f"converted by the same converter took {keras.float32:.1f} µs, in int8 {keras.int8:.1f} µs, "
+        f"and the teacher {median['distill', 'teacher', 'float32'] / v1:.0f} times as long as v1."
+    )
+    return f"{markdown(header, rows)}\n\n{notes}"
+
+
 TABLES = {"mnist": mnist_table, "speed": speed_table}
 
 

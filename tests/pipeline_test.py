@@ -16,6 +16,7 @@ from sklearn import metrics as sklearn_metrics
 from configs import common
 from distill import data, losses, pipeline
 from distill.errors import InputError
+from distill.export import bundle, convert
 from distill.report import records
 from distill.report.progress import Display
 from distill.training import engine, trained
@@ -31,6 +32,7 @@ def tiny_config(version=3, arg="quick"):
     config.teacher.epochs = 4
     config.teacher.batch_size = config.student.batch_size = 50
     config.checkpoint_every_s = 0.0
+    config.export.formats = "float32"
     return config
 
 
@@ -91,8 +93,18 @@ def test_outputs_are_all_there(finished):
     assert names == {"learning_curves.png", "confusion_teacher.png", "confusion_student.png"}
     assert list(workdir.glob("tensorboard/*/events.*"))
     report = (workdir / "report.md").read_text()
-    assert "mnist5k" in report and "simplenet_v3" in report
+    assert "mnist5k" in report and "simplenet_v3" in report and "CONV_2D × 1" in report
     assert json.loads((workdir / "config.json").read_text())["dataset"]["name"] == "mnist5k"
+
+
+def test_the_student_is_exported_and_its_proof_reported(finished):
+    workdir, results = finished
+    proof = results["export"]["float32"]
+    assert proof["accuracy_flax"] == proof["accuracy_tflite"]
+    assert proof["accuracy_flax"] == results["models"]["student"]["accuracy"]
+    assert proof["max_error"] <= 1e-5 and proof["images"] == 150
+    exported = bundle.read(workdir / "export" / "float32")
+    assert len(exported.model) == proof["bytes"] and exported.labels == list("0123456789")
 
 
 def test_a_second_run_trains_nothing_and_the_teacher_is_shared(finished, monkeypatch, tmp_path):
@@ -103,6 +115,7 @@ def test_a_second_run_trains_nothing_and_the_teacher_is_shared(finished, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(engine, "run_chunk", fail)
+        patch.setattr(convert, "to_tflite", fail)
         assert run(tiny_config(), workdir) == results
         another = tiny_config(version=2)
         another.stages = "teacher,evaluate,report"
@@ -234,6 +247,7 @@ def test_killed_and_started_again_ends_bit_for_bit_the_same(finished, tmp_path):
         "--config.teacher.batch_size=50", "--config.teacher.epochs=4",
         "--config.student.batch_size=50",
         "--config.student.epochs=12", "--config.checkpoint_every_s=0",
+        "--config.stages=teacher,student,evaluate,report",
         f"--config.teacher.directory={finished[0].parent / 'teachers'}",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

@@ -46,6 +46,24 @@ def to_tflite(
     )
     with quiet(), _no_warnings():
         concrete = module.infer.get_concrete_function()
+    return from_concrete(concrete, module, format, calibration)
+
+
+def from_concrete(
+    concrete: Any, module: Any, format: str, calibration: np.ndarray | None = None
+) -> bytes:
+    """Converts a function of TensorFlow.
+
+    Args:
+      concrete: a concrete function from the image to the scores.
+      module: what holds its variables.
+      format, calibration: as for `to_tflite`.
+
+    Raises:
+      InputError: if the converter refuses the function.
+    """
+    tf = tensorflow()
+    with quiet(), _no_warnings():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
         _configure(tf, converter, format, calibration)
         try:

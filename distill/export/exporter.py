@@ -88,7 +88,7 @@ def export(
     if len(labels) != dataset.num_classes:
         raise InputError(f"export.labels names {len(labels)} of {dataset.num_classes} classes")
     path = directory / PROOFS
-    proofs = _read_proofs(path)
+    proofs = read_proofs(directory)
     expected = None  # computed when it is needed
     for format in formats(section):
         target, of = directory / format, _identity(trained, labels, section, format)
@@ -230,9 +230,10 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
     )
 
 
-def _read_proofs(path: pathlib.Path) -> dict[str, dict[str, Any]]:
+def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        return json.loads(path.read_text())
+        return json.loads((directory / PROOFS).read_text())
     except (OSError, ValueError):  # none, or damaged: then they are made again
         return {}
 

@@ -28,10 +28,7 @@ class Model:
         """
         manifest = bundle.manifest
         name = f"{manifest['model']['file']} of {manifest['name']}"
-        try:
-            self._interpreter = _interpreter(bundle.model, threads, plain)
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"{name} cannot be run: {one_line(error)}") from error
+        self._interpreter = _interpreter(bundle.model, threads, plain)
         self._input = _only(self._interpreter.get_input_details(), manifest["input"], name)
         self._output = _only(self._interpreter.get_output_details(), manifest["output"], name)
         self._manifest = manifest
@@ -131,11 +128,14 @@ def load() -> Any:
 def _interpreter(model: bytes, threads: int = 1, plain: bool = False) -> Any:
     litert = load()
     kernels = litert.OpResolverType.BUILTIN_REF if plain else litert.OpResolverType.AUTO
-    with quiet():
-        interpreter = litert.Interpreter(
-            model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
-        )
-        interpreter.allocate_tensors()
+    try:
+        with quiet():
+            interpreter = litert.Interpreter(
+                model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
+            )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"LiteRT cannot run the file: {one_line(error)}") from error
     return interpreter
 
 

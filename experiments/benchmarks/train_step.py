@@ -10,7 +10,6 @@ minutes on two cores. PyTorch and Keras are optional: what is not installed is s
 
 import argparse
 import csv
-import functools
 import importlib.util
 import os
 import statistics
@@ -222,22 +221,10 @@ def build_keras(model: str) -> tuple[str, Round]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
     import tensorflow as tf
-    from keras import layers
 
-    conv = functools.partial(layers.Conv2D, padding="same")
-    stack = {
-        "teacher": [
-            *(conv(32, 5, activation="relu"), layers.MaxPooling2D()),
-            *(conv(64, 5, activation="relu"), layers.MaxPooling2D()),
-            *(layers.Flatten(), layers.Dense(1024, activation="relu"), layers.Dropout(0.5)),
-        ],
-        "simplenet_v1": [
-            *(conv(3, 5, activation="relu"), layers.MaxPooling2D()),
-            *(conv(6, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten()),
-        ],
-        "simplenet_v4": [conv(3, 5, activation="relu"), conv(3, 2, strides=2), layers.Flatten()],
-    }[model]
-    net = keras.Sequential([keras.Input((28, 28, 1)), *stack, layers.Dense(10)])
+    from experiments.benchmarks import networks
+
+    net = networks.keras_network(model)
     net.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

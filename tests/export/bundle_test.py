@@ -168,7 +168,9 @@ def test_tensors_have_to_be_those_of_the_manifest(float32, int8):
     with pytest.raises(InputError, match="tensor of dtype int8; expected float32"):
         runtime.Model(described(float32.manifest, int8.model))
     other = changed(int8.manifest, "input.quantization.zero_point", 0)
-    with pytest.raises(InputError, match=r"tensor of quantization {.*}; expected {.*'zero_point': 0"):
+    with pytest.raises(
+        InputError, match=r"tensor of quantization {.*}; expected {.*'zero_point': 0"
+    ):
         runtime.Model(bundles.Bundle(other, int8.model))
 
 
@@ -233,7 +235,9 @@ def test_thousands_of_mutations_of_the_bytes_end_in_one_line_or_none(int8):
         mutated = bytearray(text)
         for _ in range(random.choice((1, 3, 10))):
             at = random.randrange(len(mutated))
-            mutated[at : at + random.choice((0, 1, 1, 40))] = random.randbytes(random.choice((0, 1, 4)))
+            mutated[at : at + random.choice((0, 1, 1, 40))] = random.randbytes(
+                random.choice((0, 1, 4))
+            )
         try:
             manifest.parse(bytes(mutated), "model.json")
         except InputError as error:

@@ -1,0 +1,27 @@
+"""The networks of this project in another framework, to compare with."""
+
+import functools
+from typing import Any
+
+KERAS = ("teacher", "simplenet_v1", "simplenet_v4")
+
+
+def keras_network(model: str) -> Any:
+    """Returns one of `KERAS` as a `keras.Sequential` that gives logits."""
+    import keras
+    from keras import layers
+
+    conv = functools.partial(layers.Conv2D, padding="same")
+    stack = {
+        "teacher": [
+            *(conv(32, 5, activation="relu"), layers.MaxPooling2D()),
+            *(conv(64, 5, activation="relu"), layers.MaxPooling2D()),
+            *(layers.Flatten(), layers.Dense(1024, activation="relu"), layers.Dropout(0.5)),
+        ],
+        "simplenet_v1": [
+            *(conv(3, 5, activation="relu"), layers.MaxPooling2D()),
+            *(conv(6, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten()),
+        ],
+        "simplenet_v4": [conv(3, 5, activation="relu"), conv(3, 2, strides=2), layers.Flatten()],
+    }[model]
+    return keras.Sequential([keras.Input((28, 28, 1)), *stack, layers.Dense(10)])
