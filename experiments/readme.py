@@ -95,13 +95,14 @@ def export_table() -> str:
     median = table.set_index(["framework", "model", "format"]).latency_us_p50_1
     v1 = median["distill", "simplenet_v1", "float32"]
     keras = median["keras", "simplenet_v1"]
+    ratio = median["distill", "teacher", "float32"] / v1
     notes = (
         f"Accuracy in percent on the whole test set of {', '.join(ours.dataset.unique())}. "
         "Overhead is what a file holds besides its weights. Latency of one image with one thread, "
         f"{ours.runs.iloc[0]:,} alternated runs; {ours.device.iloc[0]}; commit "
         f"{', '.join(ours.commit.unique())}. In the same run SimpLeNet v1 built in Keras and "
         f"converted by the same converter took {keras.float32:.1f} µs, {keras.int8:.1f} µs in "
-        f"int8, and the teacher {median['distill', 'teacher', 'float32'] / v1:.0f} times as long as v1."
+        f"int8, and the teacher {ratio:.0f} times as long as v1."
     )
     return f"{markdown(header, rows)}\n\n{notes}"
 

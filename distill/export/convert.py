@@ -44,28 +44,24 @@ def to_tflite(
     module.infer = tf.function(
         converted, autograph=False, input_signature=[tf.TensorSpec(shape, tf.float32, name="image")]
     )
-    with quiet(), _no_warnings():
+    with quiet():
         concrete = module.infer.get_concrete_function()
-    return from_concrete(concrete, module, format, calibration)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+    return run(converter, format, calibration)
 
 
-def from_concrete(
-    concrete: Any, module: Any, format: str, calibration: np.ndarray | None = None
-) -> bytes:
-    """Converts a function of TensorFlow.
+def run(converter: Any, format: str, calibration: np.ndarray | None = None) -> bytes:
+    """Runs a converter of TensorFlow Lite, set for a format.
 
     Args:
-      concrete: a concrete function from the image to the scores.
-      module: what holds its variables.
+      converter: a `tf.lite.TFLiteConverter` of whatever is to be converted.
       format, calibration: as for `to_tflite`.
 
     Raises:
-      InputError: if the converter refuses the function.
+      InputError: if it refuses.
     """
-    tf = tensorflow()
+    _configure(converter, format, calibration)
     with quiet(), _no_warnings():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
-        _configure(tf, converter, format, calibration)
         try:
             return converter.convert()
         except Exception as error:  # of many types, none of which says more than its text
@@ -82,7 +78,8 @@ def tensorflow() -> Any:
     return tf
 
 
-def _configure(tf: Any, converter: Any, format: str, calibration: np.ndarray | None) -> None:
+def _configure(converter: Any, format: str, calibration: np.ndarray | None) -> None:
+    tf = tensorflow()
     if format == "float32":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

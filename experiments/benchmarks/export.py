@@ -12,6 +12,7 @@ optional.
 """
 
 import argparse
+import contextlib
 import csv
 import importlib.util
 import os
@@ -84,17 +85,17 @@ def built_in_keras(models: set[str]) -> list[tuple[dict[str, Any], bytes, np.nda
     if not importlib.util.find_spec("keras"):
         print("keras is skipped: it is not installed")
         return []
+    import keras
+
     images = np.random.default_rng(0).random((100, 28, 28, 1), np.float32)
     found = []
     for model in sorted(models & set(networks.KERAS)):
         network = networks.keras_network(model)
-
-        @tf.function(input_signature=[tf.TensorSpec((1, 28, 28, 1), tf.float32)])
-        def infer(image, network=network):
-            return tf.nn.softmax(network(image, training=False))
-
+        network.add(keras.layers.Softmax())
         for format in KERAS_FORMATS:
-            file = convert.from_concrete(infer.get_concrete_function(), network, format, images)
+            converter = tf.lite.TFLiteConverter.from_keras_model(network)
+            with contextlib.redirect_stdout(None):  # Keras describes what it saves
+                file = convert.run(converter, format, images)
             dtype = runtime.forms(file)[0]["dtype"]
             empty = dict.fromkeys(("accuracy_flax", "accuracy_tflite"))
             row = {
