@@ -1,0 +1,87 @@
+/**
+ * LiteRT.js, below its public tensors.
+ *
+ * `CompiledModel` and `Tensor` of @litertjs/core 2.5.3 know float32, int32 and uint8 only ("Element
+ * type INT8 is not supported"), while the WebAssembly module under them runs int8 as any other
+ * runtime does. So one path for all dtypes goes through the bindings of that module, which keeps the
+ * input's memory from frame to frame as well. What is freed by hand is freed here. The version is
+ * pinned, and the self-test of every bundle would tell if the bindings changed.
+ */
+
+import { loadLiteRt } from "@litertjs/core";
+
+import { BundleError } from "./bundle.js";
+import { typed } from "./preprocess.js";
+
+const ELEMENT = { float32: 1, uint8: 3, int8: 9 };
+
+/** Loads the runtime from the folder of its WebAssembly files. */
+export async function loadRuntime(folder) {
+  const liteRt = await loadLiteRt(folder);
+  return { wasm: liteRt.liteRtWasm, environment: liteRt.getDefaultEnvironment() };
+}
+
+/**
+ * Compiles a model for the CPU, one thread.
+ *
+ * @param {object} runtime from `loadRuntime`.
+ * @param {Uint8Array} file the bytes of `model.tflite`.
+ * @param {object} meta `model.json`.
+ * @return {Promise<{run: function, dispose: function}>} `run` takes the values of the input tensor
+ *     and returns a copy of the output's; `dispose` frees the memory.
+ * @throws {BundleError} where the file is no model, or another one than `model.json` describes.
+ */
+export async function compile({ wasm, environment }, file, meta) {
+  const env = environment.liteRtEnvironment;
+  const address = wasm._malloc(file.length);
+  wasm.HEAPU8.set(file, address);
+  const owned = [];
+  const dispose = () => {
+    for (const object of owned.reverse()) object.delete();
+    wasm._free(address);
+  };
+  const own = (object) => (owned.push(object), object);
+  try {
+    const model = own(wasm.loadModel(env, address, file.length));
+    const inputType = own(model.getInputTensorType(0, 0));
+    checkTensor("input", inputType, meta.input);
+    checkTensor("output", own(model.getOutputTensorType(0, 0)), meta.output);
+    const compiled = own(await wasm.compileModel(env, model, {
+      environment, accelerator: "wasm", cpuOptions: { numThreads: 1 }, gpuOptions: {}, webNNOptions: {},
+    }));
+    const input = own(wasm.LiteRtTensorBuffer.createManaged(
+      env, wasm.LiteRtTensorBufferType.HOST_MEMORY, inputType, inputType.bytes()));
+    const { READ, WRITE } = wasm.LiteRtTensorBufferLockMode;
+
+    const run = (values) => {
+      const to = input.lock(WRITE);
+      wasm.HEAPU8.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), to);
+      input.unlock();
+      const [output] = compiled.run(0, [input]);
+      const from = output.lock(READ);
+      const result = typed(meta.output.dtype, wasm.HEAPU8.slice(from, from + output.packedSize()).buffer);
+      output.unlock();
+      output.delete();
+      return result;
+    };
+    return { run, dispose };
+  } catch (error) {
+    dispose();
+    if (error instanceof BundleError) throw error;
+    throw new BundleError("model", `model.tflite cannot be run: ${error.message ?? error}`);
+  }
+}
+
+function checkTensor(which, type, { dtype, shape }) {
+  const layout = type.layout();
+  const vector = layout.dimensions();
+  const found = Array.from({ length: vector.size() }, (_, i) => vector.get(i));
+  vector.delete();
+  layout.delete();
+  if (type.elementType().value !== ELEMENT[dtype] || found.join() !== shape.join()) {
+    const name = Object.keys(ELEMENT).find((k) => ELEMENT[k] === type.elementType().value);
+    throw new BundleError("tensor",
+      `the ${which} of model.tflite is ${name ?? "of another type"} [${found.join(", ")}]; ` +
+      `model.json says ${dtype} [${shape.join(", ")}]`);
+  }
+}
