@@ -1,0 +1,67 @@
+/** The models that are shown: loading, proving and running them. */
+
+import { BundleError, fromBase64, goldenError, readBundle } from "./bundle.js";
+import { durations } from "./meters.js";
+import { typed } from "./preprocess.js";
+import { compile } from "./runtime.js";
+import { checkScores, lowPass, probabilities } from "./scores.js";
+
+const WARM_UP = 5; // the first runs touch memory and code for the first time
+
+/** Returns the list of bundles, `[{path, name}]`. */
+export async function listBundles() {
+  const response = await fetch("bundles/index.json");
+  if (!response.ok) throw new Error("bundles/index.json is missing; serve the page with distill.serve.");
+  const bundles = await response.json();
+  if (!bundles.length) throw new Error("There is no bundle here; export a model first.");
+  return bundles;
+}
+
+async function fetchFile(url) {
+  const response = await fetch(url);
+  return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+}
+
+/**
+ * Loads a model and proves it on its golden pair.
+ *
+ * @param {Promise<object>} runtime
+ * @param {string} path of the bundle's folder.
+ * @return {Promise<object>} with `meta`, `error` (largest distance from the golden output),
+ *     `infer`, `setFilter`, `inference` (durations of the runs) and `dispose`.
+ * @throws {BundleError}
+ */
+export async function loadModel(runtime, path) {
+  const { meta, file } = await readBundle((name) => fetchFile(`${path}/${name}`));
+  const { run, dispose } = await compile(await runtime, file, meta);
+  const input = typed(meta.input.dtype, fromBase64(meta.golden.input).buffer);
+  const error = goldenError(run(input), meta);
+  if (error > meta.golden.tolerance) {
+    dispose();
+    throw new BundleError("selftest",
+      `The self-test failed: on its golden input the model is ${error} off, ` +
+      `and ${meta.golden.tolerance} is allowed. It is not used.`);
+  }
+  for (let i = 0; i < WARM_UP; i++) run(input);
+
+  const inference = durations();
+  let filter = null;
+
+  /** Returns the scores of an input tensor; those of a `smooth` sequence go through the filter. */
+  function infer(tensor, smooth) {
+    const start = performance.now();
+    const output = run(tensor);
+    inference.add(performance.now() - start);
+    const scores = probabilities(output, meta.output);
+    checkScores(scores);
+    return smooth ? filter(scores) : scores;
+  }
+
+  /** Sets the filter, which then starts at zero. */
+  function setFilter(settings) {
+    filter = lowPass(meta.labels.length, settings);
+  }
+
+  setFilter(meta.defaults.filter);
+  return { meta, error, infer, setFilter, inference, dispose };
+}
