@@ -22,17 +22,15 @@ export function makeCard(parent) {
   const bars = part(".bars");
 
   /** Shows what a bundle says of itself. */
-  function describe(meta) {
-    const { provenance, model, input } = meta;
-    part("h2").textContent = meta.name;
-    const count = provenance.num_params;
+  function describe(name, meta) {
+    const { num_params: count, accuracy, dataset } = meta.provenance;
+    part("h2").textContent = name;
     part(".facts").textContent = [
-      Number.isFinite(count) && `${count.toLocaleString("en")} parameters`,
-      `${input.shape.slice(1).join(" × ")} ${input.dtype}`,
+      Number.isFinite(count) && `${count.toLocaleString("en")} parameters`, meta.input.dtype,
     ].filter(Boolean).join(", ");
-    part(".size").textContent = bytes(model.bytes);
-    const accuracy = provenance.accuracy;
+    part(".size").textContent = bytes(meta.model.bytes);
     part(".accuracy").textContent = Number.isFinite(accuracy) ? percent(accuracy, 2) : "–";
+    part(".dataset").textContent = typeof dataset === "string" ? ` on ${dataset}` : "";
     clear();
   }
 
@@ -41,14 +39,14 @@ export function makeCard(parent) {
     part("h2").textContent = name;
     for (const each of [".facts", ".size", ".accuracy", ".selftest"]) part(each).textContent = "";
     clear();
+    bars.replaceChildren();
     say(part(".notice"), message, true);
   }
 
   function clear() {
     say(part(".notice"));
-    part(".label").textContent = "–";
-    part(".score").textContent = "";
-    bars.replaceChildren();
+    part(".label").textContent = part(".score").textContent = "";
+    for (const bar of bars.children) fill(bar, "", 0, "");
   }
 
   /** Shows the best classes, `{index, score}`, the best first. */
@@ -57,14 +55,15 @@ export function makeCard(parent) {
     part(".label").textContent = best;
     part(".label").classList.toggle("long", best.length > 3);
     part(".score").textContent = percent(ranked[0].score);
-    while (bars.children.length > ranked.length) bars.lastChild.remove();
-    while (bars.children.length < ranked.length) bars.append(makeBar());
-    ranked.forEach(({ index, score }, i) => {
-      const [label, track, share] = bars.children[i].children;
-      label.textContent = labels[index];
-      track.firstChild.style.transform = `scaleX(${Math.max(0, Math.min(1, score))})`;
-      share.textContent = percent(score);
-    });
+    reserve(ranked.length);
+    ranked.forEach(({ index, score }, i) =>
+      fill(bars.children[i], labels[index], score, percent(score)));
+  }
+
+  /** Makes room for as many bars as there will be, so that the page does not jump. */
+  function reserve(count) {
+    while (bars.children.length > count) bars.lastChild.remove();
+    while (bars.children.length < count) bars.append(makeBar());
   }
 
   function measured({ median, last }) {
@@ -76,12 +75,12 @@ export function makeCard(parent) {
     part(".selftest").textContent = text;
   }
 
-  return { describe, fail, clear, answer, measured, tested, remove: () => card.remove() };
+  return { describe, fail, clear, reserve, answer, measured, tested, remove: () => card.remove() };
 }
 
 function makeBar() {
   const bar = document.createElement("li");
-  const [label, track, share] = ["label", "track", "percent"].map((name) => {
+  const [label, track, figure] = ["label", "track", "figure"].map((name) => {
     const span = document.createElement("span");
     span.className = name;
     return span;
@@ -89,8 +88,15 @@ function makeBar() {
   track.setAttribute("aria-hidden", "true");
   track.append(document.createElement("span"));
   track.firstChild.className = "fill";
-  bar.append(label, track, share);
+  bar.append(label, track, figure);
   return bar;
+}
+
+function fill(bar, text, share, figure) {
+  const [label, track, last] = bar.children;
+  label.textContent = text;
+  track.firstChild.style.transform = `scaleX(${Math.max(0, Math.min(1, share))})`;
+  last.textContent = figure;
 }
 
 /** Shows the cells that the model sees, `[height, width, channels]` from 0 to 255. */
@@ -105,23 +111,35 @@ export function showSeen(canvas, cells, [, height, width, channels]) {
   context.putImageData(image, 0, 0);
 }
 
-/** Says in one sentence how the smaller of two models compares. */
-export function compare(element, models) {
+/**
+ * Says in one sentence how the smaller of two models compares, and draws it.
+ *
+ * @param {{name: string, meta: object, median: number}[]} models two, as they are shown.
+ */
+export function compare(models) {
   const [small, large] = [...models].sort((a, b) => a.meta.model.bytes - b.meta.model.bytes);
-  const faster = large.median / small.median;
-  const accuracy = (model) => model.meta.provenance.accuracy;
+  const speedup = large.median / small.median;
+  const accuracy = ({ meta }) => meta.provenance.accuracy;
   const points = 100 * (accuracy(small) - accuracy(large));
-  const parts = [
+  $("comparison-smaller").textContent = small.name;
+  $("comparison-larger").textContent = large.name;
+  $("comparison-figures").textContent = [
     `${times(large.meta.model.bytes / small.meta.model.bytes)} smaller`,
-    faster > 0 && Number.isFinite(faster) &&
-      (faster >= 1 ? `${times(faster)} faster` : `${times(1 / faster)} slower`),
+    Number.isFinite(speedup) &&
+      (speedup >= 1 ? `${times(speedup)} faster` : `${times(1 / speedup)} slower`),
     Number.isFinite(points) &&
       `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`,
-  ].filter(Boolean);
-  const figures = document.createElement("strong");
-  figures.textContent = parts.join(", ");
-  element.replaceChildren(`${small.meta.name} is `, figures, ` than ${large.meta.name}.`);
-  element.hidden = false;
+  ].filter(Boolean).join(", ");
+  const rows = { "comparison-sizes": ({ meta }) => meta.model.bytes, "comparison-times": ({ median }) => median };
+  const text = { "comparison-sizes": bytes, "comparison-times": (ms) => milliseconds(ms) };
+  for (const [id, value] of Object.entries(rows)) {
+    const list = $(id);
+    while (list.children.length < 2) list.append(makeBar());
+    const largest = Math.max(...models.map(value)) || 1;
+    models.forEach((model, i) =>
+      fill(list.children[i], model.name, value(model) / largest, text[id](value(model))));
+  }
+  $("comparison").hidden = false;
 }
 
 /** Places the frame of the centre square over a preview of the given size. */

@@ -1,0 +1,167 @@
+/** Where images come from: the drawing area, the camera, and files that are dropped or pasted. */
+
+import { makeCamera } from "./camera.js";
+import { makeDrawing } from "./drawing.js";
+import { decode, fileFrom } from "./images.js";
+import { centerSquare } from "./preprocess.js";
+import { $, placeCrop, say } from "./view.js";
+
+const HINTS = { draw: "Draw here", camera: "The camera is off", image: "Drop an image here" };
+
+/**
+ * Wires the inputs of the page.
+ *
+ * @param {{onImage: function, onEmpty: function(), onNewSequence: function()}} listeners: of an
+ *     image `(image, width, height, smooth)`, where `smooth` says that it is one of a sequence; of
+ *     no image any more; and of a sequence that begins.
+ * @return {{again: function(), mirror: function(boolean)}} `again` hands out the still image that
+ *     is shown, if any, once more.
+ */
+export function makeInputs({ onImage, onEmpty, onNewSequence }) {
+  const [pad, video, picture, message, hint] = ["pad", "video", "picture", "message", "hint"].map($);
+  let source = "draw";
+  let still = null; // the image that is shown, if it is no video
+  let resume = false; // whether the camera runs again when the page is seen again
+
+  const drawing = makeDrawing(pad, () => {
+    if (source !== "draw") return;
+    show(drawing.empty ? null : pad);
+  });
+  const camera = makeCamera(video, {
+    onFrame: () => onImage(video, video.videoWidth, video.videoHeight, true),
+    onLost: (reason) => {
+      showCamera();
+      say(message, reason, true);
+    },
+  });
+
+  function show(image) {
+    if (still !== image) still?.close?.();
+    still = image;
+    say(hint, image ? "" : HINTS[source]);
+    if (image) again();
+    else onEmpty();
+  }
+
+  function again() {
+    if (still) onImage(still, still.width, still.height, false);
+  }
+
+  /** Chooses where images come from. */
+  function choose(name) {
+    document.querySelector(`input[name="source"][value="${name}"]`).checked = true;
+    if (name === source) return;
+    source = name;
+    resume = false;
+    camera.stop();
+    showCamera();
+    for (const part of document.querySelectorAll("[data-source]")) {
+      part.hidden = part.dataset.source !== name;
+    }
+    say(message);
+    show(null);
+    drawing.clear();
+    picture.getContext("2d").clearRect(0, 0, picture.width, picture.height);
+  }
+
+  async function startCamera(id) {
+    say(message);
+    onNewSequence();
+    try {
+      await camera.start(id);
+    } catch (error) {
+      say(message, error.message, true);
+    }
+    showCamera();
+  }
+
+  function stopCamera() {
+    camera.stop();
+    showCamera();
+  }
+
+  async function showCamera() {
+    $("toggle-camera").textContent = camera.running ? "Stop camera" : "Start camera";
+    if (!camera.running) $("crop").hidden = true;
+    if (source === "camera") say(hint, camera.running ? "" : HINTS.camera);
+    const cameras = await camera.list();
+    $("cameras").hidden = cameras.length < 2;
+    $("camera").replaceChildren(
+      ...cameras.map(({ id, label, active }) => new Option(label, id, false, active)));
+  }
+
+  async function showFile(file) {
+    choose("image");
+    say(message);
+    let image;
+    try {
+      image = await decode(file);
+    } catch (error) {
+      say(message, error.message, true);
+      return;
+    }
+    const { x, y, side } = centerSquare(image.width, image.height);
+    const context = picture.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, picture.width, picture.height);
+    context.drawImage(image, x, y, side, side, 0, 0, picture.width, picture.height);
+    picture.setAttribute("aria-label", file.name || "Pasted image");
+    show(image);
+  }
+
+  for (const radio of document.querySelectorAll('input[name="source"]')) {
+    radio.addEventListener("change", () => choose(radio.value));
+  }
+  $("clear").addEventListener("click", drawing.clear);
+  $("toggle-camera").addEventListener("click", () => camera.running ? stopCamera() : startCamera());
+  $("camera").addEventListener("change", () => startCamera($("camera").value));
+  video.addEventListener("resize", () => {
+    const { videoWidth: width, videoHeight: height } = video;
+    if (width && height) placeCrop($("viewfinder"), $("crop"), width, height, centerSquare(width, height));
+  });
+  navigator.mediaDevices?.addEventListener?.("devicechange", showCamera);
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && camera.running) {
+      stopCamera();
+      resume = true;
+    } else if (!document.hidden && resume) {
+      resume = false;
+      startCamera($("camera").value);
+    }
+  });
+  listenForFiles(showFile, (reason) => say(message, reason, true));
+  if (location.hash.slice(1) in HINTS) choose(location.hash.slice(1));
+  return {
+    again,
+    mirror: (mirrored) => $("viewfinder").classList.toggle("mirrored", mirrored),
+  };
+}
+
+/** Hands on the files that are chosen, pasted, or dropped anywhere on the page. */
+function listenForFiles(onFile, onOther) {
+  const [chooser, stage] = ["file", "stage"].map($);
+  $("choose").addEventListener("click", () => chooser.click());
+  chooser.addEventListener("change", () => {
+    const [file] = chooser.files;
+    chooser.value = "";
+    if (file) onFile(file);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = fileFrom(event.clipboardData);
+    if (file) onFile(file);
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) stage.classList.remove("dropping");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("dropping");
+    const file = fileFrom(event.dataTransfer);
+    if (file) onFile(file);
+    else onOther("Drop the file of an image; links and text are not followed.");
+  });
+}
