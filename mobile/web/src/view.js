@@ -25,19 +25,17 @@ export function makeCard(parent) {
   function describe(name, meta) {
     const { num_params: count, accuracy, dataset } = meta.provenance;
     part("h2").textContent = name;
-    part(".facts").textContent = [
-      Number.isFinite(count) && `${count.toLocaleString("en")} parameters`, meta.input.dtype,
-    ].filter(Boolean).join(", ");
     part(".size").textContent = bytes(meta.model.bytes);
+    part(".parameters").textContent = Number.isFinite(count) ? `${count.toLocaleString("en")} weights` : "";
     part(".accuracy").textContent = Number.isFinite(accuracy) ? percent(accuracy, 2) : "–";
-    part(".dataset").textContent = typeof dataset === "string" ? ` on ${dataset}` : "";
+    part(".dataset").textContent = typeof dataset === "string" ? `on ${dataset}` : "";
     clear();
   }
 
   /** Shows that a model is not to be used, and why. */
   function fail(name, message) {
     part("h2").textContent = name;
-    for (const each of [".facts", ".size", ".accuracy", ".selftest"]) part(each).textContent = "";
+    for (const figure of card.querySelectorAll("dd, .selftest")) figure.textContent = "";
     clear();
     bars.replaceChildren();
     say(part(".notice"), message, true);
@@ -68,7 +66,7 @@ export function makeCard(parent) {
 
   function measured({ median, last }) {
     part(".median").textContent = milliseconds(median);
-    part(".last").textContent = milliseconds(last);
+    part(".last").textContent = Number.isFinite(last) ? `last ${milliseconds(last)}` : "";
   }
 
   function tested(text) {
@@ -127,8 +125,8 @@ export function compare(models) {
     `${times(large.meta.model.bytes / small.meta.model.bytes)} smaller`,
     Number.isFinite(speedup) &&
       (speedup >= 1 ? `${times(speedup)} faster` : `${times(1 / speedup)} slower`),
-    Number.isFinite(points) &&
-      `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`,
+    Number.isFinite(points) && (Math.abs(points) < 0.005 ? "equally accurate"
+      : `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`),
   ].filter(Boolean).join(", ");
   const rows = { "comparison-sizes": ({ meta }) => meta.model.bytes, "comparison-times": ({ median }) => median };
   const text = { "comparison-sizes": bytes, "comparison-times": (ms) => milliseconds(ms) };

@@ -1,0 +1,148 @@
+/** The camera: a film of digits in place of one, and everything that can be wrong with it. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import test from "node:test";
+
+import { bundleOf, open, python, ready, scratch, serve, text } from "./harness.js";
+import { draw } from "./strokes.js";
+
+const FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
+const LATEST = 1000; // ms from a digit's first frame to its label
+
+/** Opens the page with a camera that shows a film, and starts it. */
+async function withFilm(t) {
+  const film = join(scratch(t), "digits.y4m");
+  python("video", film);
+  const page = await open(t, await serve(bundleOf("float32")),
+    { flags: [...FAKE, `--use-file-for-fake-video-capture=${film}`] });
+  await ready(page);
+  await page.click("#input label:has(input[value=camera])");
+  await page.click("#toggle-camera");
+  await text(page, "#toggle-camera", "Stop camera");
+  return page;
+}
+
+/** Returns, of every digit the film shows within some time, how long its label took to appear. */
+function delays(page, duration) {
+  return page.evaluate((length) => new Promise((done) => {
+    const video = document.getElementById("video");
+    const context = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
+    const found = [];
+    const begin = performance.now();
+    let digit = null;
+    let since = 0;
+    const timer = setInterval(() => {
+      const now = performance.now();
+      context.drawImage(video, 0, 100, 8, 8, 0, 0, 8, 8);
+      const luma = context.getImageData(4, 4, 1, 1).data[0];
+      const shown = Math.round(((luma * 219) / 255 + 16 - 40) / 20); // the film's luma is 16 to 235
+      if (shown !== digit) {
+        if (digit !== null && now - begin > length) {
+          clearInterval(timer);
+          done(found.slice(1)); // the first began before anyone looked
+          return;
+        }
+        [digit, since] = [shown, now];
+        found.push({ digit, delay: null });
+      }
+      const entry = found.at(-1);
+      const label = document.querySelector(".answer .label").textContent;
+      if (label === String(digit)) entry.delay ??= now - since;
+      else entry.delay = null; // it has to stay
+    }, 20);
+  }), duration);
+}
+
+test("a film of digits gives their labels within a second of each", async (t) => {
+  const page = await withFilm(t);
+  const found = await delays(page, 11000);
+  t.diagnostic(found.map(({ digit, delay }) => `${digit} after ${Math.round(delay)} ms`).join(", "));
+  assert.deepEqual(new Set(found.map(({ digit }) => digit)), new Set([3, 7, 0, 5, 8]));
+  for (const { digit, delay } of found) assert.ok(delay !== null && delay <= LATEST, `${digit}: ${delay}`);
+  assert.ok(parseFloat(await page.textContent("#fps")) > 5);
+  const [crop, view] = await Promise.all(
+    ["#crop", "#viewfinder"].map((id) => page.locator(id).boundingBox()));
+  assert.ok(Math.abs(crop.width - crop.height) < 1 && Math.abs(crop.height - view.height) < 1);
+  assert.ok(Math.abs(crop.x - view.x - (view.width - crop.width) / 2) < 1);
+});
+
+const running = (page) => page.evaluate(() => document.getElementById("video").srcObject !== null);
+
+/** Makes the page believe that its tab is hidden, or seen again. */
+function hide(page, hidden) {
+  return page.evaluate((value) => {
+    Object.defineProperty(document, "hidden", { value, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+}
+
+test("a hidden tab stops the camera, and it runs again when the tab is seen", async (t) => {
+  const page = await open(t, `${await serve(bundleOf("float32"))}#camera`, { flags: FAKE });
+  await ready(page);
+  await page.click("#toggle-camera");
+  await text(page, "#fps", /\d/);
+  const track = await page.evaluateHandle(() => document.getElementById("video").srcObject.getTracks()[0]);
+  await hide(page, true);
+  assert.equal(await track.evaluate((each) => each.readyState), "ended");
+  assert.equal(await running(page), false);
+  await hide(page, false);
+  await text(page, "#toggle-camera", "Stop camera");
+  assert.equal(await running(page), true);
+  await page.click("#toggle-camera");
+  await hide(page, true);
+  await hide(page, false); // it was off, and stays off
+  await text(page, "#toggle-camera", "Start camera");
+  assert.equal(await running(page), false);
+});
+
+test("a camera that is unplugged is told, and can be started again", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")), { flags: FAKE });
+  await ready(page);
+  await page.click("#input label:has(input[value=camera])");
+  await page.click("#toggle-camera");
+  await text(page, "#fps", /\d/);
+  await page.evaluate(() =>
+    document.getElementById("video").srcObject.getTracks()[0].dispatchEvent(new Event("ended")));
+  await text(page, "#message", /^The camera was disconnected/);
+  assert.equal(await running(page), false);
+  await page.click("#toggle-camera");
+  await text(page, "#toggle-camera", "Stop camera");
+  assert.ok(await page.isHidden("#message"));
+  await page.click("#input label:has(input[value=draw])");
+  assert.equal(await running(page), false);
+});
+
+test("one of two cameras is chosen, and the preview is mirrored", async (t) => {
+  const page = await open(t, `${await serve(bundleOf("float32"))}#camera`,
+    { flags: [FAKE[0], "--use-fake-device-for-media-stream=device-count=2"] });
+  await ready(page);
+  await page.click("#toggle-camera");
+  await page.waitForFunction(() => document.getElementById("camera").options.length === 2);
+  const id = await page.evaluate(() => document.getElementById("camera").options[1].value);
+  await page.selectOption("#camera", id);
+  await page.waitForFunction((wanted) =>
+    document.getElementById("video").srcObject?.getTracks()[0].getSettings().deviceId === wanted, id);
+  await page.click("#settings summary");
+  await page.check("#mirror");
+  assert.equal(await page.evaluate(() => document.getElementById("viewfinder").className), "mirrored");
+});
+
+for (const [what, flags, message, init] of [
+  ["is not allowed", ["--deny-permission-prompts", FAKE[1]], /^The camera is not allowed/],
+  ["is not there", FAKE.slice(0, 1), /^There is no camera/],
+  ["needs a secure page", [], /^The camera needs a page from https/, () =>
+    Object.defineProperty(navigator, "mediaDevices", { value: undefined })],
+]) {
+  test(`a camera that ${what} is told, and the page goes on`, async (t) => {
+    const page = await open(t, await serve(bundleOf("float32")), { flags, init });
+    await ready(page);
+    await page.click("#input label:has(input[value=camera])");
+    await page.click("#toggle-camera");
+    await text(page, "#message", message);
+    assert.equal(await page.textContent("#toggle-camera"), "Start camera");
+    await page.click("#input label:has(input[value=draw])");
+    assert.ok(await page.isHidden("#message"));
+    assert.equal(await draw(page, 0), "0");
+  });
+}

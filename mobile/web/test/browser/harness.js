@@ -1,0 +1,111 @@
+/** Starts the server and the browser that the tests need. */
+
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { chromium } from "playwright-core";
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("bundles.py", import.meta.url));
+const PYTHON = process.env.PYTHON ?? "python3";
+const ENVIRONMENT = { ...process.env, PYTHONPATH: ROOT };
+const FLAGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+];
+
+/** Folder of the bundles that the tests use: SimpLeNet-v1 in float32 and int8. */
+export const BUNDLES = process.env.BUNDLES ?? join(ROOT, "mobile/app/src/main/assets");
+
+/** Makes a folder for one test, with a copy of the bundles. */
+export function scratch(t) {
+  const folder = mkdtempSync(join(tmpdir(), "distill-web-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(BUNDLES, join(folder, "bundles"), { recursive: true });
+  return folder;
+}
+
+/** Returns the folder of the bundle whose inputs have a dtype. */
+export function bundleOf(dtype, folder = BUNDLES) {
+  const found = readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith("model.json") && name.includes(dtype));
+  if (!found.length) throw new Error(`no bundle of ${dtype} in ${folder}`);
+  return join(folder, found[0], "..");
+}
+
+/** Returns what the script in Python prints. */
+export function python(...args) {
+  return execFileSync(PYTHON, [SCRIPT, ...args], { env: ENVIRONMENT, maxBuffer: 1e9 }).toString();
+}
+
+const servers = new Map();
+const browsers = new Map();
+after(async () => {
+  for (const browser of browsers.values()) await (await browser).close();
+  for (const server of servers.values()) (await server).child.kill();
+});
+
+/** Serves bundles, until the tests of the file end; returns the address. */
+export async function serve(...bundles) {
+  const key = bundles.join();
+  if (!servers.has(key)) servers.set(key, start(bundles));
+  return (await servers.get(key)).url;
+}
+
+async function start(bundles) {
+  const child = spawn(PYTHON, ["-m", "distill.serve", ...bundles, "--port=0", "--noopen"],
+    { cwd: ROOT, env: ENVIRONMENT, stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
+  return { child, url: String(line).split(" ")[0] };
+}
+
+function launch(flags) {
+  const key = flags.join();
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  if (!browsers.has(key)) {
+    browsers.set(key, chromium.launch({ executablePath, args: [...FLAGS, ...flags] }));
+  }
+  return browsers.get(key);
+}
+
+/**
+ * Opens the page in a context of its own, which is closed when the test ends.
+ *
+ * Every request of the page is checked to go to the server, and an error that nothing caught fails
+ * the test.
+ */
+export async function open(t, url, { flags = [], init, ...options } = {}) {
+  const context = await (await launch(flags)).newContext(
+    { viewport: { width: 1100, height: 980 }, ...options });
+  const strangers = [];
+  const errors = [];
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(strangers, [], "requests to elsewhere");
+    assert.deepEqual(errors, []);
+  });
+  const page = await context.newPage();
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (protocol !== "data:" && origin !== new URL(url).origin) strangers.push(request.url());
+  });
+  page.on("pageerror", (error) => errors.push(error));
+  if (init) await page.addInitScript(init);
+  await page.goto(url);
+  return page;
+}
+
+/** Waits until the first model is proven. */
+export const ready = (page) => page.waitForSelector("html[data-ready]");
+
+/** Waits until an element has a text that matches, and returns it. */
+export async function text(page, selector, pattern) {
+  await page.locator(selector).filter({ hasText: pattern }).first().waitFor();
+  return page.textContent(selector);
+}

@@ -1,0 +1,103 @@
+/** The models in the browser: the numbers of Python, and faults that are told. */
+
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+
+import { bundleOf, open, python, ready, scratch, serve, text } from "./harness.js";
+import { draw } from "./strokes.js";
+
+/** Returns the outputs of the first bundle for inputs in base64, through the page's own runtime. */
+function outputs(page, inputs) {
+  return page.evaluate(async (encoded) => {
+    const { getGlobalLiteRt } = await import("@litertjs/core");
+    const [{ compile }, { readBundle, fromBase64 }, { typed }] = await Promise.all(
+      ["runtime", "bundle", "preprocess"].map((name) => import(`/src/${name}.js`)));
+    const { meta, file } = await readBundle(async (name) =>
+      new Uint8Array(await (await fetch(`bundles/0/${name}`)).arrayBuffer()));
+    const liteRt = getGlobalLiteRt();
+    const runtime = { wasm: liteRt.liteRtWasm, environment: liteRt.getDefaultEnvironment() };
+    const { run, dispose } = await compile(runtime, file, meta);
+    const found = encoded.map((input) => [...run(typed(meta.input.dtype, fromBase64(input).buffer))]);
+    dispose();
+    return found;
+  }, inputs);
+}
+
+for (const [dtype, tolerance] of [["float32", 1e-5], ["int8", 0]]) {
+  test(`${dtype}: the outputs are those of ai_edge_litert`, async (t) => {
+    const bundle = bundleOf(dtype);
+    const page = await open(t, await serve(bundle));
+    await ready(page);
+    assert.match(await page.textContent(".selftest"), /Self-test passed/);
+    const pairs = JSON.parse(python("outputs", bundle));
+    const found = await outputs(page, pairs.map(([input]) => input));
+    const errors = pairs.map(([, expected], i) =>
+      Math.max(...expected.map((value, k) => Math.abs(value - found[i][k]))));
+    assert.ok(Math.max(...errors) <= tolerance, `largest difference ${Math.max(...errors)}`);
+    t.diagnostic(`largest difference ${Math.max(...errors)} over ${pairs.length} inputs`);
+  });
+}
+
+test("two models see the same image, with two times and two sizes", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32"), bundleOf("int8")));
+  await ready(page);
+  await page.selectOption("#model-1", { index: 2 });
+  await page.waitForFunction(() => document.querySelectorAll(".selftest")[1]?.textContent);
+  assert.equal(await draw(page, 3), "3");
+  const cards = await page.locator(".answer .label").allTextContents();
+  assert.deepEqual(cards, ["3", "3"]);
+  assert.match(await page.textContent("#comparison"), /int8 against .*float32:\s+[\d.]+× smaller, [\d.]+× \w+er, .* accurate/);
+  assert.equal(await page.locator("#comparison-times li").count(), 2);
+  for (const time of await page.locator(".median").allTextContents()) assert.match(time, /^[\d.]+ ms$/);
+  await page.selectOption("#model-1", "");
+  assert.equal(await page.locator(".card").count(), 1);
+  assert.ok(await page.isHidden("#comparison"));
+});
+
+/** Serves a copy of a bundle in which something is changed after the server has read it. */
+async function changed(t, change) {
+  const folder = scratch(t);
+  const bundle = bundleOf("float32", join(folder, "bundles"));
+  const url = await serve(bundle);
+  change(bundle);
+  return open(t, url);
+}
+
+test("a model file that was changed is refused", async (t) => {
+  const page = await changed(t, (bundle) => {
+    const file = join(bundle, "model.tflite");
+    const bytes = readFileSync(file);
+    bytes[1000] ^= 1;
+    writeFileSync(file, bytes);
+  });
+  await text(page, ".card .notice", /^model\.sha256: expected [0-9a-f]{64}, found [0-9a-f]{64}$/);
+});
+
+test("a model.json that cannot be read is refused", async (t) => {
+  const page = await changed(t, (bundle) => writeFileSync(join(bundle, "model.json"), "{"));
+  await text(page, ".card .notice", /^model\.json: expected JSON/);
+});
+
+test("a bundle that is gone is told", async (t) => {
+  const page = await changed(t, (bundle) => rmSync(join(bundle, "model.tflite")));
+  await text(page, ".card .notice", /^model\.tflite: expected a file, found none$/);
+});
+
+test("a model that fails its self-test is not used", async (t) => {
+  const page = await changed(t, (bundle) => {
+    const file = join(bundle, "model.json");
+    const meta = JSON.parse(readFileSync(file));
+    meta.golden.output[0] = 0.5;
+    writeFileSync(file, JSON.stringify(meta));
+  });
+  await text(page, ".card .notice", /^The self-test failed: .* It is not used\.$/);
+  assert.equal(await draw(page, 3), "");
+});
+
+test("a browser without WebAssembly is told so", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")),
+    { init: () => delete globalThis.WebAssembly });
+  await text(page, "#problem", /no WebAssembly/);
+});

@@ -1,0 +1,165 @@
+/** The page: drawing, images that are dropped, keyboard, widths. */
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { bundleOf, open, ready, serve, text } from "./harness.js";
+import { draw } from "./strokes.js";
+
+test("every digit that is drawn is recognised", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  const found = [];
+  for (let digit = 0; digit < 10; digit++) found.push(await draw(page, digit));
+  assert.equal(found.join(""), "0123456789");
+  assert.equal(await page.locator(".card .bars li").count(), 3);
+  const [loaded, preprocessing, frame, inference] = await Promise.all([
+    page.getAttribute("html", "data-ready"),
+    ...["#preprocessing", "#frame", ".median"].map((id) => page.textContent(id)),
+  ]);
+  t.diagnostic(`ready after ${loaded} ms; preprocessing ${preprocessing}, frame ${frame}, inference ${inference}`);
+  assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), true);
+});
+
+test("a digit is drawn with the keyboard", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  await page.focus("#pad");
+  for (let i = 0; i < 15; i++) await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Space");
+  for (let i = 0; i < 30; i++) await page.keyboard.press("ArrowDown");
+  await text(page, ".answer .label", "1");
+  await text(page, "#announcement", /^\S+, \d+ percent$/);
+  await page.keyboard.press("Escape");
+  await page.waitForFunction(() => !document.querySelector(".answer .label").textContent);
+});
+
+test("settings are clamped and change what is shown", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  await draw(page, 7);
+  await page.click("#settings summary");
+  for (const [id, given, kept] of [
+    ["top-k", "99", "10"], ["top-k", "0", "1"], ["top-k", "5", "5"], ["stages", "2.4", "2"],
+    ["stages", "", "3"], ["factor", "7", "1"], ["factor", "-1", "0.05"],
+  ]) {
+    await page.fill(`#${id}`, given);
+    await page.press(`#${id}`, "Tab");
+    assert.equal(await page.inputValue(`#${id}`), kept, `${id} ${given}`);
+  }
+  assert.equal(await page.locator(".card .bars li").count(), 5);
+  await page.selectOption("#polarity", "invert");
+  await text(page, "#seen-size", "28 × 28, inverted");
+  await page.click("#defaults");
+  await text(page, "#seen-size", /^28 × 28$/);
+  assert.equal(await page.inputValue("#factor"), "0.4");
+});
+
+/** Drops what one of `makers` makes in the page. */
+async function drop(page, make, argument) {
+  await page.evaluate(async ([maker, value]) => {
+    const transfer = new DataTransfer();
+    const item = await globalThis.makers[maker](value);
+    if (typeof item === "string") transfer.setData("text/plain", item);
+    else transfer.items.add(item);
+    document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  }, [make, argument]);
+}
+
+/** Makers of files, defined in the page. */
+function makers() {
+  const seven = (context, size) => {
+    context.lineWidth = size / 14;
+    context.beginPath();
+    [[0.3, 0.22], [0.7, 0.22], [0.58, 0.5], [0.45, 0.82]].forEach(([x, y]) =>
+      context.lineTo(x * size, y * size));
+    context.stroke();
+  };
+  const png = ({ width, height, paper, ink, size = Math.min(width, height) }) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const context = canvas.getContext("2d");
+    if (paper) {
+      context.fillStyle = paper;
+      context.fillRect(0, 0, width, height);
+    }
+    context.translate((width - size) / 2, (height - size) / 2);
+    context.strokeStyle = ink;
+    seven(context, size);
+    return new Promise((done) => canvas.toBlob((blob) => done(new File([blob], "seven.png", { type: "image/png" }))));
+  };
+  const bytes = ({ base64, name, type }) =>
+    new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type });
+  globalThis.makers = { png, bytes, text: (value) => value };
+}
+
+const GIF = // two frames of one pixel, white and black
+  "R0lGODlhAQABAIAAAP///wAAACH5BAAKAAAALAAAAAABAAEAAAICRAEAIfkEAAoAAAAsAAAAAAEAAQAAAgJMAQA7";
+
+test("images of every kind are classified or refused, and the page goes on", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")), { init: makers });
+  await ready(page);
+  for (const [what, options] of Object.entries({
+    "dark on paper": { width: 400, height: 300, paper: "#eee", ink: "#222" },
+    "light on dark": { width: 300, height: 500, paper: "#000", ink: "#fff" },
+    transparent: { width: 200, height: 200, ink: "#000" },
+    huge: { width: 6000, height: 5000, paper: "#fff", ink: "#000" },
+    tiny: { width: 14, height: 14, paper: "#fff", ink: "#000" },
+  })) {
+    await page.click("#input label:has(input[value=draw])");
+    await drop(page, "png", options);
+    await text(page, ".answer .label", /./);
+    assert.equal(await page.textContent(".answer .label"), "7", what);
+    assert.ok(await page.isHidden("#message"), what);
+  }
+  await drop(page, "png", { width: 1, height: 1, paper: "#fff", ink: "#fff" });
+  await drop(page, "bytes", { base64: GIF, name: "two.gif", type: "image/gif" });
+  await page.waitForFunction(() => document.getElementById("picture").ariaLabel === "two.gif");
+  assert.ok(await page.isHidden("#message"));
+  for (const [file, message] of [
+    [{ base64: btoa("hello"), name: "a.txt", type: "text/plain" }, /^a\.txt is not an image/],
+    [{ base64: btoa("hello"), name: "b.png", type: "image/png" }, /^b\.png is not an image/],
+    [{ base64: "", name: "c.jpg", type: "image/jpeg" }, /^c\.jpg is not an image/],
+  ]) {
+    await drop(page, "bytes", file);
+    await text(page, "#message", message);
+  }
+  await drop(page, "text", "https://example.org/image.png");
+  await text(page, "#message", /^Drop the file of an image/);
+  await page.click("#input label:has(input[value=draw])");
+  assert.equal(await draw(page, 4), "4");
+});
+
+test("an image is pasted and one is chosen", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")), { init: makers });
+  await ready(page);
+  await page.evaluate(async () => {
+    const transfer = new DataTransfer();
+    transfer.items.add(await globalThis.makers.png({ width: 90, height: 80, paper: "#fff", ink: "#000" }));
+    document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+  });
+  await text(page, ".answer .label", "7");
+  await page.setInputFiles("#file", { name: "two.gif", mimeType: "image/gif", buffer: Buffer.from(GIF, "base64") });
+  await page.waitForFunction(() => document.getElementById("picture").ariaLabel === "two.gif");
+});
+
+for (const [width, colorScheme] of [[320, "dark"], [768, "light"], [1600, "dark"]]) {
+  test(`nothing sticks out at a width of ${width}, and everything has a name`, async (t) => {
+    const page = await open(t, await serve(bundleOf("float32"), bundleOf("int8")),
+      { viewport: { width, height: 700 }, colorScheme });
+    await ready(page);
+    await page.selectOption("#model-1", { index: 2 });
+    await draw(page, 8);
+    await page.click("#settings summary");
+    const [inner, scroll] = await page.evaluate(() =>
+      [document.documentElement.clientWidth, document.documentElement.scrollWidth]);
+    assert.ok(scroll <= inner, `${scroll} > ${inner}`);
+    const nameless = await page.evaluate(() =>
+      [...document.querySelectorAll("button, input, select, canvas, video, section, ol, ul")]
+        .filter((e) => !(e.ariaLabel || e.textContent.trim() && e.matches("button") ||
+          [...(e.labels ?? [])].some((label) => label.textContent.trim())))
+        .map((e) => e.outerHTML.slice(0, 80)));
+    assert.deepEqual(nameless, []);
+    await page.setViewportSize({ width: Math.max(300, width / 2), height: 500 });
+    assert.equal(await draw(page, 2), "2");
+  });
+}
