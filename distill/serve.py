@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
     """Serves until interrupted, or writes the static files."""
     if len(argv) < 2:
         raise InputError("name a run or a bundle: python -m distill.serve runs/simplenet_v4")
-    table = page() | bundles(find(argv[1:]))
+    table = bundles(find(argv[1:])) | page()
     if EXPORT.value:
         write(table, pathlib.Path(EXPORT.value))
         print(f"{EXPORT.value}/index.html: serve the directory with any web server")
@@ -98,13 +98,18 @@ def find(paths: Sequence[str]) -> list[pathlib.Path]:
     found: list[pathlib.Path] = []
     for path in map(pathlib.Path, paths):
         root = path / "export" if (path / "export").is_dir() else path
-        directories = sorted(file.parent for file in root.rglob(bundle.MANIFEST))
+        directories = sorted((file.parent for file in root.rglob(bundle.MANIFEST)), key=_order)
         if not directories:
             raise InputError(
                 f"no {bundle.MANIFEST} in {root}; name a bundle, or a run whose stages had 'export'"
             )
         found += directories
     return found
+
+
+def _order(directory: pathlib.Path) -> tuple:
+    """Sorts float32 first, as what the others are compared with, and the teacher's bundles last."""
+    return len(directory.parts), directory.name != "float32", directory
 
 
 def bundles(directories: Sequence[pathlib.Path]) -> Table:

@@ -12,7 +12,7 @@ import distill
 ROOT = pathlib.Path(distill.__file__).parent
 LAYERS = (
     {"sweep"},
-    {"main", "benchmark"},
+    {"main", "benchmark", "serve"},
     {"study"},
     {"pipeline"},
     {"run"},
@@ -92,6 +92,7 @@ def test_every_folder_is_a_package():
         "distill.benchmark",
         "distill.export.__main__",
         "distill.export.exporter",
+        "distill.serve",
     ],
 )
 def test_tensorflow_is_not_imported_with(module):
