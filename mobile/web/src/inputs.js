@@ -82,6 +82,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
 
   async function showCamera() {
     $("toggle-camera").textContent = camera.running ? "Stop camera" : "Start camera";
+    $("toggle-camera").classList.toggle("primary", !camera.running);
     if (!camera.running) $("crop").hidden = true;
     if (source === "camera") say(hint, camera.running ? "" : HINTS.camera);
     const cameras = await camera.list();

@@ -12,6 +12,7 @@ export function say(element, text = "", isError = false) {
   element.hidden = !text;
 }
 
+const THINNEST = 0.006; // of the longest bar, so that a small one is still seen
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 /** Makes the card of one model and appends it. */
@@ -26,7 +27,9 @@ export function makeCard(parent) {
     const { num_params: count, accuracy, dataset } = meta.provenance;
     part("h2").textContent = name;
     part(".size").textContent = bytes(meta.model.bytes);
-    part(".parameters").textContent = Number.isFinite(count) ? `${count.toLocaleString("en")} weights` : "";
+    part(".facts").textContent = [
+      Number.isFinite(count) && `${count.toLocaleString("en")} weights`, meta.input.dtype,
+    ].filter(Boolean).join(", ");
     part(".accuracy").textContent = Number.isFinite(accuracy) ? percent(accuracy, 2) : "–";
     part(".dataset").textContent = typeof dataset === "string" ? `on ${dataset}` : "";
     clear();
@@ -35,7 +38,7 @@ export function makeCard(parent) {
   /** Shows that a model is not to be used, and why. */
   function fail(name, message) {
     part("h2").textContent = name;
-    for (const figure of card.querySelectorAll("dd, .selftest")) figure.textContent = "";
+    for (const figure of card.querySelectorAll("dd, .facts, .selftest")) figure.textContent = "";
     clear();
     bars.replaceChildren();
     say(part(".notice"), message, true);
@@ -135,7 +138,7 @@ export function compare(models) {
     while (list.children.length < 2) list.append(makeBar());
     const largest = Math.max(...models.map(value)) || 1;
     models.forEach((model, i) =>
-      fill(list.children[i], model.name, value(model) / largest, text[id](value(model))));
+      fill(list.children[i], model.name, Math.max(THINNEST, value(model) / largest), text[id](value(model))));
   }
   $("comparison").hidden = false;
 }

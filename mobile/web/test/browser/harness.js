@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -20,7 +20,7 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-/** Folder of the bundles that the tests use: SimpLeNet-v1 in float32 and int8. */
+/** Folder with the bundles that the tests use: a SimpLeNet in float32 and one in int8. */
 export const BUNDLES = process.env.BUNDLES ?? join(ROOT, "mobile/app/src/main/assets");
 
 /** Makes a folder for one test, with a copy of the bundles. */
@@ -31,12 +31,19 @@ export function scratch(t) {
   return folder;
 }
 
-/** Returns the folder of the bundle whose inputs have a dtype. */
+/** Returns the folder of the first bundle of a student of MNIST whose tensors have a dtype. */
 export function bundleOf(dtype, folder = BUNDLES) {
-  const found = readdirSync(folder, { recursive: true })
-    .filter((name) => name.endsWith("model.json") && name.includes(dtype));
-  if (!found.length) throw new Error(`no bundle of ${dtype} in ${folder}`);
-  return join(folder, found[0], "..");
+  const fits = (file) => {
+    const { input, output, provenance } = JSON.parse(readFileSync(file));
+    return [input, output].every((tensor) => tensor.dtype === dtype) &&
+      provenance.dataset.startsWith("mnist") && provenance.model.startsWith("simplenet");
+  };
+  const found = readdirSync(folder, { recursive: true }).sort()
+    .filter((name) => name.endsWith("model.json"))
+    .map((name) => join(folder, name));
+  const first = found.find(fits);
+  if (!first) throw new Error(`no bundle of a SimpLeNet in ${dtype} among ${found}`);
+  return dirname(first);
 }
 
 /** Returns what the script in Python prints. */
@@ -63,6 +70,11 @@ async function start(bundles) {
     { cwd: ROOT, env: ENVIRONMENT, stdio: ["ignore", "pipe", "inherit"] });
   const [line] = await Promise.race([once(child.stdout, "data"), once(child, "exit")]);
   return { child, url: String(line).split(" ")[0] };
+}
+
+/** Writes the page with a bundle as static files. */
+export function exportSite(folder, bundle) {
+  execFileSync(PYTHON, ["-m", "distill.serve", bundle, `--export=${folder}`], { cwd: ROOT, env: ENVIRONMENT });
 }
 
 function launch(flags) {

@@ -1,11 +1,12 @@
 /** The models in the browser: the numbers of Python, and faults that are told. */
 
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join } from "node:path";
 import test from "node:test";
 
-import { bundleOf, open, python, ready, scratch, serve, text } from "./harness.js";
+import { bundleOf, exportSite, open, python, ready, scratch, serve, text } from "./harness.js";
 import { draw } from "./strokes.js";
 
 /** Returns the outputs of the first bundle for inputs in base64, through the page's own runtime. */
@@ -94,6 +95,24 @@ test("a model that fails its self-test is not used", async (t) => {
   });
   await text(page, ".card .notice", /^The self-test failed: .* It is not used\.$/);
   assert.equal(await draw(page, 3), "");
+});
+
+test("the static files work under any address of any web server", async (t) => {
+  const site = join(scratch(t), "site");
+  exportSite(site, bundleOf("int8"));
+  const types = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+  const server = createServer(({ url }, response) => {
+    const file = join(site, url.slice("/some/where".length).replace(/\/$/, "/index.html"));
+    if (!existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": types[extname(file)] ?? "application/octet-stream" });
+    return response.end(readFileSync(file));
+  });
+  t.after(() => server.close());
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const page = await open(t, `http://127.0.0.1:${server.address().port}/some/where/`);
+  await ready(page);
+  assert.equal(await draw(page, 6), "6");
+  assert.match(await page.textContent(".median"), /^\d+\.\d ms$/); // the clock is coarse here
 });
 
 test("a browser without WebAssembly is told so", async (t) => {

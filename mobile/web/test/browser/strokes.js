@@ -21,18 +21,35 @@ export const DIGITS = [
 ];
 
 /** Draws a digit and returns what the first card says. */
-export async function draw(page, digit) {
+export const draw = (page, digit) => drawStrokes(page, DIGITS[digit]);
+
+/** Draws a digit with rounded corners. */
+export const drawSmooth = (page, digit) => drawStrokes(page, DIGITS[digit].map(rounded));
+
+/** Cuts the corners of a line (Chaikin, 1974); its ends stay. */
+function rounded(points) {
+  let line = points;
+  for (let i = 0; i < 3; i++) {
+    const cut = line.slice(1).flatMap(([x, y], k) => [0.25, 0.75].map((part) =>
+      [line[k][0] + part * (x - line[k][0]), line[k][1] + part * (y - line[k][1])]));
+    line = [line[0], ...cut, line.at(-1)];
+  }
+  return line;
+}
+
+async function drawStrokes(page, strokes) {
   await page.click("#clear");
   await page.waitForFunction(() => !document.querySelector(".answer .label").textContent);
   await page.locator("#pad").scrollIntoViewIfNeeded();
   const box = await page.locator("#pad").boundingBox();
   const place = ([x, y]) => [box.x + (x * box.width) / 280, box.y + (y * box.height) / 280];
-  for (const [first, ...rest] of DIGITS[digit]) {
+  for (const [first, ...rest] of strokes) {
     await page.mouse.move(...place(first));
     await page.mouse.down();
-    for (const point of rest) await page.mouse.move(...place(point), { steps: 4 });
+    for (const point of rest) await page.mouse.move(...place(point), { steps: 2 });
     await page.mouse.up();
   }
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  await page.evaluate(() =>
+    new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   return page.textContent(".answer .label");
 }
