@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -20,30 +20,28 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-/** Folder with the bundles that the tests use: a SimpLeNet in float32 and one in int8. */
-export const BUNDLES = process.env.BUNDLES ?? join(ROOT, "mobile/app/src/main/assets");
+/** Folders with the bundles that the tests use: SimpLeNet-v1 in float32, and in int8. */
+const BUNDLES = (process.env.BUNDLES ?? "mobile/web/test/bundles:mobile/app/src/main/assets")
+  .split(":").map((folder) => resolve(ROOT, folder));
 
-/** Makes a folder for one test, with a copy of the bundles. */
+/** Makes a folder for one test. */
 export function scratch(t) {
   const folder = mkdtempSync(join(tmpdir(), "distill-web-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  cpSync(BUNDLES, join(folder, "bundles"), { recursive: true });
   return folder;
 }
 
-/** Returns the folder of the first bundle of a student of MNIST whose tensors have a dtype. */
-export function bundleOf(dtype, folder = BUNDLES) {
+/** Returns the folder of the first bundle of a model whose name and dtype fit. */
+export function bundleOf(dtype, model = "simplenet") {
   const fits = (file) => {
     const { input, output, provenance } = JSON.parse(readFileSync(file));
-    return [input, output].every((tensor) => tensor.dtype === dtype) &&
-      provenance.dataset.startsWith("mnist") && provenance.model.startsWith("simplenet");
+    return input.dtype === dtype && output.dtype === dtype && provenance.model.startsWith(model);
   };
-  const found = readdirSync(folder, { recursive: true }).sort()
-    .filter((name) => name.endsWith("model.json"))
-    .map((name) => join(folder, name));
-  const first = found.find(fits);
-  if (!first) throw new Error(`no bundle of a SimpLeNet in ${dtype} among ${found}`);
-  return dirname(first);
+  const files = BUNDLES.flatMap((folder) => readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith("model.json")).sort().map((name) => join(folder, name)));
+  const found = files.find(fits);
+  if (!found) throw new Error(`no bundle of ${model} in ${dtype} among ${files}`);
+  return dirname(found);
 }
 
 /** Returns what the script in Python prints. */

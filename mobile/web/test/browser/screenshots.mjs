@@ -1,18 +1,18 @@
 /**
  * Takes the pictures of `docs/`: `BUNDLES=RUN/export node --test test/browser/screenshots.mjs`.
  *
- * RUN has the bundles of a student and, in `teacher/float32`, of its teacher.
+ * RUN has bundles of a SimpLeNet and of its teacher.
  */
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "node:test";
 
-import { BUNDLES, open, python, ready, scratch, serve, text } from "./harness.js";
+import { bundleOf, open, python, ready, scratch, serve, text } from "./harness.js";
 import { drawSmooth } from "./strokes.js";
 
 const DOCS = fileURLToPath(new URL("../../../../docs/", import.meta.url));
-const MODELS = ["float32", "teacher/float32"].map((name) => join(BUNDLES, name));
+const MODELS = ["simplenet", "teacher"].map((model) => bundleOf("float32", model));
 
 test("a drawing, on a desktop", async (t) => {
   const page = await open(t, await serve(...MODELS), { viewport: { width: 1100, height: 965 } });
