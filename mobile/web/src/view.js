@@ -27,9 +27,7 @@ export function makeCard(parent) {
     const { num_params: count, accuracy, dataset } = meta.provenance;
     part("h2").textContent = name;
     part(".size").textContent = bytes(meta.model.bytes);
-    part(".facts").textContent = [
-      Number.isFinite(count) && `${count.toLocaleString("en")} weights`, meta.input.dtype,
-    ].filter(Boolean).join(", ");
+    part(".facts").textContent = Number.isFinite(count) ? `${count.toLocaleString("en")} weights` : "";
     part(".accuracy").textContent = Number.isFinite(accuracy) ? percent(accuracy, 2) : "–";
     part(".dataset").textContent = typeof dataset === "string" ? `on ${dataset}` : "";
     clear();

@@ -31,16 +31,16 @@ export function scratch(t) {
   return folder;
 }
 
-/** Returns the folder of the first bundle of a model whose name and dtype fit. */
-export function bundleOf(dtype, model = "simplenet") {
+/** Returns the folder of the first bundle of a model in a format. */
+export function bundleOf(format, model = "simplenet") {
   const fits = (file) => {
-    const { input, output, provenance } = JSON.parse(readFileSync(file));
-    return input.dtype === dtype && output.dtype === dtype && provenance.model.startsWith(model);
+    const { name, provenance } = JSON.parse(readFileSync(file));
+    return name.includes(format) && provenance.model.startsWith(model);
   };
   const files = BUNDLES.flatMap((folder) => readdirSync(folder, { recursive: true })
     .filter((name) => name.endsWith("model.json")).sort().map((name) => join(folder, name)));
   const found = files.find(fits);
-  if (!found) throw new Error(`no bundle of ${model} in ${dtype} among ${files}`);
+  if (!found) throw new Error(`no bundle of ${model} in ${format} among ${files}`);
   return dirname(found);
 }
 

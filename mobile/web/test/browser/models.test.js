@@ -9,7 +9,10 @@ import test from "node:test";
 import { bundleOf, exportSite, open, python, ready, scratch, serve, text } from "./harness.js";
 import { draw } from "./strokes.js";
 
-/** Returns the outputs of the first bundle for inputs in base64, through the page's own runtime. */
+/**
+ * Returns the outputs of the first bundle for inputs in base64, through the page's own runtime, and
+ * by how much the place of new memory has moved after 2,000 runs.
+ */
 function outputs(page, inputs) {
   return page.evaluate(async (encoded) => {
     const { getGlobalLiteRt } = await import("@litertjs/core");
@@ -20,9 +23,18 @@ function outputs(page, inputs) {
     const liteRt = getGlobalLiteRt();
     const runtime = { wasm: liteRt.liteRtWasm, environment: liteRt.getDefaultEnvironment() };
     const { run, dispose } = await compile(runtime, file, meta);
-    const found = encoded.map((input) => [...run(typed(meta.input.dtype, fromBase64(input).buffer))]);
+    const inputs = encoded.map((input) => typed(meta.input.dtype, fromBase64(input).buffer));
+    const found = inputs.map((input) => [...run(input)]);
+    const place = () => {
+      const address = runtime.wasm._malloc(1e5);
+      runtime.wasm._free(address);
+      return address;
+    };
+    const before = place();
+    for (let i = 0; i < 2000; i++) run(inputs[0]);
+    const moved = place() - before;
     dispose();
-    return found;
+    return { found, moved };
   }, inputs);
 }
 
@@ -33,7 +45,8 @@ for (const [dtype, tolerance] of [["float32", 1e-5], ["int8", 0]]) {
     await ready(page);
     assert.match(await page.textContent(".selftest"), /Self-test passed/);
     const pairs = JSON.parse(python("outputs", bundle));
-    const found = await outputs(page, pairs.map(([input]) => input));
+    const { found, moved } = await outputs(page, pairs.map(([input]) => input));
+    assert.equal(moved, 0);
     const errors = pairs.map(([, expected], i) =>
       Math.max(...expected.map((value, k) => Math.abs(value - found[i][k]))));
     assert.ok(Math.max(...errors) <= tolerance, `largest difference ${Math.max(...errors)}`);
