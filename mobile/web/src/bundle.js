@@ -76,7 +76,7 @@ export function parse(text) {
 
 function checkModel(meta) {
   const name = string(meta, "model.file");
-  expect(/^[^/\\]+$/.test(name) && name !== "..", "value", "model.file", "the name of a file", name);
+  expect(/^\w[\w.-]*$/.test(name), "value", "model.file", "the name of a file", name);
   const hash = string(meta, "model.sha256");
   expect(/^[0-9a-f]{64}$/i.test(hash), "value", "model.sha256", "64 hex digits", hash);
   const bytes = integer(meta, "model.bytes");
@@ -88,7 +88,7 @@ function checkTensor(meta, name, rank) {
   const shape = list(meta, path, Number.isInteger, "integers");
   expect(shape.length === rank, "shape", path, `${rank} dimensions`, shape);
   expect(shape[0] === 1, "shape", path, `[1, ...], one example`, shape);
-  expect(shape.every((n) => n >= 1), "shape", path, "1 or more everywhere", shape);
+  expect(shape.every((n) => n >= 1 && n <= 65535), "shape", path, "1 to 65535 everywhere", shape);
   const dtype = oneOf(meta, `${name}.dtype`, Object.keys(WIDTH));
   checkQuantization(meta, `${name}.quantization`, dtype);
 }
@@ -115,7 +115,9 @@ function checkInput(meta) {
   expect(shape[3] === channels, "shape", "input.shape", `${channels} channels for ${color}`, shape);
   oneOf(meta, "input.crop", ["center_square"]);
   oneOf(meta, "input.resize", ["area"]);
-  oneOf(meta, "input.polarity", ["as_is", "invert", "auto"]);
+  const polarity = oneOf(meta, "input.polarity", ["as_is", "invert", "auto"]);
+  expect(polarity !== "auto" || color === "gray", "value", "input.polarity",
+    `as_is or invert for ${color}`, polarity);
   for (const path of ["input.scale", "input.offset"]) {
     const count = list(meta, path, Number.isFinite, "numbers").length;
     expect(count === channels, "shape", path, `${channels} numbers`, count);
@@ -125,15 +127,15 @@ function checkInput(meta) {
 function checkLabels(meta) {
   const labels = list(meta, "labels", (v) => typeof v === "string", "strings");
   const classes = meta.output.shape[1];
+  expect(labels.every(Boolean), "value", "labels", "text for every class", labels);
   expect(labels.length === classes, "labels", "labels", `${classes} names`, labels.length);
 }
 
 function checkDefaults(meta) {
-  const classes = meta.output.shape[1];
   const k = integer(meta, "defaults.top_k");
-  expect(k >= 1 && k <= classes, "value", "defaults.top_k", `1 to ${classes}`, k);
+  expect(k >= 1, "value", "defaults.top_k", "1 or more", k);
   const stages = integer(meta, "defaults.filter.stages");
-  expect(stages >= 1, "value", "defaults.filter.stages", "1 or more", stages);
+  expect(stages >= 0 && stages <= 16, "value", "defaults.filter.stages", "0 to 16", stages);
   const factor = number(meta, "defaults.filter.factor");
   expect(factor > 0 && factor <= 1, "value", "defaults.filter.factor", "above 0 and up to 1", factor);
 }
@@ -147,9 +149,11 @@ function checkGolden(meta) {
   const output = list(meta, "golden.output", Number.isFinite, "numbers");
   const classes = meta.output.shape[1];
   expect(output.length === classes, "golden", "golden.output", `${classes} numbers`, output.length);
-  const [low, high] = RANGE[meta.output.dtype] ?? [-Infinity, Infinity];
-  const bad = output.find((v) => v < low || v > high);
-  expect(bad === undefined, "golden", "golden.output", `${low} to ${high}`, bad);
+  if (meta.output.dtype in RANGE) {
+    const [low, high] = RANGE[meta.output.dtype];
+    const bad = output.find((v) => !Number.isInteger(v) || v < low || v > high);
+    expect(bad === undefined, "golden", "golden.output", `integers from ${low} to ${high}`, bad);
+  }
   const tolerance = number(meta, "golden.tolerance");
   expect(tolerance >= 0, "golden", "golden.tolerance", "0 or more", tolerance);
 }

@@ -40,6 +40,11 @@ for (const { scores: given, k, classes } of ranked) {
   });
 }
 
+test("without stages, scores pass as they are", () => {
+  const low = scores.lowPass(2, { stages: 0, factor: 0.4 });
+  assert.deepEqual(low([0.5, 0.25]), Float32Array.of(0.5, 0.25));
+});
+
 test("scores that are no number never reach the filter", () => {
   const low = scores.lowPass(2, { stages: 1, factor: 1 });
   assert.throws(() => low([0, NaN]), /score of class 1: expected a finite number, found NaN/);

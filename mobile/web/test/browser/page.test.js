@@ -40,7 +40,7 @@ test("settings are clamped and change what is shown", async (t) => {
   await draw(page, 7);
   await page.click("#settings summary");
   for (const [id, given, kept] of [
-    ["top-k", "99", "10"], ["top-k", "0", "1"], ["top-k", "5", "5"], ["stages", "2.4", "2"],
+    ["top-k", "99", "10"], ["top-k", "0", "1"], ["top-k", "5", "5"], ["stages", "2.4", "2"], ["stages", "-1", "0"],
     ["stages", "", "3"], ["factor", "7", "1"], ["factor", "-1", "0.05"],
   ]) {
     await page.fill(`#${id}`, given);
