@@ -41,13 +41,18 @@ def parse(argv: list[str]) -> list[str]:
 def parse_config(argv: list[str]) -> list[str]:
     """Parses flags of which one, `--config`, names a configuration file."""
     rest = parse(argv)
+    require_config()
+    return rest
+
+
+def require_config() -> None:
+    """Raises `InputError` unless the flag `--config` names a file that is there."""
     if not flags.FLAGS["config"].present:
         raise InputError("--config is missing, for example --config=configs/simplenet_v4.py")
     name = config_flags.get_config_filename(flags.FLAGS["config"])
     path = pathlib.Path(name.partition(":")[0])
     if not path.is_file():
         raise unknown("configuration file", str(path), map(str, path.parent.glob("*.py")))
-    return rest
 
 
 def _root_cause(error: BaseException) -> InputError:

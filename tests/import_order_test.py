@@ -12,7 +12,7 @@ import distill
 ROOT = pathlib.Path(distill.__file__).parent
 LAYERS = (
     {"sweep"},
-    {"main", "benchmark", "serve"},
+    {"main", "benchmark", "serve", "summary"},
     {"study"},
     {"pipeline"},
     {"run"},

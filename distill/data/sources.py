@@ -16,6 +16,15 @@ EMBEDDED = "mnist5k"
 EMBEDDED_SIZES = {"train": 4000, "test": 1000}
 REACHABLE = "https://storage.googleapis.com"  # TFDS fetches MNIST and its own metadata from here
 NETWORK_TIMEOUT_S = 3.0
+SHAPES = {  # of an image (None where they differ in size), and the number of classes
+    EMBEDDED: ((28, 28, 1), 10),
+    "mnist": ((28, 28, 1), 10),
+    "fashion_mnist": ((28, 28, 1), 10),
+    "cifar10": ((32, 32, 3), 10),
+    "cifar10_jpeg": ((32, 32, 3), 10),
+    "cifar100": ((32, 32, 3), 100),
+    "imagenet2012": ((None, None, 3), 1000),
+}
 
 
 class Source(NamedTuple):
@@ -75,6 +84,31 @@ def class_names(name: str, data_dir: str) -> list[str]:
     directory = _prepared(_root(data_dir), name)
     path = directory / "label.labels.txt" if directory else None
     return path.read_text().splitlines() if path and path.exists() else []
+
+
+def shape(name: str, image_size: int) -> tuple[tuple[int, int, int], int]:
+    """Returns what is known of a data set without having it.
+
+    Args:
+      name: one of `SHAPES`.
+      image_size: square side that images are resized to; 0: as stored.
+
+    Returns:
+      `(height, width, channels)` of its images, and the number of classes.
+
+    Raises:
+      InputError: if it is not known.
+    """
+    if name not in SHAPES:
+        raise unknown("dataset", name, SHAPES)
+    (height, width, channels), num_classes = SHAPES[name]
+    if image_size:
+        height = width = image_size
+    if height is None or width is None:
+        raise InputError(
+            f"images of {name} differ in size; set --config.dataset.image_size, for example 224"
+        )
+    return (height, width, channels), num_classes
 
 
 def network_reachable() -> bool:
