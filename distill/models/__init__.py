@@ -7,11 +7,22 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from flax.core import FrozenDict
 
 from distill import ops
 from distill.errors import InputError, unknown
+from distill.models.calli import CalliClassifier
+from distill.models.densenet import DenseNet, bottlenecked
+from distill.models.layers import check_factors
+from distill.models.mobilenet import MobileNetV1, MobileNetV2
+from distill.models.resnet import ResNet
 from distill.models.simplenet import DOWNSAMPLING, SimpLeNet
 from distill.models.teacher import Teacher
+from distill.models.vgg import VGG
+
+_IMAGENET: dict[str, Any] = {
+    "blocks": (3, 4, 6, 3), "stem": 64, "projection": True, "imagenet": True,
+}  # fmt: skip
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "teacher": Teacher,
@@ -20,21 +31,30 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "simplenet_v3": functools.partial(SimpLeNet, filters=(2,)),
     "simplenet_v4": functools.partial(SimpLeNet, filters=(3,), downsample="strided_conv"),
     "simplenet_v5": functools.partial(SimpLeNet, filters=(2,), downsample="strided_conv"),
+    "calli": CalliClassifier,
+    "calli_1d": functools.partial(CalliClassifier, inner=(4, 32, 64)),
+    "vgg16": VGG,
+    "resnet20": ResNet,
+    "resnet56": functools.partial(ResNet, blocks=(9, 9, 9)),
+    "resnet110": functools.partial(ResNet, blocks=(18, 18, 18)),
+    "resnet34": functools.partial(ResNet, features=(64, 128, 256, 512), **_IMAGENET),
+    "resnet50": functools.partial(
+        ResNet, features=(256, 512, 1024, 2048), bottleneck=True, **_IMAGENET
+    ),
+    "densenet40": DenseNet,
+    "densenet_bc100": functools.partial(DenseNet, **bottlenecked(depth=100, growth=12)),
+    "mobilenet_v1": MobileNetV1,
+    "mobilenet_v1_cifar": functools.partial(MobileNetV1, stem_strides=1),
+    "mobilenet_v2": MobileNetV2,
+    "mobilenet_v2_cifar": functools.partial(
+        MobileNetV2, stem_strides=1, strides=(1, 1, 2, 2, 1, 2, 1)
+    ),
 }
 
 
 def check(name: str, args: Mapping[str, Any]) -> None:
-    """Raises `InputError` if there is no model `name`, or it takes no such arguments."""
-    if name not in MODELS:
-        raise unknown("model", name, MODELS)
-    builder = MODELS[name]
-    module: Any = builder.func if isinstance(builder, functools.partial) else builder
-    fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
-    for arg in args:
-        if arg not in fields:
-            raise unknown(f"argument of {name}", arg, fields)
-    if args.get("downsample", DOWNSAMPLING[0]) not in DOWNSAMPLING:
-        raise unknown("downsample", args["downsample"], DOWNSAMPLING)
+    """Raises `InputError` if there is no model `name`, or it cannot be built with `args`."""
+    _build(name, args, num_classes=1)
 
 
 def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
@@ -48,11 +68,31 @@ def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
     Raises:
       InputError: as `check`.
     """
-    check(name, args)
-    conv = ops.conv_for(jax.default_backend())
-    # JSON and configurations give lists, but a module is a static argument and must hash.
-    args = {k: tuple(v) if isinstance(v, list) else v for k, v in args.items()}
+    return _build(name, args, num_classes=num_classes, conv=ops.conv_for(jax.default_backend()))
+
+
+def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
+    if name not in MODELS:
+        raise unknown("model", name, MODELS)
+    builder = MODELS[name]
+    module: Any = builder.func if isinstance(builder, functools.partial) else builder
+    fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
+    for arg in args:
+        if arg not in fields:
+            raise unknown(f"argument of {name}", arg, fields)
+    if args.get("downsample", DOWNSAMPLING[0]) not in DOWNSAMPLING:
+        raise unknown("downsample", args["downsample"], DOWNSAMPLING)
     try:
-        return MODELS[name](**args, num_classes=num_classes, conv=conv)
-    except TypeError as error:
+        check_factors(args.get("factors", {}))
+        return builder(**{k: _frozen(v) for k, v in args.items()}, **others)
+    except (TypeError, AttributeError) as error:
         raise InputError(f"{name} cannot be built with {dict(args)}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """Makes hashable what JSON and configurations hold, as a module is a static argument."""
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(v) for v in value)
+    if isinstance(value, Mapping):
+        return FrozenDict({k: _frozen(v) for k, v in value.items()})
+    return value

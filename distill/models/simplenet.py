@@ -1,16 +1,17 @@
 """SimpLeNet: the student networks of Rusu (2018), section 2.4.3, as one module."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 from flax import linen as nn
 
 from distill import ops
+from distill.models.layers import Structure
 
 DOWNSAMPLING = ("max_pool", "strided_conv")
 
 
-class SimpLeNet(nn.Module):
+class SimpLeNet(Structure, kw_only=True):
     """A stack of `conv k×k → relu → downsample by 2` stages and one dense layer.
 
     Attributes:
@@ -20,7 +21,6 @@ class SimpLeNet(nn.Module):
         filters as the stage, which learns its pooling.
       downsample_activation: whether a relu follows the strided convolution. The thesis names none.
       kernel_size: side of the square kernels.
-      conv: drop-in for `jax.lax.conv_general_dilated`, for a formulation that suits the device.
 
     Raises:
       ValueError: if `downsample` is unknown.
@@ -31,7 +31,6 @@ class SimpLeNet(nn.Module):
     downsample: str = "max_pool"
     downsample_activation: bool = False
     kernel_size: int = 5
-    conv: Callable = jax.lax.conv_general_dilated
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
@@ -42,16 +41,12 @@ class SimpLeNet(nn.Module):
                 f"downsample is {self.downsample!r}; it can be {' or '.join(DOWNSAMPLING)}"
             )
         for i, filters in enumerate(self.filters):
-            x = nn.Conv(
-                filters, (self.kernel_size,) * 2, name=f"conv{i}", conv_general_dilated=self.conv
-            )(x)
+            x = self.conv2d(filters, self.kernel_size, name=f"conv{i}")(x)
             x = nn.relu(x)
             if self.downsample == "max_pool":
                 x = ops.max_pool(x)
             else:
-                x = nn.Conv(
-                    filters, (2, 2), (2, 2), name=f"pool{i}", conv_general_dilated=self.conv
-                )(x)
+                x = self.conv2d(filters, 2, 2, name=f"pool{i}")(x)
                 if self.downsample_activation:
                     x = nn.relu(x)
-        return nn.Dense(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
+        return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))

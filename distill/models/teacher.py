@@ -1,14 +1,15 @@
 """The teacher of Rusu (2018), table 2.1, there called the large model (LM)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 from flax import linen as nn
 
 from distill import ops
+from distill.models.layers import Structure
 
 
-class Teacher(nn.Module):
+class Teacher(Structure):
     """Two 5×5 convolutions with max-pooling, a dense layer with dropout, and the logits.
 
     Attributes:
@@ -16,21 +17,19 @@ class Teacher(nn.Module):
       hidden: width of the dense layer.
       num_classes: width of the output.
       dropout: probability of dropping a hidden unit in training.
-      conv: drop-in for `jax.lax.conv_general_dilated`, for a formulation that suits the device.
     """
 
     filters: Sequence[int] = (32, 64)
     hidden: int = 1024
     num_classes: int = 10
     dropout: float = 0.5
-    conv: Callable = jax.lax.conv_general_dilated
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         for i, filters in enumerate(self.filters):
-            x = nn.Conv(filters, (5, 5), name=f"conv{i}", conv_general_dilated=self.conv)(x)
+            x = self.conv2d(filters, 5, name=f"conv{i}")(x)
             x = ops.max_pool(nn.relu(x))
-        x = nn.relu(nn.Dense(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
+        x = nn.relu(self.linear(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, name="logits")(x)
+        return self.linear(self.num_classes, name="logits")(x)

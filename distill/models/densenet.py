@@ -1,0 +1,100 @@
+"""Densely connected networks for small images (Huang et al. 2017, arXiv:1608.06993)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from distill.models.layers import Structure, require_length
+
+
+class DenseLayer(Structure, kw_only=True):
+    """Norm, relu, convolution, whose output is appended to the input.
+
+    Attributes:
+      growth: filters of the 3×3 convolution `conv`.
+      inner: filters of a 1×1 convolution `bottleneck` before it; 0: none.
+    """
+
+    growth: int
+    inner: int = 0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps `[batch, height, width, channels]` to as many with `growth` more channels."""
+        y = nn.relu(self.norm("norm", train)(x))
+        if self.inner:
+            y = nn.relu(self.conv_norm(y, self.inner, 1, name="bottleneck", train=train))
+        y = self.conv2d(self.growth, 3, name="conv", use_bias=False)(y)
+        return jnp.concatenate([x, y], axis=-1)
+
+
+class DenseNet(Structure):
+    """Blocks of dense layers with transitions between them that halve the image.
+
+    `folded` concerns the bottlenecks alone: no other normalisation follows a convolution directly.
+
+    Attributes:
+      stem: filters of the first convolution, `stem`.
+      growth: filters of each layer `block0_layer0`, … of each block.
+      inner: those of its bottleneck; empty: there are none.
+      transitions: filters of the 1×1 convolution `transition0`, … between blocks.
+      num_classes: width of the output.
+    """
+
+    stem: int = 16
+    growth: Sequence[Sequence[int]] = ((12,) * 12,) * 3
+    inner: Sequence[Sequence[int]] = ()
+    transitions: Sequence[int] = (160, 304)
+    num_classes: int = 10
+
+    def __post_init__(self):
+        require_length("transitions", self.transitions, len(self.growth) - 1)
+        if self.inner:
+            require_length("inner", self.inner, len(self.growth))
+            for i, (inner, growth) in enumerate(zip(self.inner, self.growth, strict=True)):
+                require_length(f"inner[{i}]", inner, len(growth))
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
+        x = self.conv2d(self.stem, 3, name="stem", use_bias=False)(x)
+        for i, growth in enumerate(self.growth):
+            inner = self.inner[i] if self.inner else (0,) * len(growth)
+            for j, widths in enumerate(zip(growth, inner, strict=True)):
+                name = f"block{i}_layer{j}"
+                x = DenseLayer(growth=widths[0], inner=widths[1], name=name, **self.shared)(
+                    x, train=train
+                )
+            if i < len(self.transitions):
+                name = f"transition{i}"
+                x = nn.relu(self.norm(f"{name}_input_norm", train)(x))
+                x = self.conv2d(self.transitions[i], 1, name=name, use_bias=False)(x)
+                x = nn.avg_pool(x, (2, 2), (2, 2))
+        x = nn.relu(self.norm("norm", train)(x))
+        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+
+
+def bottlenecked(depth: int, growth: int, compression: float = 0.5) -> dict[str, Any]:
+    """Returns the widths of DenseNet-BC (section 3): bottlenecks of 4·growth, a stem of 2·growth.
+
+    Args:
+      depth: number of layers with weights, 6·n + 4.
+      growth: k.
+      compression: share of the channels that a transition keeps.
+    """
+    layers = (depth - 4) // 6
+    stem = channels = 2 * growth
+    transitions = []
+    for _ in range(2):
+        channels = int((channels + layers * growth) * compression)
+        transitions.append(channels)
+    return {
+        "stem": stem,
+        "growth": ((growth,) * layers,) * 3,
+        "inner": ((4 * growth,) * layers,) * 3,
+        "transitions": tuple(transitions),
+    }

@@ -1,0 +1,172 @@
+"""How the networks make their layers, so that each can be factorised or folded by configuration."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+from flax.core import FrozenDict
+
+from distill.errors import InputError, unknown
+
+FACTORISATIONS = ("channels", "spatial")
+
+Factors = Mapping[str, tuple[str, int]]
+"""Path of a layer, such as `stage0_block1/conv0`, to an entry of `FACTORISATIONS` and a rank."""
+
+
+class Factorised(nn.Module):
+    """A dense layer or convolution as two, with nothing between them.
+
+    A matrix `[N, M]` becomes `[N, L]` and `[L, M]` (Çallı 2017, 2.6). Of a convolution, `channels`
+    factorises the matrix of all taps and input channels to output channels: the kernel, `rank`
+    filters of it, then 1×1. `spatial` factorises rows from columns: 1×N, then N×1.
+
+    Attributes:
+      features: width of the output.
+      rank: width between the two, L.
+      kind: an entry of `FACTORISATIONS`.
+      kernel_size, strides, padding: of the convolution; a `kernel_size` of None is a dense layer.
+      use_bias: whether the second adds one.
+      conv: as of `Structure`.
+    """
+
+    features: int
+    rank: int
+    kind: str = "channels"
+    kernel_size: tuple[int, int] | None = None
+    strides: tuple[int, int] = (1, 1)
+    padding: str = "SAME"
+    use_bias: bool = True
+    conv: Callable = jax.lax.conv_general_dilated
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[..., channels]` to `[..., features]`."""
+        if self.kernel_size is None:
+            x = nn.Dense(self.rank, use_bias=False, name="first")(x)
+            return nn.Dense(self.features, use_bias=self.use_bias, name="second")(x)
+        (kh, kw), (sh, sw) = self.kernel_size, self.strides
+        shapes = {
+            "channels": (((kh, kw), (sh, sw)), ((1, 1), (1, 1))),
+            "spatial": (((1, kw), (1, sw)), ((kh, 1), (sh, 1))),
+        }
+        first, second = shapes[self.kind]
+        shared: dict[str, Any] = {"padding": self.padding, "conv_general_dilated": self.conv}
+        x = nn.Conv(self.rank, *first, use_bias=False, name="first", **shared)(x)
+        return nn.Conv(self.features, *second, use_bias=self.use_bias, name="second", **shared)(x)
+
+
+class Structure(nn.Module):
+    """What networks and their blocks have in common: how their layers are made.
+
+    Batch normalisation of a layer `conv0` is called `conv0_norm`.
+
+    Attributes:
+      factors: which layers are `Factorised`.
+      folded: the batch normalisation that follows a layer is gone, and that layer has a bias.
+      conv: drop-in for `jax.lax.conv_general_dilated`, for a formulation that suits the device.
+    """
+
+    factors: Factors = FrozenDict()
+    folded: bool = False
+    conv: Callable = jax.lax.conv_general_dilated
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """The common attributes, to hand on to a block."""
+        return {"factors": self.factors, "folded": self.folded, "conv": self.conv}
+
+    def conv2d(
+        self,
+        features: int,
+        kernel_size: int | tuple[int, int],
+        strides: int = 1,
+        *,
+        name: str,
+        padding: str = "SAME",
+        groups: int = 1,
+        use_bias: bool = True,
+    ) -> nn.Module:
+        """Makes a convolution.
+
+        Args:
+          features: number of filters.
+          kernel_size: side of the kernel, or height and width.
+          strides: along both.
+          name: of the layer.
+          padding: `SAME` or `VALID`.
+          groups: into which input and output channels are divided.
+          use_bias: whether it adds one.
+
+        Raises:
+          InputError: if a grouped convolution is to be factorised.
+        """
+        size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        options: dict[str, Any] = {"padding": padding, "use_bias": use_bias, "name": name}
+        if factors := self._factors(name):
+            if groups > 1:
+                raise InputError(f"factors name {name}, a grouped convolution; leave it out")
+            kind, rank = factors
+            return Factorised(
+                features, rank, kind, size, (strides, strides), conv=self.conv, **options
+            )
+        return nn.Conv(
+            features, size, (strides, strides), feature_group_count=groups,
+            conv_general_dilated=self.conv, **options,
+        )  # fmt: skip
+
+    def linear(self, features: int, *, name: str, use_bias: bool = True) -> nn.Module:
+        """Makes a dense layer."""
+        if factors := self._factors(name):
+            return Factorised(features, factors[1], use_bias=use_bias, name=name)
+        return nn.Dense(features, use_bias=use_bias, name=name)
+
+    def norm(self, name: str, train: bool) -> nn.Module:
+        """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)
+
+    def conv_norm(
+        self,
+        x: jax.Array,
+        features: int,
+        kernel_size: int | tuple[int, int],
+        strides: int = 1,
+        *,
+        name: str,
+        train: bool,
+        groups: int = 1,
+    ) -> jax.Array:
+        """Applies a convolution and its batch normalisation; arguments as of `conv2d`."""
+        layer = self.conv2d(
+            features, kernel_size, strides, name=name, groups=groups, use_bias=self.folded
+        )
+        return self._normed(layer(x), name, train)
+
+    def linear_norm(self, x: jax.Array, features: int, *, name: str, train: bool) -> jax.Array:
+        """Applies a dense layer and its batch normalisation."""
+        return self._normed(self.linear(features, name=name, use_bias=self.folded)(x), name, train)
+
+    def _normed(self, x: jax.Array, name: str, train: bool) -> jax.Array:
+        return x if self.folded else self.norm(f"{name}_norm", train)(x)
+
+    def _factors(self, name: str) -> tuple[str, int] | None:
+        return self.factors.get("/".join((*self.path, name)))
+
+
+def check_factors(factors: Mapping[str, Sequence[Any]]) -> None:
+    """Raises `InputError` unless each entry is a known factorisation with a positive rank."""
+    for layer, entry in factors.items():
+        if not (isinstance(entry, Sequence) and len(entry) == 2):
+            raise InputError(f"factors.{layer} is {entry!r}; it must be like ('channels', 8)")
+        kind, rank = entry
+        if kind not in FACTORISATIONS:
+            raise unknown("factorisation", str(kind), FACTORISATIONS)
+        if not isinstance(rank, int) or rank < 1:
+            raise InputError(f"factors.{layer} has rank {rank!r}; it must be 1 or more")
+
+
+def require_length(name: str, values: Sequence[Any], length: int) -> None:
+    """Raises `InputError` unless there are as many widths as there are layers for them."""
+    if len(values) != length:
+        raise InputError(f"{name} has {len(values)} entries; it must have {length}")

@@ -1,0 +1,110 @@
+"""MobileNets (Howard et al. 2017, arXiv:1704.04861; Sandler et al. 2018, arXiv:1801.04381)."""
+
+from collections.abc import Sequence
+
+import jax
+from flax import linen as nn
+
+from distill.models.blocks import InvertedResidual, Separable
+from distill.models.layers import Structure, require_length
+
+
+def scaled(channels: int, width: float) -> int:
+    """Returns channels times the width multiplier: a multiple of 8, not over 10 % less."""
+    if width == 1:
+        return channels
+    rounded = max(8, int(channels * width + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels * width else rounded + 8
+
+
+class MobileNetV1(Structure):
+    """A convolution and depthwise-separable blocks (table 1 of the paper).
+
+    Attributes:
+      features: channels of each block `block0`, …
+      strides: of each block.
+      stem: filters of the first convolution, `stem`.
+      stem_strides: 2 for ImageNet, 1 for images of 32×32.
+      width: multiplier of all these.
+      num_classes: width of the output.
+    """
+
+    features: Sequence[int] = (64,) + (128,) * 2 + (256,) * 2 + (512,) * 6 + (1024,) * 2
+    strides: Sequence[int] = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+    stem: int = 32
+    stem_strides: int = 2
+    width: float = 1.0
+    num_classes: int = 1000
+
+    def __post_init__(self):
+        require_length("strides", self.strides, len(self.features))
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
+        stem = scaled(self.stem, self.width)
+        x = nn.relu(self.conv_norm(x, stem, 3, self.stem_strides, name="stem", train=train))
+        for i, (features, strides) in enumerate(zip(self.features, self.strides, strict=True)):
+            features = scaled(features, self.width)
+            x = Separable(features=features, strides=strides, name=f"block{i}", **self.shared)(
+                x, train=train
+            )
+        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+
+
+class MobileNetV2(Structure):
+    """Stages of inverted residual blocks with linear bottlenecks (table 2 of the paper).
+
+    The output channels of a stage are one number, since its blocks add to them; all but the first
+    block of a stage are residual.
+
+    Attributes:
+      blocks: number of blocks of each stage.
+      features: output channels of each stage.
+      expanded: for each block `stage0_block0`, … its width inside, 0 where nothing is expanded.
+        Empty: six times its input, and 0 in the first stage.
+      strides: of the first block of each stage.
+      stem: filters of the first convolution, `stem`.
+      stem_strides: 2 for ImageNet, 1 for images of 32×32.
+      head: filters of the last convolution, `head`; a `width` below 1 leaves them as they are.
+      width: multiplier of features and stem.
+      num_classes: width of the output.
+    """
+
+    blocks: Sequence[int] = (1, 2, 3, 4, 3, 3, 1)
+    features: Sequence[int] = (16, 24, 32, 64, 96, 160, 320)
+    expanded: Sequence[int] = ()
+    strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1)
+    stem: int = 32
+    stem_strides: int = 2
+    head: int = 1280
+    width: float = 1.0
+    num_classes: int = 1000
+
+    def __post_init__(self):
+        require_length("features", self.features, len(self.blocks))
+        require_length("strides", self.strides, len(self.blocks))
+        if self.expanded:
+            require_length("expanded", self.expanded, sum(self.blocks))
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
+        stem = scaled(self.stem, self.width)
+        x = nn.relu6(self.conv_norm(x, stem, 3, self.stem_strides, name="stem", train=train))
+        expanded = iter(self.expanded)
+        for stage, (blocks, features) in enumerate(zip(self.blocks, self.features, strict=True)):
+            for block in range(blocks):
+                x = InvertedResidual(
+                    features=scaled(features, self.width),
+                    expanded=next(expanded, 6 * x.shape[-1] if stage else 0),
+                    strides=1 if block else self.strides[stage],
+                    residual=block > 0,
+                    name=f"stage{stage}_block{block}",
+                    **self.shared,
+                )(x, train=train)
+        head = scaled(self.head, max(1.0, self.width))
+        x = nn.relu6(self.conv_norm(x, head, 1, name="head", train=train))
+        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))

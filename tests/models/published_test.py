@@ -1,0 +1,97 @@
+"""Parameters and MACs of the published networks, from shapes alone.
+
+The first pair of numbers follows from the architecture of the paper and is exact; the second is how
+the paper, or the library named, prints it. Biases that batch normalisation cancels are left out, as
+in all of them.
+"""
+
+import pytest
+
+from distill import models
+from distill.cost import cost, layers
+
+# name: input, classes, parameters, MACs, printed
+PUBLISHED = {
+    # Li et al. 2017, table 1: 1.5e7, 3.13e8.
+    "vgg16": (32, 10, 14_987_210, 313_463_808, ("1.50e+07", "3.13e+08")),
+    # He et al. 2016, table 6: 0.27 M, 0.85 M, 1.7 M; Li et al.: 1.25e8, 2.53e8.
+    "resnet20": (32, 10, 269_722, 40_551_040, ("2.70e+05", "4.06e+07")),
+    "resnet56": (32, 10, 853_018, 125_485_696, ("8.53e+05", "1.25e+08")),
+    "resnet110": (32, 10, 1_727_962, 252_887_680, ("1.73e+06", "2.53e+08")),
+    # torchvision: 21,797,672 and 3.66 G; 25,557,032 and 4.09 G. He et al., table 1: 3.6e9.
+    "resnet34": (224, 1000, 21_797_672, 3_663_761_408, ("2.18e+07", "3.66e+09")),
+    "resnet50": (224, 1000, 25_557_032, 4_089_184_256, ("2.56e+07", "4.09e+09")),
+    # Huang et al. 2017, table 2: 1.0 M and 0.8 M.
+    "densenet40": (32, 10, 1_019_722, 264_812_928, ("1.02e+06", "2.65e+08")),
+    "densenet_bc100": (32, 10, 769_162, 287_929_692, ("7.69e+05", "2.88e+08")),
+    # Howard et al. 2017, table 8: 4.2 M, 569 M.
+    "mobilenet_v1": (224, 1000, 4_231_976, 568_740_352, ("4.23e+06", "5.69e+08")),
+    # Sandler et al. 2018, table 4: 3.4 M, 300 M; torchvision: 3,504,872, 0.30 G.
+    "mobilenet_v2": (224, 1000, 3_504_872, 300_774_272, ("3.50e+06", "3.01e+08")),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_counts(name):
+    side, num_classes, num_params, macs, printed = PUBLISHED[name]
+    counted = cost(models.build(name, {}, num_classes=num_classes), (side, side, 3))
+    assert counted == (num_params, macs)
+    assert tuple(f"{number:.2e}" for number in counted) == printed
+
+
+def test_vgg16_layer_by_layer():
+    """Li et al. 2017, table 2: parameters of the convolutions and dense layers, without norms."""
+    convolutions = 9 * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 128 + 128 * 256 + 2 * 256 * 256)
+    convolutions += 9 * (256 * 512 + 5 * 512 * 512)
+    weights = convolutions + 512 * 512 + 512 * 10
+    norms = 2 * (2 * 64 + 2 * 128 + 3 * 256 + 6 * 512 + 512)
+    assert weights == 14_977_728  # the 14.98 M that others print
+    assert cost(models.build("vgg16", {}, num_classes=10), (32, 32, 3)).num_params == (
+        weights + norms + 10
+    )
+
+
+def test_resnet50_with_the_stride_of_the_paper():
+    """He et al. 2016, table 1, and Çallı 2017, table 2.3: 3.8e9."""
+    model = models.build("resnet50", {"stride_at": 0}, num_classes=1000)
+    assert cost(model, (224, 224, 3)) == (25_557_032, 3_857_973_248)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "macs", "params"),
+    [
+        # Howard et al. 2017, table 6: 325 M and 2.6 M, 41 M and 0.5 M.
+        ("mobilenet_v1", 0.75, 325_400_448, 2.57),
+        ("mobilenet_v1", 0.25, 41_030_272, 0.46),
+        # The authors' table at github.com/tensorflow/models, research/slim/nets/mobilenet: 582 M
+        # and 6.06 M, 300 M and 3.47 M.
+        ("mobilenet_v2", 1.4, 582_195_824, 6.06),
+        ("mobilenet_v2", 1.0, 300_774_272, 3.47),
+    ],
+)
+def test_width_multiplier(name, width, macs, params):
+    """Parameters in millions, without those of the batch normalisation, as the authors count."""
+    model = models.build(name, {"width": width}, num_classes=1000)
+    counted = layers(model, (224, 224, 3))
+    assert sum(layer.macs for layer in counted) == macs
+    weights = sum(layer.num_params for layer in counted if layer.kind != "batch norm")
+    assert round(weights / 1e6, 2) == params
+
+
+def test_calli_2017_table_2_2():
+    plain = models.build("calli", {}, num_classes=10)
+    macs = 28**2 * 25 * 32 + 14**2 * 25 * 32 * 64 + 49 * 64 * 128 + 128 * 10
+    assert cost(plain, (28, 28, 1)) == (832 + 51_264 + 401_536 + 1_290, macs)
+
+
+def test_calli_2017_in_1d():
+    """N·P·(K + L) for each position; the row of the last convolution sees 7×1 positions."""
+    in_1d = models.build("calli_1d", {}, num_classes=10)
+    macs = (
+        28**2 * 5 * 4 * (1 + 32)
+        + 14**2 * 5 * 32 * (32 + 64)
+        + 7 * 7 * 64 * 64 + 7 * 64 * 128
+        + 128 * 10
+    )  # fmt: skip
+    params = (5 * 4 + 4 + 5 * 4 * 32 + 32) + (5 * 32 * (32 + 64) + 96) + (7 * 64 * 192 + 192)
+    assert cost(in_1d, (28, 28, 1)) == (params + 1_290, macs)
