@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from flax import linen as nn
 from flax.core import FrozenDict
+from ml_collections import ConfigDict
 
 from distill import ops
 from distill.errors import InputError, unknown
@@ -75,6 +76,7 @@ def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     builder = MODELS[name]
+    args = args.to_dict() if isinstance(args, ConfigDict) else args
     module: Any = builder.func if isinstance(builder, functools.partial) else builder
     fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
     for arg in args:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from distill.ops.banded import banded_conv
+from distill.ops.depthwise import depthwise_conv
 from distill.ops.winograd import WIDTHS, winograd_conv
 
 # Time of replicating one number of the input, in multiplications of the matrix product. Measured on
@@ -36,12 +37,13 @@ def conv_cpu(
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
 
-    Winograd's filtering where there are many channels, a banded matrix elsewhere. Anything but an
-    undilated, ungrouped 2-D convolution with NHWC images and an HWIO kernel goes to
-    `jax.lax.conv_general_dilated`, arguments unchanged.
+    Winograd's filtering where there are many channels, shifted multiply-adds where each channel is
+    by itself, a banded matrix elsewhere; groups one after the other. Anything but an undilated 2-D
+    convolution with NHWC images and an HWIO kernel goes to `jax.lax.conv_general_dilated`,
+    arguments unchanged.
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-    ones = (*(lhs_dilation or ()), *(rhs_dilation or ()), feature_group_count, batch_group_count)
+    ones = (*(lhs_dilation or ()), *(rhs_dilation or ()), batch_group_count)
     if numbers != _NHWC or any(i != 1 for i in ones) or preferred_element_type is not None:
         return lax.conv_general_dilated(
             lhs,
@@ -59,6 +61,17 @@ def conv_cpu(
     strides = (window_strides[0], window_strides[1])
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
+    if feature_group_count > 1 and rhs.shape[2] == 1:
+        return depthwise_conv(lhs, rhs, strides, padding)
+    images = jnp.split(lhs, feature_group_count, axis=3)
+    kernels = jnp.split(rhs, feature_group_count, axis=3)
+    groups = [_ungrouped(x, k, strides, padding) for x, k in zip(images, kernels, strict=True)]
+    return groups[0] if len(groups) == 1 else jnp.concatenate(groups, axis=3)
+
+
+def _ungrouped(
+    lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Sequence[tuple[int, int]]
+) -> jax.Array:
     if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:
         return winograd_conv(lhs, rhs, padding)
     return banded_conv(lhs, rhs, strides, padding, _tile(lhs, rhs, strides, padding))

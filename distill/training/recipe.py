@@ -49,10 +49,9 @@ def describe(
       data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on.
       teacher: the description of the teachers, if the loss needs them.
     """
-    recipe = {**recipe.to_dict(), "args": dict(recipe.args)}
     normalization = {"mean": list(dataset.mean), "std": list(dataset.std)}
     return {
-        "recipe": recipe, "loss": loss, "seeds": list(seeds), **data, **normalization,
+        "recipe": recipe.to_dict(), "loss": loss, "seeds": list(seeds), **data, **normalization,
         "teacher": teacher,
     }  # fmt: skip
 
