@@ -1,13 +1,16 @@
 """The recipes that the configurations share."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from distill import config as configs
 
 VARIANTS = ("baseline", "thesis", "quick")
 
-
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDict:
@@ -56,3 +59,56 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
         config.teacher.epochs, config.student.epochs = 1, 2
         config.teacher.augmentation = config.student.augmentation = "none"
     return config
+
+
+def from_labels(
+    model: str,
+    dataset: str,
+    arg: str | None,
+    *,
+    quick_args: Mapping[str, Any],
+    words: tuple[str, ...] = (),
+    **recipe: Any,
+) -> tuple[ConfigDict, set[str]]:
+    """Returns the configuration of one network that is trained on labels, without a teacher.
+
+    The recipe has not been tuned.
+
+    Args:
+      model: an entry of `distill.models.MODELS`.
+      dataset: `mnist`, `cifar10` or `imagenet2012`.
+      arg: words separated by commas; `quick` is a run on few images with a narrow network.
+      quick_args: arguments of the model that make it narrow.
+      words: further words that the configuration knows.
+      **recipe: of the training; see `distill.config.training`.
+
+    Returns:
+      The configuration, and the words in `arg`.
+    """
+    given = configs.variants(arg, ("quick", *words))
+    config = configs.defaults()
+    config.stages = "student,evaluate,report"
+    config.loss.name = "cross_entropy"
+    config.dataset.name = dataset
+    augmentation = "shift" if dataset == "mnist" else "crop_flip"
+    config.student = configs.training(
+        model, schedule="one_cycle", augmentation=augmentation, **recipe
+    )
+    if dataset == "cifar10":
+        config.dataset.mean, config.dataset.std = CIFAR10_MEAN, CIFAR10_STD
+    elif dataset == "imagenet2012":
+        config.dataset.mean, config.dataset.std = IMAGENET_MEAN, IMAGENET_STD
+        config.dataset.test = "validation"  # the labels of its test set are not public
+        config.dataset.image_size = 224
+    else:
+        config.dataset.fallback = "mnist5k"
+    if "quick" in given:
+        config.dataset.train = "train[:1000]"
+        config.dataset.test = f"{config.dataset.test}[:500]"
+        config.student.epochs, config.student.batch_size = 1, 50
+        config.student.args = ConfigDict(dict(quick_args))
+        if dataset == "mnist":
+            config.dataset.name, config.dataset.fallback = "mnist5k", ""
+        if dataset == "imagenet2012":
+            config.dataset.image_size = 64
+    return config, given

@@ -1,0 +1,23 @@
+"""DenseNet-40 with k = 12 on CIFAR-10: 1.02 M parameters, 265 M MACs.
+
+python -m distill.main --config=configs/cifar10_densenet40.py[:quick]
+python -m distill.summary --config=configs/cifar10_densenet40.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"growth": ((6,) * 3,) * 3, "stem": 8, "transitions": (16, 24)}
+    config, _ = common.from_labels(
+        "densenet40",
+        "cifar10",
+        arg,
+        quick_args=quick,
+        epochs=100,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

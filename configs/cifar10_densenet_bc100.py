@@ -1,0 +1,23 @@
+"""DenseNet-BC-100 with k = 12 on CIFAR-10: 0.77 M parameters, 288 M MACs.
+
+python -m distill.main --config=configs/cifar10_densenet_bc100.py[:quick]
+python -m distill.summary --config=configs/cifar10_densenet_bc100.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"growth": ((6, 6),) * 3, "inner": ((12, 12),) * 3, "transitions": (12, 12)}
+    config, _ = common.from_labels(
+        "densenet_bc100",
+        "cifar10",
+        arg,
+        quick_args=quick,
+        epochs=100,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

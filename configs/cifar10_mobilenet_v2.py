@@ -1,0 +1,23 @@
+"""MobileNet v2 with the strides for CIFAR-10: 2.24 M parameters, 88 M MACs.
+
+python -m distill.main --config=configs/cifar10_mobilenet_v2.py[:quick]
+python -m distill.summary --config=configs/cifar10_mobilenet_v2.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"blocks": (1,) * 7, "width": 0.25, "head": 160}
+    config, _ = common.from_labels(
+        "mobilenet_v2_cifar",
+        "cifar10",
+        arg,
+        quick_args=quick,
+        epochs=100,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

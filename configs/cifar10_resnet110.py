@@ -1,0 +1,23 @@
+"""ResNet-110 on CIFAR-10: 1.73 M parameters, 253 M MACs.
+
+python -m distill.main --config=configs/cifar10_resnet110.py[:quick]
+python -m distill.summary --config=configs/cifar10_resnet110.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"blocks": (3, 3, 3), "features": (8, 16, 32), "stem": 8}
+    config, _ = common.from_labels(
+        "resnet110",
+        "cifar10",
+        arg,
+        quick_args=quick,
+        epochs=100,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

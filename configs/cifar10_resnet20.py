@@ -1,0 +1,23 @@
+"""ResNet-20 on CIFAR-10: 0.27 M parameters, 41 M MACs.
+
+python -m distill.main --config=configs/cifar10_resnet20.py[:quick]
+python -m distill.summary --config=configs/cifar10_resnet20.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"blocks": (1, 1, 1), "features": (8, 16, 32), "stem": 8}
+    config, _ = common.from_labels(
+        "resnet20",
+        "cifar10",
+        arg,
+        quick_args=quick,
+        epochs=100,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

@@ -1,0 +1,17 @@
+"""VGG16 on CIFAR-10, as Li et al. (2017) prune it: 15.0 M parameters, 313 M MACs.
+
+python -m distill.main --config=configs/cifar10_vgg16.py[:quick]
+python -m distill.summary --config=configs/cifar10_vgg16.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"features": (8,) * 2 + (16,) * 2 + (32,) * 9, "hidden": (64,)}
+    config, _ = common.from_labels(
+        "vgg16", "cifar10", arg, quick_args=quick, epochs=100, learning_rate=2e-3, weight_decay=0.02
+    )
+    return config

@@ -1,0 +1,24 @@
+"""MobileNet v1 on ImageNet: 4.2 M parameters, 569 M MACs.
+
+python -m distill.main --config=configs/imagenet_mobilenet_v1.py[:quick]
+python -m distill.summary --config=configs/imagenet_mobilenet_v1.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"width": 0.25}
+    config, _ = common.from_labels(
+        "mobilenet_v1",
+        "imagenet2012",
+        arg,
+        quick_args=quick,
+        epochs=90,
+        batch_size=256,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

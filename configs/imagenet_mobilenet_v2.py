@@ -1,0 +1,24 @@
+"""MobileNet v2 on ImageNet: 3.5 M parameters, 301 M MACs.
+
+python -m distill.main --config=configs/imagenet_mobilenet_v2.py[:quick]
+python -m distill.summary --config=configs/imagenet_mobilenet_v2.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"blocks": (1,) * 7, "width": 0.25, "head": 160}
+    config, _ = common.from_labels(
+        "mobilenet_v2",
+        "imagenet2012",
+        arg,
+        quick_args=quick,
+        epochs=90,
+        batch_size=256,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config

@@ -1,0 +1,24 @@
+"""ResNet-50 on ImageNet: 25.6 M parameters, 4.1 G MACs.
+
+python -m distill.main --config=configs/imagenet_resnet50.py[:quick]
+python -m distill.summary --config=configs/imagenet_resnet50.py
+
+Not measured yet.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+    quick = {"blocks": (1, 1, 1, 1), "features": (16, 32, 64, 128), "stem": 16}
+    config, _ = common.from_labels(
+        "resnet50",
+        "imagenet2012",
+        arg,
+        quick_args=quick,
+        epochs=90,
+        batch_size=256,
+        learning_rate=2e-3,
+        weight_decay=0.02,
+    )
+    return config
