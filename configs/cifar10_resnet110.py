@@ -11,13 +11,4 @@ from configs import common
 
 def get_config(arg=None):
     quick = {"blocks": (3, 3, 3), "features": (8, 16, 32), "stem": 8}
-    config, _ = common.from_labels(
-        "resnet110",
-        "cifar10",
-        arg,
-        quick_args=quick,
-        epochs=100,
-        learning_rate=2e-3,
-        weight_decay=0.02,
-    )
-    return config
+    return common.from_labels("resnet110", "cifar10", arg, quick_args=quick)

@@ -11,7 +11,4 @@ from configs import common
 
 def get_config(arg=None):
     quick = {"features": (8,) * 2 + (16,) * 2 + (32,) * 9, "hidden": (64,)}
-    config, _ = common.from_labels(
-        "vgg16", "cifar10", arg, quick_args=quick, epochs=100, learning_rate=2e-3, weight_decay=0.02
-    )
-    return config
+    return common.from_labels("vgg16", "cifar10", arg, quick_args=quick)

@@ -11,14 +11,4 @@ from configs import common
 
 def get_config(arg=None):
     quick = {"blocks": (1,) * 7, "width": 0.25, "head": 160}
-    config, _ = common.from_labels(
-        "mobilenet_v2",
-        "imagenet2012",
-        arg,
-        quick_args=quick,
-        epochs=90,
-        batch_size=256,
-        learning_rate=2e-3,
-        weight_decay=0.02,
-    )
-    return config
+    return common.from_labels("mobilenet_v2", "imagenet2012", arg, quick_args=quick)
