@@ -48,8 +48,8 @@ def untrained(model, name="untrained"):
     return Trained(model, [variables], about, None)
 
 
-def built(name):
-    return untrained(models.build(name, {}, num_classes=10), name)
+def built(name, args=None):
+    return untrained(models.build(name, args or {}, num_classes=10), name)
 
 
 def settings(**overrides):
