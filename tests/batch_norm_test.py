@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 def run(tmp_path_factory):
     """Distils an ensemble of two VGGs into a MobileNet; both have three layers."""
     config = common.simplenet(3, "quick")
+    config.stages = "teacher,student,evaluate,report"
     config.dataset.train, config.dataset.test = "train[:200]", "test[:30]"
     config.teacher.model, config.student.model = "vgg16", "mobilenet_v1"
     config.teacher.members = 2
