@@ -23,6 +23,8 @@ from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
 TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 1}  # other kernels round differently
+MAX_TOLERANCE = 0.1  # of the range of an output
+GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
@@ -189,22 +191,38 @@ def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any
 
 
 def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
-    """Returns the self-test: the first test image for which other kernels give the same.
+    """Returns the self-test: the test image on which other kernels differ the least.
 
-    The kernels of a phone are not those of this machine. Where a quantised logit lies between two
-    steps they may round it differently, and the difference is exponentiated by the softmax.
+    The kernels of a phone are not those of this machine. Where a quantised value lies between two
+    steps they may round it differently, a deep network carries that on, and the softmax
+    exponentiates it. What this machine's two sets of kernels differ by is therefore accepted twice.
+
+    Raises:
+      InputError: if the two have little in common on every image.
     """
     tolerance = TOLERANCES[format]
     usual, plain = Model(bundle), Model(bundle, plain=True)
-    for tensor in input_tensors(bundle.manifest["input"], images[:1000])[:, None]:
+    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    for tensor in input_tensors(bundle.manifest["input"], images[:GOLDEN_CANDIDATES])[:, None]:
         output, other = usual(tensor), plain(tensor)
-        if np.abs(output.astype(np.float64) - other).max() <= tolerance / 2:
-            return {
-                "input": bundles.encode(tensor),
-                "output": output.ravel().tolist(),
-                "tolerance": tolerance,
-            }
-    raise InputError("LiteRT's own kernels disagree on every test image")
+        difference = float(np.abs(output.astype(np.float64) - other).max())
+        if best is None or difference < best[0]:
+            best = difference, tensor, output
+        if difference <= tolerance / 2:
+            break
+    assert best is not None
+    difference, tensor, output = best
+    accepted = max(tolerance, 2 * difference)
+    if accepted > MAX_TOLERANCE * (255 if format == "int8" else 1):
+        raise InputError(
+            f"LiteRT's own kernels differ by {difference:.3g} in an output on every test image, so "
+            "nothing can be said of another device's"
+        )
+    return {
+        "input": bundles.encode(tensor),
+        "output": output.ravel().tolist(),
+        "tolerance": int(accepted) if format == "int8" else accepted,
+    }
 
 
 def _provenance(trained: Trained, accuracy: float, accuracy_flax: float) -> dict[str, Any]:

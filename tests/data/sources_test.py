@@ -195,3 +195,13 @@ def test_unknown_dataset_takes_a_second_at_most_and_no_tensorflow():
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "unknown dataset 'fashion_mnits'; did you mean 'fashion_mnist'?\n"
+
+
+def test_class_names_are_those_of_the_newest_version(tmp_path):
+    for version, names in (("1.0.0", "a\nb\n"), ("2.0.0", "coat\nbag\n")):
+        directory = tmp_path / "clothes" / version
+        directory.mkdir(parents=True)
+        (directory / "dataset_info.json").write_text("{}")
+        (directory / "label.labels.txt").write_text(names)
+    assert sources.class_names("clothes", str(tmp_path)) == ["coat", "bag"]
+    assert sources.class_names("mnist5k", str(tmp_path)) == []

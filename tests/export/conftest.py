@@ -35,7 +35,7 @@ def embedded():
 def untrained(model, name="untrained"):
     """As from the checkpoints of a training that did nothing."""
     images = embedded().test.images
-    variables = model.init(jax.random.key(0), jnp.zeros((1, *images.shape[1:])))
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *images.shape[1:])))
     rng = np.random.default_rng(0)  # biases start at zero, and would be one constant
     variables = jax.tree.map(
         lambda leaf: leaf + np.float32(0.02) * rng.standard_normal(leaf.shape, np.float32),
