@@ -1,0 +1,177 @@
+"""Bundles with one fault each, for the tests of every reader: `mobile/golden/bundles.json`.
+
+An entry has the text of its `model.json`, the bytes of its `model.tflite` as base64, the kind of
+its fault (null where it has none), and two strings that the message of every reader contains: what
+was expected and what was found. They are compared without spaces and quotation marks.
+"""
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(88))
+"""Starts as a FlatBuffer of TFLite does; no reader of a bundle looks further."""
+
+
+def valid(dtype: str = "float32") -> dict[str, Any]:
+    """Returns the description of a bundle of three classes that no reader may refuse."""
+    integer = dtype != "float32"
+    output = [-128, 0, 127] if integer else [0.0, 0.25, 0.75]
+    return {
+        "format": "distill-bundle/1",
+        "name": f"valid {dtype}",
+        "model": {
+            "file": "model.tflite",
+            "sha256": hashlib.sha256(MODEL).hexdigest(),
+            "bytes": len(MODEL),
+        },
+        "input": {
+            "shape": [1, 2, 2, 1],
+            "dtype": dtype,
+            "layout": "NHWC",
+            "color": "gray",
+            "scale": [1 / 255],
+            "offset": [0.0],
+            "quantization": {"scale": 1 / 255, "zero_point": -128} if integer else None,
+            "crop": "center_square",
+            "resize": "area",
+            "polarity": "auto",
+        },
+        "output": {
+            "shape": [1, 3],
+            "dtype": dtype,
+            "kind": "probabilities",
+            "quantization": {"scale": 1 / 256, "zero_point": -128} if integer else None,
+        },
+        "labels": ["cat", "dog", "owl"],
+        "defaults": {"top_k": 2, "filter": {"stages": 3, "factor": 0.4}},
+        "golden": {
+            "input": base64.b64encode(bytes(4 if integer else 16)).decode(),
+            "output": output,
+            "tolerance": 0 if integer else 1e-4,
+        },
+        "provenance": {
+            "exporter": "distill 0.1.0",
+            "config_hash": "0123456789ab",
+            "commit": "0000000",
+            "dataset": "mnist",
+            "model": "simplenet_v1",
+            "num_params": 3,
+            "accuracy": 0.5,
+            "accuracy_flax": 0.5,
+        },
+    }
+
+
+# directory: (kind, path of the value to replace, value, expected, found)
+FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
+    "format_unknown_major": ("format", "format", "distill-bundle/2", "distill-bundle/1", "/2"),
+    "format_other": ("format", "format", "other/1", "distill-bundle/1", "other/1"),
+    "format_no_string": ("type", "format", 1, "string", "1"),
+    "model_wrong_hash": (
+        "hash",
+        "model.sha256",
+        "0" * 64,
+        "0" * 64,
+        hashlib.sha256(MODEL).hexdigest(),
+    ),
+    "model_hash_no_hex": ("value", "model.sha256", "no hash", "64", "no hash"),
+    "model_wrong_bytes": ("bytes", "model.bytes", 97, "97", "96"),
+    "model_outside": ("value", "model.file", "../model.tflite", "name", "../model.tflite"),
+    "model_absent": ("missing_file", "model.file", "other.tflite", "other.tflite", ""),
+    "input_rank": ("shape", "input.shape", [1, 2, 2], "4", "[1, 2, 2]"),
+    "input_batch": ("shape", "input.shape", [2, 2, 2, 1], "[1, ", "[2, 2, 2, 1]"),
+    "input_zero": ("shape", "input.shape", [1, 0, 2, 1], "1", "[1, 0, 2, 1]"),
+    "input_channels": ("shape", "input.shape", [1, 2, 2, 3], "1", "[1, 2, 2, 3]"),
+    "input_fraction": ("type", "input.shape", [1, 2.5, 2, 1], "integer", "2.5"),
+    "input_dtype": ("value", "input.dtype", "float64", "float32", "float64"),
+    "input_layout": ("value", "input.layout", "NCHW", "NHWC", "NCHW"),
+    "input_color": ("value", "input.color", "cmyk", "gray", "cmyk"),
+    "input_crop": ("value", "input.crop", "none", "center_square", "none"),
+    "input_resize": ("value", "input.resize", "bilinear", "area", "bilinear"),
+    "input_polarity": ("value", "input.polarity", "reverse", "as_is", "reverse"),
+    "input_scale_count": ("shape", "input.scale", [0.1, 0.1, 0.1], "1", "3"),
+    "input_scale_string": ("type", "input.scale", ["0.1"], "number", "0.1"),
+    "input_offset_count": ("shape", "input.offset", [], "1", "0"),
+    "float_quantized": (
+        "quantization",
+        "input.quantization",
+        {"scale": 0.1, "zero_point": 0},
+        "null",
+        "0.1",
+    ),
+    "int8_not_quantized": ("quantization", "output.quantization", None, "scale", "null"),
+    "int8_scale_zero": ("quantization", "input.quantization.scale", 0.0, "0", "0"),
+    "int8_zero_point": ("quantization", "input.quantization.zero_point", 200, "127", "200"),
+    "output_rank": ("shape", "output.shape", [3], "2", "[3]"),
+    "output_kind": ("value", "output.kind", "scores", "logits", "scores"),
+    "labels_too_few": ("labels", "labels", ["cat", "dog"], "3", "2"),
+    "labels_too_many": ("labels", "labels", ["cat", "dog", "owl", "elk"], "3", "4"),
+    "labels_number": ("type", "labels", ["cat", 2, "owl"], "string", "2"),
+    "defaults_top_k": ("value", "defaults.top_k", 4, "3", "4"),
+    "defaults_stages": ("value", "defaults.filter.stages", 0, "1", "0"),
+    "defaults_factor": ("value", "defaults.filter.factor", 1.5, "1", "1.5"),
+    "golden_base64": ("golden", "golden.input", "no base64!", "base64", "no base64!"),
+    "golden_input_length": ("golden", "golden.input", "AAAA", "16", "3"),
+    "golden_output_length": ("golden", "golden.output", [0.5, 0.5], "3", "2"),
+    "golden_tolerance": ("golden", "golden.tolerance", -1, "0", "-1"),
+    "int8_golden_range": ("golden", "golden.output", [0, 0, 200], "127", "200"),
+}
+REMOVED = object()
+MISSING = ("format", "model", "input.scale", "output.dtype", "labels", "defaults.filter", "golden")
+
+
+def changed(path: str, value: Any = REMOVED, dtype: str = "float32") -> dict[str, Any]:
+    """Returns the description of a bundle in which a value is another one, or missing."""
+    spec = valid(dtype)
+    *parents, last = path.split(".")
+    at = spec
+    for name in parents:
+        at = at[name]
+    if value is REMOVED:
+        del at[last]
+    else:
+        at[last] = value
+    return spec
+
+
+def entries() -> list[dict[str, Any]]:
+    """Returns the bundles, each with its two files and what readers make of them."""
+    text = json.dumps(valid())
+    other = b"PK\x03\x04" + bytes(92)
+    other_hash = hashlib.sha256(other).hexdigest()
+    found = [
+        entry("valid_float32", (None, "", ""), text),
+        entry("valid_int8", (None, "", ""), json.dumps(valid("int8"))),
+    ]
+    for name, (kind, path, value, *words) in FAULTS.items():
+        dtype = "int8" if name.startswith("int8") else "float32"
+        found.append(entry(name, (kind, *words), json.dumps(changed(path, value, dtype))))
+    for path in MISSING:
+        name = "missing_" + path.replace(".", "_")
+        found.append(entry(name, ("missing_field", path, ""), json.dumps(changed(path))))
+    return [
+        *found,
+        entry("json_absent", ("missing_file", "model.json", ""), None),
+        entry("json_cut", ("syntax", "JSON", ""), text[: len(text) // 2]),
+        entry("json_list", ("type", "object", ""), "[]"),
+        entry("model_deleted", ("missing_file", "model.tflite", ""), text, None),
+        entry("model_truncated", ("bytes", "96", "64"), text, MODEL[:64]),
+        entry(
+            "model_other_content",
+            ("content", "TFL3", ""),
+            json.dumps(changed("model.sha256", other_hash)),
+            other,
+        ),
+    ]
+
+
+def entry(name: str, fault: tuple, text: str | None, model: bytes | None = MODEL) -> dict[str, Any]:
+    """Returns a bundle; of a file that is absent the content is null."""
+    return {
+        "name": name,
+        **dict(zip(("kind", "expected", "found"), fault, strict=True)),
+        "model.json": text,
+        "model.tflite": None if model is None else base64.b64encode(model).decode(),
+    }
