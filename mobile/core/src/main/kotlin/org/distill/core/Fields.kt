@@ -1,0 +1,62 @@
+package org.distill.core
+
+/** An object of a bundle's `model.json`, and the path that leads to it, for messages. */
+internal class Fields private constructor(private val path: String, private val values: Map<*, *>) {
+    fun isNull(name: String) = value(name) == null
+
+    fun fields(name: String): Fields = of(pathTo(name), value(name))
+
+    fun string(name: String): String = typed(name, "a string", value(name) as? String)
+
+    fun number(name: String): Double = typed(name, "a number", number(value(name)))
+
+    fun integer(name: String): Long = typed(name, "an integer", value(name) as? Long)
+
+    fun strings(name: String): List<String> = list(name).map { typed(name, "strings", it as? String, it) }
+
+    fun numbers(name: String): List<Double> = list(name).map { typed(name, "numbers", number(it), it) }
+
+    fun integers(name: String): List<Long> = list(name).map { typed(name, "integers", it as? Long, it) }
+
+    /** Returns the constant whose name in lower case is the value. */
+    inline fun <reified E : Enum<E>> choice(name: String): E {
+        val found = string(name)
+        return enumValues<E>().firstOrNull { it.name.lowercase() == found }
+            ?: only(name, found, *enumValues<E>().map { it.name.lowercase() }.toTypedArray())
+    }
+
+    /** Refuses every value but one. */
+    fun constant(name: String, expected: String) {
+        val found = string(name)
+        if (found != expected) only(name, found, expected)
+    }
+
+    fun pathTo(name: String) = if (path.isEmpty()) name else "$path.$name"
+
+    /** Returns all values as text, for display. */
+    fun shown(): Map<String, String> =
+        values.entries.associate { (name, value) -> "$name" to if (value is String) value else showJson(value) }
+
+    fun only(name: String, found: String, vararg accepted: String): Nothing =
+        refuse(Fault.VALUE, pathTo(name), accepted.joinToString(" or ") { "\"$it\"" }, showJson(found))
+
+    private fun value(name: String): Any? {
+        if (name !in values) refuse(Fault.MISSING_FIELD, pathTo(name), "a value", "nothing")
+        return values[name]
+    }
+
+    private fun list(name: String): List<*> = typed(name, "a list", value(name) as? List<*>)
+
+    private fun number(value: Any?): Double? = (value as? Number)?.toDouble()
+
+    private fun <T : Any> typed(name: String, expected: String, value: T?, found: Any? = value(name)): T =
+        value ?: refuse(Fault.TYPE, pathTo(name), expected, showJson(found))
+
+    companion object {
+        fun of(path: String, value: Any?): Fields {
+            val map = value as? Map<*, *>
+                ?: refuse(Fault.TYPE, path.ifEmpty { "model.json" }, "an object", showJson(value))
+            return Fields(path, map)
+        }
+    }
+}

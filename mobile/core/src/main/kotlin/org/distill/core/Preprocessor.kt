@@ -1,0 +1,144 @@
+package org.distill.core
+
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+
+/**
+ * Makes the model's input of frames: crop, area resize, rotation, colour, polarity, quantisation.
+ *
+ * Bit for bit that of `distill/export/camera.py` and `reference.py`. Nothing is allocated but for the
+ * first frame of a size. Not for use by several threads.
+ */
+class Preprocessor(private val spec: InputSpec) {
+    /** The last input, in the order of bytes of this machine. */
+    val tensor: ByteBuffer = ByteBuffer.allocateDirect(spec.tensor.bytes).order(ByteOrder.nativeOrder())
+
+    /** What the model sees: `[rows, columns, channels]` from 0 to 255, upright, inverted or not. */
+    val pixels = DoubleArray(spec.tensor.size)
+
+    /** Whether the last frame was inverted. */
+    var inverted = false
+        private set
+
+    private val cells = spec.rows * spec.columns
+    private val y = DoubleArray(cells)
+    private val u = DoubleArray(cells)
+    private val v = DoubleArray(cells)
+    private var geometry: Geometry? = null
+
+    private class Geometry(val width: Int, val height: Int, val rotation: Int, rows: Int, columns: Int) {
+        private val window = storedSquare(width, height, rotation)
+        val full = AreaResize(window, rows, columns)
+        val half = AreaResize(window.half(), rows, columns)
+    }
+
+    /** Reads a frame. Throws [FrameException] where a size, rotation or stride is impossible. */
+    fun read(frame: Frame) {
+        val geometry = geometry(frame)
+        checkPlane(frame.y, frame.width, frame.height, "Y")
+        geometry.full.resize(frame.y, y)
+        if (spec.color == Color.RGB) {
+            val width = (frame.width + 1) / 2
+            val height = (frame.height + 1) / 2
+            checkPlane(frame.u, width, height, "U")
+            checkPlane(frame.v, width, height, "V")
+            geometry.half.resize(frame.u, u)
+            geometry.half.resize(frame.v, v)
+        }
+        upright(frame.rotation)
+        inverted = isInverted(pixels, spec)
+        if (inverted) for (i in pixels.indices) pixels[i] = 255.0 - pixels[i]
+        write()
+    }
+
+    private fun geometry(frame: Frame): Geometry {
+        val (width, height) = frame.width to frame.height
+        if (width < 1 || height < 1) {
+            throw FrameException("frame: expected a size of 1x1 or more, found ${width}x$height")
+        }
+        geometry?.let {
+            if (it.width == width && it.height == height && it.rotation == frame.rotation) return it
+        }
+        val turned = isTurned(frame.rotation)
+        val rows = if (turned) spec.columns else spec.rows
+        val columns = if (turned) spec.rows else spec.columns
+        return Geometry(width, height, frame.rotation, rows, columns).also { geometry = it }
+    }
+
+    /** Rotates the few cells instead of the many pixels, and converts their colours. */
+    private fun upright(rotation: Int) {
+        val (rows, columns) = spec.rows to spec.columns
+        for (row in 0 until rows) {
+            for (column in 0 until columns) {
+                val from = when (rotation) {
+                    0 -> row * columns + column
+                    90 -> (columns - 1 - column) * rows + row
+                    180 -> (rows - 1 - row) * columns + columns - 1 - column
+                    else -> column * rows + rows - 1 - row
+                }
+                convert(from, (row * columns + column) * spec.channels)
+            }
+        }
+    }
+
+    private fun convert(from: Int, to: Int) {
+        if (spec.color == Color.GRAY) {
+            pixels[to] = y[from]
+            return
+        }
+        val blueness = u[from] - 128.0
+        val redness = v[from] - 128.0
+        pixels[to] = (y[from] + 1.402 * redness).coerceIn(0.0, 255.0)
+        pixels[to + 1] = (y[from] - 0.344136 * blueness - 0.714136 * redness).coerceIn(0.0, 255.0)
+        pixels[to + 2] = (y[from] + 1.772 * blueness).coerceIn(0.0, 255.0)
+    }
+
+    private fun write() {
+        tensor.moveTo(0)
+        for (i in pixels.indices) {
+            val channel = i % spec.channels
+            val real = pixels[i] * spec.scale[channel] + spec.offset[channel]
+            val quantization = spec.quantization
+            if (quantization == null) {
+                tensor.putFloat(real.toFloat())
+            } else {
+                tensor.put(quantize(real, quantization, spec.tensor.dtype).toByte())
+            }
+        }
+        tensor.moveTo(0)
+    }
+}
+
+/** Returns the nearest step, halves to the even one, within the range of the type. */
+fun quantize(real: Double, quantization: Quantization, dtype: DType): Int {
+    val steps = requireNotNull(dtype.steps) { "$dtype has no steps" }
+    val step = Math.rint(real / quantization.scale) + quantization.zeroPoint
+    return step.coerceIn(steps.first.toDouble(), steps.last.toDouble()).toInt()
+}
+
+/**
+ * Says whether an image is inverted before the model sees it: ink on paper for a model of light on
+ * dark. `AUTO`: where the border, one pixel wide, is brighter on average than the middle half.
+ */
+fun isInverted(pixels: DoubleArray, spec: InputSpec): Boolean {
+    if (spec.polarity != Polarity.AUTO) return spec.polarity == Polarity.INVERT
+    var borderSum = 0.0
+    var borderCount = 0
+    var middleSum = 0.0
+    var middleCount = 0
+    for (i in pixels.indices) {
+        val row = i / spec.channels / spec.columns
+        val column = i / spec.channels % spec.columns
+        if (row == 0 || column == 0 || row == spec.rows - 1 || column == spec.columns - 1) {
+            borderSum += pixels[i]
+            borderCount++
+        }
+        if (inMiddle(row, spec.rows) && inMiddle(column, spec.columns)) {
+            middleSum += pixels[i]
+            middleCount++
+        }
+    }
+    return borderSum / borderCount > middleSum / middleCount
+}
+
+private fun inMiddle(at: Int, size: Int) = at >= size / 4 && at < size - size / 4
