@@ -9,7 +9,11 @@ interface Engine : AutoCloseable {
     val input: TensorSpec
     val output: TensorSpec
 
-    /** Runs the model once. Both buffers are direct, start at 0 and hold exactly a tensor. */
+    /**
+     * Runs the model once. Both buffers are direct, start at 0 and hold exactly a tensor.
+     *
+     * @throws BundleException the runtime refuses the model.
+     */
     fun run(input: ByteBuffer, output: ByteBuffer)
 }
 
