@@ -26,7 +26,8 @@ trap 'rm -rf "$out"' EXIT
 
 # Writes the paths of what check/pom.xml names, one a line; first tries what is there already.
 resolve() {
-    local mvn=(mvn -q -B -f check/pom.xml dependency:build-classpath "-Dframework=$1" "-Dmdep.outputFile=$out/$1")
+    local mvn=(mvn -q -B -f check/pom.xml dependency:build-classpath
+        "-Dframework=$1" "-Dmdep.outputFile=$out/$1")
     "${mvn[@]}" -o >/dev/null 2>&1 || "${mvn[@]}" >"$out/log" 2>&1 || return 1
     tr ':' '\n' <"$out/$1" >"$out/$1.list"
 }
@@ -45,11 +46,11 @@ for aar in $(grep '\.aar$' "$out/$newest.list"); do
     tflite=$tflite:$classes
 done
 
-kotlin() {
-    local target=$1 classpath=$2
-    shift 2
+kotlin() { # version of the JVM, directory of the classes, class path, further arguments
+    local version=$1 target=$2 classpath=$3
+    shift 3
     java -Xmx1g -cp "$compiler" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect \
-        -Werror -jvm-target 17 -cp "$classpath" -d "$target" "$@"
+        -Werror -jvm-target "$version" -cp "$classpath" -d "$target" "$@"
 }
 
 run_tests() { # directory of the tests, class path
@@ -62,13 +63,13 @@ run_tests() { # directory of the tests, class path
 }
 
 echo "core: compiling"
-kotlin "$out/core" "$stdlib" core/src/main/kotlin
-kotlin "$out/core-test" "$out/core:$stdlib:$junit" -Xfriend-paths="$out/core" core/src/test/kotlin
+kotlin 17 "$out/core" "$stdlib" core/src/main/kotlin
+kotlin 17 "$out/core-test" "$out/core:$stdlib:$junit" -Xfriend-paths="$out/core" core/src/test/kotlin
 run_tests core/src/test/kotlin "$out/core-test:$out/core:$stdlib:$junit"
 
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
     echo "runtime: compiling"
-    kotlin "$out/runtime" "$out/core-test:$out/core:$stdlib:$junit:$runtime" check/runtime
+    kotlin 17 "$out/runtime" "$out/core-test:$out/core:$stdlib:$junit:$runtime" check/runtime
     run_tests check/runtime "$out/runtime:$out/core-test:$out/core:$stdlib:$junit:$runtime"
 else
     echo "runtime: skipped, it has a TensorFlow Lite for Linux on x86_64 alone"
@@ -97,7 +98,8 @@ resources >"$out/R.kt"
 
 for level in "$lowest" "$newest"; do
     echo "app: compiling against $(basename "$(framework "$level")")"
-    kotlin "$out/app-$level" "$(framework "$level"):$stdlib$tflite" -no-jdk \
+    # The framework jars lack java.*; Java 8 is what API 26 has of it.
+    kotlin 1.8 "$out/app-$level" "$(framework "$level"):$stdlib$tflite" -Xjdk-release=8 \
         core/src/main/kotlin app/src/main/kotlin "$out/R.kt"
 done
 echo "mobile/check.sh: passed"

@@ -7,7 +7,8 @@ import org.distill.core.readBundle
 import java.io.IOException
 
 /** Returns the names of the bundles in the assets: the directories that hold a description. */
-fun bundleNames(assets: AssetManager): List<String> = entries(assets, "").filter { DESCRIPTION in entries(assets, it) }.sorted()
+fun bundleNames(assets: AssetManager): List<String> =
+    entries(assets, "").filter { DESCRIPTION in entries(assets, it) }.sorted()
 
 /** Reads a bundle and checks it; see [readBundle]. */
 fun bundleOf(assets: AssetManager, name: String): Bundle = readBundle { file ->

@@ -62,7 +62,7 @@ class Camera2Source(
     @SuppressLint("MissingPermission") // a SecurityException is answered by attempt()
     private fun open() {
         if (stopped) return
-        val manager = context.getSystemService(CameraManager::class.java)
+        val manager = context.service<CameraManager>()
         manager.openCamera(camera.id, Device(), handler)
     }
 
@@ -107,7 +107,8 @@ class Camera2Source(
             if (!stopped) attempt { repeat(session) }
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = lost(context.getString(R.string.camera_refused, "$size"))
+        override fun onConfigureFailed(session: CameraCaptureSession) =
+            lost(context.getString(R.string.camera_refused, "$size"))
 
         private fun repeat(session: CameraCaptureSession) {
             val request = device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)

@@ -68,7 +68,7 @@ class CameraActivity : Activity(), ClassifierListener {
             defaults?.let { startActivity(SettingsActivity.intent(this, classes, it)) }
         }
         views.preview.surfaceTextureListener = Surfaces()
-        getSystemService(DisplayManager::class.java).registerDisplayListener(displays, null)
+        service<DisplayManager>().registerDisplayListener(displays, null)
         savedInstanceState?.let {
             asked = it.getBoolean(ASKED)
             facts = facts.copy(permission = Permission.valueOf(it.getString(PERMISSION, Permission.UNKNOWN.name)))
@@ -102,7 +102,7 @@ class CameraActivity : Activity(), ClassifierListener {
     }
 
     override fun onDestroy() {
-        getSystemService(DisplayManager::class.java).unregisterDisplayListener(displays)
+        service<DisplayManager>().unregisterDisplayListener(displays)
         classifier.close()
         super.onDestroy()
     }

@@ -17,19 +17,19 @@ import org.distill.core.Way
 
 /** The views of the camera screen, and what they show. Decides nothing. */
 class CameraScreen(private val activity: Activity) {
-    val preview: TextureView = activity.findViewById(R.id.preview)
-    val way: Button = activity.findViewById(R.id.way)
-    val model: Button = activity.findViewById(R.id.model)
-    val settings: Button = activity.findViewById(R.id.settings)
-    private val crop: View = activity.findViewById(R.id.crop)
-    private val seen: ImageView = activity.findViewById(R.id.seen)
-    private val message: TextView = activity.findViewById(R.id.message)
-    private val messagePanel: View = activity.findViewById(R.id.message_panel)
-    private val resultPanel: View = activity.findViewById(R.id.result_panel)
-    private val scores: TextView = activity.findViewById(R.id.scores)
-    private val timing: TextView = activity.findViewById(R.id.timing)
-    private val system: TextView = activity.findViewById(R.id.system)
-    private val announcement: TextView = activity.findViewById(R.id.announcement)
+    val preview: TextureView = activity.view(R.id.preview)
+    val way: Button = activity.view(R.id.way)
+    val model: Button = activity.view(R.id.model)
+    val settings: Button = activity.view(R.id.settings)
+    private val crop: View = activity.view(R.id.crop)
+    private val seen: ImageView = activity.view(R.id.seen)
+    private val message: TextView = activity.view(R.id.message)
+    private val messagePanel: View = activity.view(R.id.message_panel)
+    private val resultPanel: View = activity.view(R.id.result_panel)
+    private val scores: TextView = activity.view(R.id.scores)
+    private val timing: TextView = activity.view(R.id.timing)
+    private val system: TextView = activity.view(R.id.system)
+    private val announcement: TextView = activity.view(R.id.announcement)
     private val announcer = Announcer()
     private var shown: Screen? = null
 

@@ -12,7 +12,7 @@ class CameraInfo(val id: String, val sensorDegrees: Int, val sizes: List<Size>)
 
 /** Returns the back camera, else one that is plugged in, else null. Needs no permission. */
 fun findCamera(context: Context): CameraInfo? {
-    val manager = context.getSystemService(CameraManager::class.java) ?: return null
+    val manager = context.service<CameraManager>()
     return try {
         val all = manager.cameraIdList.map { it to manager.getCameraCharacteristics(it) }
         val wanted = listOf(CameraCharacteristics.LENS_FACING_BACK, CameraCharacteristics.LENS_FACING_EXTERNAL)

@@ -35,8 +35,8 @@ class SettingsActivity : Activity() {
             stages = intent.getIntExtra(STAGES, 1),
             factor = intent.getDoubleExtra(FACTOR, 1.0),
         )
-        findViewById<Button>(R.id.back).setOnClickListener { finish() }
-        findViewById<Button>(R.id.reset).setOnClickListener {
+        view<Button>(R.id.back).setOnClickListener { finish() }
+        view<Button>(R.id.reset).setOnClickListener {
             prefs.reset()
             show()
         }
@@ -47,7 +47,7 @@ class SettingsActivity : Activity() {
     private fun show() {
         settings = prefs.settings(defaults).clamped(classes)
         slider(R.id.top_k, R.id.top_k_text, R.string.top_k, 1..classes, settings.topK) { copy(topK = it) }
-        slider(R.id.stages, R.id.stages_text, R.string.stages, 1..Settings.MAX_STAGES, settings.stages) {
+        slider(R.id.stages, R.id.stages_text, R.string.stages, 0..Settings.MAX_STAGES, settings.stages) {
             copy(stages = it)
         }
         slider(R.id.threads, R.id.threads_text, R.string.threads, 1..Settings.MAX_THREADS, settings.threads) {
@@ -55,13 +55,13 @@ class SettingsActivity : Activity() {
         }
         showFactor()
         showResolutions()
-        val system = findViewById<Switch>(R.id.show_system)
+        val system = view<Switch>(R.id.show_system)
         system.isChecked = settings.showSystem
         system.setOnCheckedChangeListener { _, checked -> change { copy(showSystem = checked) } }
     }
 
     private fun showFactor() {
-        val text = findViewById<TextView>(R.id.factor_text)
+        val text = view<TextView>(R.id.factor_text)
         val percents = percent(Settings.MIN_FACTOR)..percent(Settings.MAX_FACTOR)
         text.text = getString(R.string.factor, settings.factor)
         follow(R.id.factor, percents, percent(settings.factor)) {
@@ -71,7 +71,7 @@ class SettingsActivity : Activity() {
     }
 
     private fun showResolutions() {
-        val spinner = findViewById<Spinner>(R.id.camera_resolution)
+        val spinner = view<Spinner>(R.id.camera_resolution)
         val sizes = offered(findCamera(this)?.sizes.orEmpty())
         val adapter = ArrayAdapter(this, android.R.layout.simple_spinner_item, sizes)
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
@@ -88,8 +88,15 @@ class SettingsActivity : Activity() {
         }
     }
 
-    private fun slider(bar: Int, label: Int, format: Int, range: IntRange, value: Int, changed: Settings.(Int) -> Settings) {
-        val text = findViewById<TextView>(label)
+    private fun slider(
+        bar: Int,
+        label: Int,
+        format: Int,
+        range: IntRange,
+        value: Int,
+        changed: Settings.(Int) -> Settings,
+    ) {
+        val text = view<TextView>(label)
         text.text = getString(format, value)
         follow(bar, range, value) {
             text.text = getString(format, it)
@@ -98,7 +105,7 @@ class SettingsActivity : Activity() {
     }
 
     private fun follow(id: Int, range: IntRange, value: Int, onMoved: (Int) -> Unit) {
-        val bar = findViewById<SeekBar>(id)
+        val bar = view<SeekBar>(id)
         bar.setOnSeekBarChangeListener(null) // the range below moves the bar, and no person has
         bar.min = range.first
         bar.max = range.last

@@ -8,9 +8,10 @@ import java.util.Base64
 const val DESCRIPTION = "model.json"
 private const val FORMAT = "distill-bundle"
 private const val MAJOR = 1
+private const val MAX_SIZE = 65535L
 private const val MAX_ELEMENTS = 1 shl 22
 private val HASH = Regex("[0-9a-f]{64}")
-private val FILE = Regex("[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+private val FILE = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 /**
  * Reads a bundle and checks everything that can be checked without running the model.
@@ -26,8 +27,8 @@ fun readBundle(files: (String) -> ByteArray?): Bundle {
         throw BundleException(Fault.SYNTAX, "$DESCRIPTION: ${error.message}")
     }
     checkFormat(root.string("format"))
-    val name = root.string("name")
-    val labels = root.strings("labels")
+    val name = root.text("name")
+    val labels = root.texts("labels")
     val input = readInput(root.fields("input"))
     val output = readOutput(root.fields("output"))
     if (labels.size != output.tensor.size) {
@@ -38,7 +39,7 @@ fun readBundle(files: (String) -> ByteArray?): Bundle {
         input = input,
         output = output,
         labels = labels,
-        defaults = readDefaults(root.fields("defaults"), labels.size),
+        defaults = readDefaults(root.fields("defaults")),
         golden = readGolden(root.fields("golden"), input.tensor, output.tensor),
         provenance = root.fields("provenance").shown(),
         model = readModel(root.fields("model"), files),
@@ -82,17 +83,19 @@ private fun readInput(input: Fields): InputSpec {
     input.constant("crop", "center_square")
     input.constant("resize", "area")
     val shape = input.integers("shape")
-    if (shape.size != 4 || shape[0] != 1L || shape.any { it < 1 } || shape[3] != color.channels.toLong()) {
+    if (shape.size != 4 || shape[0] != 1L || shape.any { it !in 1..MAX_SIZE } || shape[3] != color.channels.toLong()) {
         val expected = "4 sizes, [1, rows, columns, ${color.channels}] for ${color.name.lowercase()}"
         refuse(Fault.SHAPE, input.pathTo("shape"), expected, "$shape")
     }
+    val polarity = input.choice<Polarity>("polarity")
+    if (polarity == Polarity.AUTO && color != Color.GRAY) input.only("polarity", "auto", "as_is", "invert")
     return InputSpec(
         tensor = TensorSpec(sizes(input, shape), dtype),
         color = color,
         scale = channels(input, "scale", color),
         offset = channels(input, "offset", color),
         quantization = readQuantization(input, dtype),
-        polarity = input.choice<Polarity>("polarity"),
+        polarity = polarity,
     )
 }
 
@@ -115,7 +118,7 @@ private fun sizes(at: Fields, shape: List<Long>): List<Int> {
 private fun readOutput(output: Fields): OutputSpec {
     val dtype = output.choice<DType>("dtype")
     val shape = output.integers("shape")
-    if (shape.size != 2 || shape[0] != 1L || shape[1] < 1) {
+    if (shape.size != 2 || shape[0] != 1L || shape[1] !in 1..MAX_SIZE) {
         refuse(Fault.SHAPE, output.pathTo("shape"), "2 sizes, [1, classes]", "$shape")
     }
     val tensor = TensorSpec(sizes(output, shape), dtype)
@@ -143,17 +146,17 @@ private fun readQuantization(tensor: Fields, dtype: DType): Quantization? {
     return Quantization(scale, zeroPoint.toInt())
 }
 
-private fun readDefaults(defaults: Fields, classes: Int): Defaults {
+private fun readDefaults(defaults: Fields): Defaults {
     val topK = defaults.integer("top_k")
     val filter = defaults.fields("filter")
     val stages = filter.integer("stages")
     val factor = filter.number("factor")
-    if (topK !in 1..classes) refuse(Fault.VALUE, defaults.pathTo("top_k"), "1 to $classes", "$topK")
-    if (stages !in 1..Settings.MAX_STAGES) {
-        refuse(Fault.VALUE, filter.pathTo("stages"), "1 to ${Settings.MAX_STAGES}", "$stages")
+    if (topK < 1) refuse(Fault.VALUE, defaults.pathTo("top_k"), "1 or more", "$topK")
+    if (stages !in 0..Settings.MAX_STAGES) {
+        refuse(Fault.VALUE, filter.pathTo("stages"), "0 to ${Settings.MAX_STAGES}", "$stages")
     }
     if (!(factor > 0 && factor <= 1)) refuse(Fault.VALUE, filter.pathTo("factor"), "more than 0, at most 1", "$factor")
-    return Defaults(topK.toInt(), stages.toInt(), factor)
+    return Defaults(minOf(topK, MAX_SIZE).toInt(), stages.toInt(), factor)
 }
 
 private fun readGolden(golden: Fields, input: TensorSpec, output: TensorSpec): Golden {

@@ -1,5 +1,7 @@
 package org.distill.core
 
+import kotlin.math.abs
+
 /** An object of a bundle's `model.json`, and the path that leads to it, for messages. */
 internal class Fields private constructor(private val path: String, private val values: Map<*, *>) {
     fun isNull(name: String) = value(name) == null
@@ -8,13 +10,17 @@ internal class Fields private constructor(private val path: String, private val 
 
     fun string(name: String): String = typed(name, "a string", value(name) as? String)
 
-    fun number(name: String): Double = typed(name, "a number", number(value(name)))
+    fun text(name: String): String = string(name).also { checkText(name, it) }
+
+    fun number(name: String): Double = typed(name, "a number", number(value(name))).also { checkNumber(name, it) }
 
     fun integer(name: String): Long = typed(name, "an integer", value(name) as? Long)
 
-    fun strings(name: String): List<String> = list(name).map { typed(name, "strings", it as? String, it) }
+    fun texts(name: String): List<String> =
+        list(name).map { item -> typed(name, "strings", item as? String, item).also { checkText(name, it) } }
 
-    fun numbers(name: String): List<Double> = list(name).map { typed(name, "numbers", number(it), it) }
+    fun numbers(name: String): List<Double> =
+        list(name).map { item -> typed(name, "numbers", number(item), item).also { checkNumber(name, it) } }
 
     fun integers(name: String): List<Long> = list(name).map { typed(name, "integers", it as? Long, it) }
 
@@ -40,6 +46,15 @@ internal class Fields private constructor(private val path: String, private val 
     fun only(name: String, found: String, vararg accepted: String): Nothing =
         refuse(Fault.VALUE, pathTo(name), accepted.joinToString(" or ") { "\"$it\"" }, showJson(found))
 
+    private fun checkText(name: String, text: String) {
+        if (text.isEmpty()) refuse(Fault.VALUE, pathTo(name), "a text", "\"\"")
+    }
+
+    /** More would overflow in float32, and nothing in a bundle comes near it. */
+    private fun checkNumber(name: String, number: Double) {
+        if (abs(number) > MAX_NUMBER) refuse(Fault.VALUE, pathTo(name), "at most $MAX_NUMBER", "$number")
+    }
+
     private fun value(name: String): Any? {
         if (name !in values) refuse(Fault.MISSING_FIELD, pathTo(name), "a value", "nothing")
         return values[name]
@@ -53,6 +68,8 @@ internal class Fields private constructor(private val path: String, private val 
         value ?: refuse(Fault.TYPE, pathTo(name), expected, showJson(found))
 
     companion object {
+        private const val MAX_NUMBER = 1e30
+
         fun of(path: String, value: Any?): Fields {
             val map = value as? Map<*, *>
                 ?: refuse(Fault.TYPE, path.ifEmpty { "model.json" }, "an object", showJson(value))

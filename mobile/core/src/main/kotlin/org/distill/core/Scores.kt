@@ -49,7 +49,8 @@ internal fun probabilities(raw: DoubleArray, spec: OutputSpec): FloatArray {
  * The low-pass filter of the thesis (chapter 3, listing 3), in float32.
  *
  * Each stage follows the one before it, which has already followed in this frame. What is shown is
- * the last stage. The state starts at zero: a step of height 1 is shown as 0.064, 0.179, 0.317, …
+ * the last stage. The state starts at zero: with the defaults, a step of height 1 is shown as 0.064, 0.179, 0.317, …
+ * Without a stage nothing is smoothed.
  */
 class LowPass(val stages: Int, val factor: Double, classes: Int) {
     private val state = Array(stages) { FloatArray(classes) }

@@ -17,13 +17,13 @@ data class Settings(
     /** Returns the nearest settings that are possible with a model of that many classes. */
     fun clamped(classes: Int) = copy(
         topK = topK.coerceIn(1, maxOf(classes, 1)),
-        stages = stages.coerceIn(1, MAX_STAGES),
+        stages = stages.coerceIn(0, MAX_STAGES),
         factor = if (factor.isNaN()) MAX_FACTOR else factor.coerceIn(MIN_FACTOR, MAX_FACTOR),
         threads = threads.coerceIn(1, MAX_THREADS),
     )
 
     companion object {
-        const val MAX_STAGES = 8
+        const val MAX_STAGES = 16
         const val MAX_THREADS = 4
         const val MIN_FACTOR = 0.01
         const val MAX_FACTOR = 1.0

@@ -77,6 +77,19 @@ class BundleTest {
     }
 
     @Test
+    fun moreLabelsThanThereAreMayBeAskedFor() {
+        assertEquals(99, read(text().replace("\"top_k\": 2", "\"top_k\": 99")).defaults.topK)
+    }
+
+    @Test
+    fun numbersThatOverflowAreRefused() {
+        val error = assertThrows(BundleException::class.java) {
+            read(text().replace("\"offset\": [0.0]", "\"offset\": [-1e31]"))
+        }
+        assertEquals("input.offset: expected at most 1.0E30, found -1.0E31", error.message)
+    }
+
+    @Test
     fun hugeShapesAreRefusedBeforeTheyAreMultiplied() {
         val huge = text().replace("[1, 2, 2, 1]", "[1, 4294967296, 4294967296, 1]")
         assertEquals(Fault.SHAPE, assertThrows(BundleException::class.java) { read(huge) }.fault)

@@ -47,7 +47,8 @@ class PipelineTest {
         assertEquals(1.0, first.preprocessingMs, 1e-9)
         assertEquals(0.0, first.framesPerSecond, 0.0)
         assertEquals(Size(2, 2), first.seenSize)
-        assertEquals(listOf("ff000000", "ff333333", "ff666666", "ff999999"), first.seen.map { it.toUInt().toString(16) })
+        val colors = first.seen.map { it.toUInt().toString(16) }
+        assertEquals(listOf("ff000000", "ff333333", "ff666666", "ff999999"), colors)
         assertEquals(listOf(0f, 0.2f, 0.4f, 0.6f), engine.received.toList())
         assertTrue(pipeline.classify(frame(), settings).framesPerSecond > 0)
     }
@@ -67,7 +68,8 @@ class PipelineTest {
     @Test
     fun everyKIsPossible() {
         val pipeline = pipeline(Answering(floatArrayOf(0.1f, 0.2f, 0.3f)))
-        assertEquals(listOf(1, 1, 3, 3), listOf(-1, 1, 3, 99).map { pipeline.classify(frame(), settings.copy(topK = it)).top.size })
+        val sizes = listOf(-1, 1, 3, 99).map { pipeline.classify(frame(), settings.copy(topK = it)).top.size }
+        assertEquals(listOf(1, 1, 3, 3), sizes)
     }
 
     @Test

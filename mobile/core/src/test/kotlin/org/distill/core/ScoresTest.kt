@@ -35,6 +35,12 @@ class ScoresTest {
     }
 
     @Test
+    fun withoutStagesNothingIsSmoothed() {
+        val scores = floatArrayOf(0.25f, 0.75f)
+        assertArrayEquals(scores, LowPass(0, 0.4, 2).update(scores), 0f)
+    }
+
+    @Test
     fun topKOfTies() {
         for (case in cases("top_k")) {
             val scores = (case["scores"] as List<*>).map { (it as Number).toFloat() }.toFloatArray()

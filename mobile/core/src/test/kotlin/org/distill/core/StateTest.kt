@@ -100,10 +100,10 @@ class StateTest {
 
     @Test
     fun settingsAreClamped() {
-        val wild = Settings(topK = 99, stages = 0, factor = 7.0, threads = 64)
-        assertEquals(Settings(10, 1, 1.0, threads = 4), wild.clamped(10))
+        val wild = Settings(topK = 99, stages = -1, factor = 7.0, threads = 64)
+        assertEquals(Settings(10, 0, 1.0, threads = 4), wild.clamped(10))
         val low = Settings(topK = -3, stages = 99, factor = -1.0, threads = 0)
-        assertEquals(Settings(1, 8, 0.01, threads = 1), low.clamped(3))
+        assertEquals(Settings(1, 16, 0.01, threads = 1), low.clamped(3))
         assertEquals(1.0, Settings(1, 1, Double.NaN).clamped(3).factor, 0.0)
         val fine = Settings.of(Defaults(3, 3, 0.4))
         assertEquals(fine, fine.clamped(10))
@@ -112,8 +112,9 @@ class StateTest {
 
     @Test
     fun resolutionsWorthOffering() {
-        val sizes = listOf(Size(4000, 3000), Size(640, 480), Size(1280, 720), Size(0, 9), Size(640, 480), Size(1280, 960))
-        assertEquals(listOf(Size(1280, 720), Size(640, 480)), offered(sizes))
+        val (large, wide, small) = listOf(Size(4000, 3000), Size(1280, 720), Size(640, 480))
+        val sizes = listOf(large, small, wide, Size(0, 9), small, Size(1280, 960))
+        assertEquals(listOf(wide, small), offered(sizes))
         assertEquals(listOf(Size(2000, 1000)), offered(listOf(Size(4000, 3000), Size(2000, 1000))))
         assertEquals(Size(640, 480), nearest(offered(sizes), Size(800, 600)))
         assertEquals(Size(480, 640), nearest(listOf(Size(640, 480), Size(480, 640)), Size(480, 640)))
