@@ -104,7 +104,7 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
     "int8_not_quantized": ("quantization", "output.quantization", None, "", "null"),
     "int8_scale_zero": ("quantization", "input.quantization.scale", 0.0, "0", "0"),
     "int8_zero_point": ("quantization", "input.quantization.zero_point", 200, "127", "200"),
-    "output_rank": ("shape", "output.shape", [3], "[1,", "[3]"),
+    "output_rank": ("shape", "output.shape", [3], "", "[3]"),
     "output_kind": ("value", "output.kind", "scores", "logits", "scores"),
     "labels_too_few": ("labels", "labels", ["cat", "dog"], "3", "2"),
     "labels_too_many": ("labels", "labels", ["cat", "dog", "owl", "elk"], "3", "4"),

@@ -31,7 +31,9 @@ resolve() {
     "${mvn[@]}" -o >/dev/null 2>&1 || "${mvn[@]}" >"$out/log" 2>&1 || return 1
     tr ':' '\n' <"$out/$1" >"$out/$1.list"
 }
-resolve "$newest" && resolve "$lowest" || skip "everything: Maven found no $(grep -o -m1 'artifact [^ ]*' "$out/log" || echo 'Maven Central')"
+if ! { resolve "$newest" && resolve "$lowest"; }; then
+    skip "everything: Maven found no $(grep -o -m1 'artifact [^ ]*' "$out/log" || echo repository)"
+fi
 
 jars() { grep -E "/($1)-[^/]*$" "$out/$newest.list" | paste -sd:; }
 framework() { grep '/android-all-' "$out/$1.list"; }
@@ -46,11 +48,16 @@ for aar in $(grep '\.aar$' "$out/$newest.list"); do
     tflite=$tflite:$classes
 done
 
-kotlin() { # version of the JVM, directory of the classes, class path, further arguments
-    local version=$1 target=$2 classpath=$3
+# Of Java, API 26 has what is in version 8, and the framework jars have nothing.
+java_8="-jvm-target 1.8 -Xjdk-release=8"
+java_17="-jvm-target 17"
+
+kotlin() { # version of Java, directory of the classes, class path, further arguments
+    local java="java_$1" target=$2 classpath=$3
     shift 3
+    # shellcheck disable=SC2086 # two words
     java -Xmx1g -cp "$compiler" org.jetbrains.kotlin.cli.jvm.K2JVMCompiler -no-stdlib -no-reflect \
-        -Werror -jvm-target "$version" -cp "$classpath" -d "$target" "$@"
+        -Werror ${!java} -cp "$classpath" -d "$target" "$@"
 }
 
 run_tests() { # directory of the tests, class path
@@ -63,7 +70,7 @@ run_tests() { # directory of the tests, class path
 }
 
 echo "core: compiling"
-kotlin 17 "$out/core" "$stdlib" core/src/main/kotlin
+kotlin 8 "$out/core" "$stdlib" core/src/main/kotlin
 kotlin 17 "$out/core-test" "$out/core:$stdlib:$junit" -Xfriend-paths="$out/core" core/src/test/kotlin
 run_tests core/src/test/kotlin "$out/core-test:$out/core:$stdlib:$junit"
 
@@ -98,8 +105,7 @@ resources >"$out/R.kt"
 
 for level in "$lowest" "$newest"; do
     echo "app: compiling against $(basename "$(framework "$level")")"
-    # The framework jars lack java.*; Java 8 is what API 26 has of it.
-    kotlin 1.8 "$out/app-$level" "$(framework "$level"):$stdlib$tflite" -Xjdk-release=8 \
-        core/src/main/kotlin app/src/main/kotlin "$out/R.kt"
+    kotlin 8 "$out/app-$level" "$(framework "$level"):$out/core:$stdlib$tflite" \
+        app/src/main/kotlin "$out/R.kt"
 done
 echo "mobile/check.sh: passed"
