@@ -76,7 +76,8 @@ run_tests core/src/test/kotlin "$out/core-test:$out/core:$stdlib:$junit"
 
 if [ "$(uname -sm)" = 'Linux x86_64' ]; then
     echo "runtime: compiling"
-    kotlin 17 "$out/runtime" "$out/core-test:$out/core:$stdlib:$junit:$runtime" check/runtime
+    kotlin 17 "$out/runtime" "$out/core-test:$out/core:$stdlib:$junit:$runtime" \
+        -Xfriend-paths="$out/core" check/runtime
     run_tests check/runtime "$out/runtime:$out/core-test:$out/core:$stdlib:$junit:$runtime"
 else
     echo "runtime: skipped, it has a TensorFlow Lite for Linux on x86_64 alone"

@@ -67,18 +67,18 @@ class RuntimeTest {
             val result = Pipeline(bundle, engine, System::nanoTime).classify(photograph(bundle, rotation), settings)
             val place = "${bundle.name}, rotated by $rotation"
             assertEquals(place, bundle.labels[topK(expected, 1).single()], result.top.single().label)
-            assertEquals(place, bundle.input.polarity == Polarity.AUTO, result.inverted)
+            assertEquals(place, bundle.input.polarity != Polarity.AS_IS, result.inverted)
             // The colours of a frame are rounded; its brightness is not.
             val tolerance = if (bundle.input.color == Color.GRAY) 0.01f else 0.3f
             assertEquals(place, expected.max(), result.top.single().score, tolerance)
         }
     }
 
-    /** Returns a frame that shows the golden image, as ink on paper where readers find that out. */
+    /** Returns a frame that shows the golden image, as ink on paper where readers invert that. */
     private fun photograph(bundle: Bundle, rotation: Int): Frame {
         val image = goldenPixels(bundle)
         val (rows, columns) = bundle.input.rows to bundle.input.columns
-        val paper = if (bundle.input.polarity == Polarity.AUTO) 255.0 else 0.0
+        val paper = if (bundle.input.polarity == Polarity.AS_IS) 0.0 else 255.0
         val (upHeight, upWidth) = rows * ZOOM to columns * ZOOM + 2 * MARGIN
         val upright = { y: Int, x: Int, channel: Int ->
             val column = Math.floorDiv(x - MARGIN, ZOOM)
