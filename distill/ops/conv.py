@@ -8,6 +8,7 @@ from jax import lax
 
 from distill.ops.banded import banded_conv
 from distill.ops.depthwise import depthwise_conv
+from distill.ops.split import each_its_part
 from distill.ops.winograd import WIDTHS, winograd_conv
 
 # Time of replicating one number of the input, in multiplications of the matrix product. Measured on
@@ -61,12 +62,16 @@ def conv_cpu(
     strides = (window_strides[0], window_strides[1])
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-    if feature_group_count > 1 and rhs.shape[2] == 1:
-        return depthwise_conv(lhs, rhs, strides, padding)
-    images = jnp.split(lhs, feature_group_count, axis=3)
-    kernels = jnp.split(rhs, feature_group_count, axis=3)
-    groups = [_ungrouped(x, k, strides, padding) for x, k in zip(images, kernels, strict=True)]
-    return groups[0] if len(groups) == 1 else jnp.concatenate(groups, axis=3)
+
+    def conv(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
+        if feature_group_count > 1 and rhs.shape[2] == 1:
+            return depthwise_conv(lhs, rhs, strides, padding)
+        images = jnp.split(lhs, feature_group_count, axis=3)
+        kernels = jnp.split(rhs, feature_group_count, axis=3)
+        groups = [_ungrouped(x, k, strides, padding) for x, k in zip(images, kernels, strict=True)]
+        return groups[0] if len(groups) == 1 else jnp.concatenate(groups, axis=3)
+
+    return each_its_part(conv)(lhs, rhs)
 
 
 def _ungrouped(

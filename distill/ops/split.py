@@ -1,0 +1,27 @@
+"""Batches that are split over devices."""
+
+from collections.abc import Callable
+
+import jax
+from jax.sharding import AxisType, PartitionSpec
+
+BATCH = "batch"  # the axis of a mesh of devices that each batch is split over
+
+
+def each_its_part(f: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
+    """Lets every device apply `f` to its part of the batch, where the batch is split.
+
+    The partitioner splits most operations by itself. What merges the batch with another axis, as
+    the formulations of a convolution do that keep the batch last, it would compute whole on every
+    device instead, after fetching all of the batch. A gradient of the weights is summed over the
+    devices.
+
+    Args:
+      f: of `x [batch, ...]` and weights, to `[batch, ...]`; independent for each example.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    split = {name for name, kind in zip(mesh.axis_names, mesh.axis_types) if kind == AxisType.Auto}
+    if BATCH not in split:
+        return f
+    batch, whole = PartitionSpec(BATCH), PartitionSpec()
+    return jax.shard_map(f, in_specs=(batch, whole), out_specs=batch)
