@@ -57,6 +57,9 @@ def defaults() -> ConfigDict:
 
     config.engine = ConfigDict()  # where and how it computes; changes results by rounding only
     config.engine.students = "auto"  # those of one program: map, vmap, or what the device does best
+    config.engine.data_parallel = (
+        1  # devices to split each batch over; 0: all. Not of a sweep's students
+    )
     config.engine.memory_gb = 0.0  # that a device may use for them; 0: most of what is free
 
     config.sweep = ConfigDict()  # many students instead of one; see distill.study
@@ -128,6 +131,8 @@ def check_values(config: ConfigDict) -> None:
     _require(dataset.image_size >= 0, "dataset.image_size", dataset.image_size, "0 or more")
     if config.engine.students not in ENGINES:
         raise unknown("engine.students", config.engine.students, ENGINES)
+    parts = config.engine.data_parallel
+    _require(parts >= 0, "engine.data_parallel", parts, "0 or more")
     memory = config.engine.memory_gb
     _require(memory >= 0, "engine.memory_gb", memory, "0 or more")
     _require(all(s > 0 for s in dataset.std), "dataset.std", dataset.std, "more than 0")

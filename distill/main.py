@@ -5,6 +5,7 @@ import pathlib
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
+from rich.console import Console
 
 from distill import cli, provenance, shards
 from distill import config as configs
@@ -21,22 +22,35 @@ SHARD = flags.DEFINE_string(
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run; by default runs/ and the name of the configuration."
 )
+DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "One of several processes that make one training together. What the next "
+    "three flags do not say is asked of Slurm, Open MPI, a TPU pod or Kubernetes.",
+)  # fmt: skip
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of the first process.")
+NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.")
+PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
 
 
 def main(argv: list[str]) -> None:
     """Runs the pipeline and ends with the table of results and the paths; or runs a sweep."""
     del argv
     config, display = CONFIG.value, Display()
-    part = shards.shard(SHARD.value, os.environ)
     workdir = pathlib.Path(WORKDIR.value or default_workdir())
     logging.set_verbosity(logging.WARNING)
+    distributed = (COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+    together = DISTRIBUTED.value or any(value is not None for value in distributed)
     if configs.is_sweep(config):
-        sweep(config, workdir, display, part)
+        if together:
+            raise InputError("a sweep is divided by --shard=i/n; --distributed is of one training")
+        sweep(config, workdir, display, shards.shard(SHARD.value, os.environ))
         return
     if SHARD.value:
         raise InputError(f"--shard={SHARD.value} is of a sweep; give --config.sweep.seeds or .axes")
-    from distill import pipeline  # imports JAX, which --help can do without
+    from distill import pipeline, processes  # import JAX, which --help can do without
 
+    if together:
+        processes.start(*distributed)
+        display = display if processes.is_first() else Display(Console(quiet=True))
     results = pipeline.run(config, workdir, display)
     if results:
         display.console.print(*tables.terminal(results), sep="\n")

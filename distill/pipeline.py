@@ -9,13 +9,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, metrics, models, provenance, report
+from distill import data, losses, metrics, models, processes, provenance, report
 from distill.cost import cost
 from distill.errors import InputError, unknown
 from distill.export import exporter
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, claim, write
-from distill.training import recipe, trained
+from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained
 
 STAGES = ("teacher", "student", "evaluate", "export", "report")
@@ -42,6 +42,10 @@ def validate(config: ConfigDict) -> None:
         )
     data.check(config)
     exporter.check(config.export)
+    # The students of a sweep are divided among the devices, and not their batches.
+    splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
+    stages = configs.stages(config, STAGES)
+    parallel.check(config, [role for role in splitting if role in stages])
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str, Any]:
@@ -59,9 +63,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
       InputError: if something given cannot be used; nothing is overwritten then.
     """
     validate(config)
-    sources = data.find(config, display.warn)
-    claim(workdir, config, sources[0].name)
-    dataset = data.load(config, *sources)
+    sources = processes.together(lambda: data.find(config, display.warn))
+    processes.first(lambda: claim(workdir, config, sources[0].name))
+    dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "evaluate": evaluate,
@@ -133,7 +137,7 @@ def evaluate(run: Run) -> None:
         "device": provenance.device(),
         "models": results,
     }
-    write(run.workdir / report.RESULTS, contents)
+    processes.first(lambda: write(run.workdir / report.RESULTS, contents))
 
 
 def measure(

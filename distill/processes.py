@@ -67,9 +67,13 @@ def together(f: Callable[[], T]) -> T:
     return result  # type: ignore[return-value]
 
 
-def first(f: Callable[[], None]) -> None:
-    """Calls `f` in the first process while the others wait; an `InputError` is raised in all."""
-    together(lambda: f() if is_first() else None)
+def first(f: Callable[[], T]) -> T | None:
+    """Calls `f` in the first process while the others wait, and get None.
+
+    Raises:
+      InputError: in all processes, if `f` raises it.
+    """
+    return together(lambda: f() if is_first() else None)
 
 
 def of_first(value: bool) -> bool:
@@ -77,11 +81,16 @@ def of_first(value: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
 
 
+def of_all(value: bool) -> bool:
+    """Returns whether the value is true in every process."""
+    return bool(np.all(multihost_utils.process_allgather(np.bool_(value))))
+
+
 def require_same(what: str, value: str) -> None:
     """Checks that the processes agree.
 
     Args:
-      what: plural, for the message: "configuration and data".
+      what: for the message, as "configuration or data".
       value: of this process.
 
     Raises:
@@ -91,7 +100,7 @@ def require_same(what: str, value: str) -> None:
     for index, other in enumerate(values):
         if other != values[0]:
             raise InputError(
-                f"process {index} differs from process 0 in its {what}; "
+                f"process {index} has another {what} than process 0; "
                 "start all of them with the same flags, on the same files"
             )
 

@@ -1,15 +1,17 @@
 """A run: its configuration, data and directory, and where its models are found."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses
+from distill import data, losses, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError
 from distill.report import records
@@ -99,13 +101,20 @@ class Run:
         split: Split,
         teacher: Trained | None = None,
     ) -> None:
-        """Trains what `about` describes into `directory`, one process at a time."""
+        """Trains what `about` describes into `directory`, one run at a time."""
         resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
-        with train.alone(directory, self.display), records.Log(self.workdir, role) as log:
+        options = self.config.engine
+        plan = engine.execution(len(about["seeds"]), options.students, options.data_parallel)
+        with contextlib.ExitStack() as stack:
+
+            def open_log() -> Callable[[dict[str, Any]], None]:
+                stack.enter_context(train.alone(directory, self.display))
+                return stack.enter_context(records.Log(self.workdir, role)).write
+
+            log = processes.first(open_log) or (lambda record: None)
             train.train(
-                directory / "steps", about, split, resident=resident, teacher=teacher,
-                plan=engine.execution(len(about["seeds"]), self.config.engine.students),
-                monitor=self.monitor, display=self.display, log=log.write,
+                directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
+                monitor=self.monitor, display=self.display, log=log,
                 checkpoint_every_s=self.config.checkpoint_every_s,
             )  # fmt: skip
 

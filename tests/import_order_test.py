@@ -19,7 +19,7 @@ LAYERS = (
     {"export", "compress", "report"},
     {"training"},
     {"losses", "metrics", "cost", "models", "data", "statistics"},
-    {"ops", "config", "errors", "cli", "provenance", "shards"},
+    {"ops", "config", "errors", "cli", "processes", "provenance", "shards"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))

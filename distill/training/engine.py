@@ -14,8 +14,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import PartitionSpec
 
+from distill.ops.split import BATCH
+from distill.training import parallel
 from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData, train_step
 
@@ -28,29 +31,50 @@ class Execution(NamedTuple):
 
     Attributes:
       students: `map`, one after the other, or `vmap`, together; on each device.
-      mesh: of the devices that the students are divided among; None for one device.
+      mesh: of the devices that the students are divided among, on the axis `STUDENTS`, or each
+        batch, on the axis `BATCH`; None for one device.
     """
 
     students: str = "map"
     mesh: jax.sharding.Mesh | None = None
 
+    @property
+    def batch_mesh(self) -> jax.sharding.Mesh | None:
+        """The mesh, if each batch is split over it."""
+        return self.mesh if self.mesh and BATCH in self.mesh.axis_names else None
+
     def place(self, tree: Any) -> Any:
         """Copies what all students share to every device, once and not with each call."""
         if self.mesh is None:
             return jax.tree.map(jnp.asarray, tree)
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        return parallel.replicate(self.mesh, tree)
+
+    def place_students(self, tree: Any) -> Any:
+        """Copies what each student has for itself to every device that works on it."""
+        return parallel.replicate(self.mesh, tree) if self.batch_mesh else tree
+
+    def place_order(self, order: np.ndarray) -> jax.Array:
+        """Gives every device its part of the examples `[students, steps, batch]`."""
+        return parallel.split(self.mesh, order, -1) if self.batch_mesh else jnp.asarray(order)
 
 
-def execution(num_students: int, students: str = "auto") -> Execution:
+def execution(num_students: int, students: str = "auto", data_parallel: int = 1) -> Execution:
     """Chooses how students are executed where this process runs.
 
     On a CPU one after the other, since a batched convolution is slower there than the loop; on an
-    accelerator together. Over as many devices as divide the students evenly.
+    accelerator together. Over as many devices as divide the students evenly. Where each batch is
+    split, one after the other, since each of them has all devices.
 
     Args:
       num_students: in a call.
       students: `map` or `vmap` to overrule the choice.
+      data_parallel: devices to split each batch over; 0 for all of them, 1 to split none.
+
+    Raises:
+      InputError: if there are not so many devices.
     """
+    if data_parallel != 1 and parallel.num_devices(data_parallel) > 1:
+        return Execution("map" if students == "auto" else students, parallel.mesh(data_parallel))
     if students == "auto":
         students = "map" if jax.default_backend() == "cpu" else "vmap"
     devices = math.gcd(num_students, jax.local_device_count())
@@ -214,6 +238,9 @@ def run_chunk(
     def some(students, data, count):
         return over_students(plan.students)(lambda student: one(student, data, count), students)
 
+    if plan.batch_mesh is not None:
+        with parallel.splitting(plan.batch_mesh):
+            return parallel.everywhere(plan.mesh, some((states, dict(hyper), order), data, count))
     if plan.mesh is not None:
         each, shared = PartitionSpec(STUDENTS), PartitionSpec()
         some = jax.shard_map(

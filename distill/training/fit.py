@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distill import processes
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import compile_clock, engine
@@ -108,6 +109,7 @@ def fit(
       InputError: if a loss is not finite and that is to stop it; the last good checkpoint is kept.
     """
     step = int(states.step[0])
+    states, hyper = plan.place_students((states, dict(hyper)))
     diverged_at = _diverged_at(history) or [None] * len(states.step)
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
@@ -121,7 +123,7 @@ def fit(
         sums: dict[str, np.ndarray] = {}
         for chunk in _chunks(np.asarray(order), steps, stream):
             states, measured = engine.run_chunk(
-                task, plan, states, hyper, *_place(data, stream, chunk), jnp.int32(chunk.steps)
+                task, plan, states, hyper, *_place(data, stream, chunk, plan), np.int32(chunk.steps)
             )
             measured = jax.device_get(measured)
             bad_steps = measured.pop("bad_step")
@@ -154,7 +156,7 @@ def fit(
         history = [*history, records]
         on_epoch(records)
         done = step >= duration.total_steps
-        if done or time.monotonic() - saved_at > checkpoint_every_s:
+        if done or processes.of_first(time.monotonic() - saved_at > checkpoint_every_s):
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
             saved_at = time.monotonic()
     return states
@@ -183,22 +185,23 @@ def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Ch
         yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
 
 
-def _place(data: TrainData, stream: Split | None, chunk: _Chunk) -> tuple[TrainData, jax.Array]:
+def _place(
+    data: TrainData, stream: Split | None, chunk: _Chunk, plan: engine.Execution
+) -> tuple[TrainData, jax.Array]:
     """Returns what the chunk reads and which examples its steps take from that.
 
     Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in
     the order of their use.
     """
     if stream is None:
-        return data, jnp.asarray(chunk.order)
+        return data, plan.place_order(chunk.order)
     index = chunk.order.reshape(-1)
     if data.teacher_logits is not None:
-        table = jnp.asarray(data.teacher_logits[:, index])
+        table = plan.place(data.teacher_logits[:, index])
         data = dataclasses.replace(data, teacher_logits=table)
-    data = dataclasses.replace(
-        data, images=jnp.asarray(stream.images[index]), labels=jnp.asarray(stream.labels[index])
-    )
-    return data, jnp.arange(index.size, dtype=jnp.int32).reshape(chunk.order.shape)
+    images, labels = plan.place((stream.images[index], stream.labels[index]))
+    order = np.arange(index.size, dtype=np.int32).reshape(chunk.order.shape)
+    return dataclasses.replace(data, images=images, labels=labels), plan.place_order(order)
 
 
 def _require_finite(task: Task, bad_steps: np.ndarray) -> None:

@@ -9,17 +9,19 @@ import numpy as np
 from flax import linen as nn
 
 from distill.data import Augmentation
+from distill.training import parallel
 from distill.training.step import normalize
 
 EVAL_BATCH = 100  # what a wide layer makes of it still fits the cache of a CPU
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _logits(model, mean, std, augment, variables, images, variant):
-    pixels = images.astype(jnp.float32) / 255
-    if augment is not None:
-        pixels = augment(pixels, jnp.full(images.shape[0], variant))
-    return model.apply(variables, normalize(pixels, mean, std))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _logits(model, mean, std, augment, mesh, variables, images, variant):
+    with parallel.splitting(mesh):
+        pixels = images.astype(jnp.float32) / 255
+        if augment is not None:
+            pixels = augment(pixels, jnp.full(images.shape[0], variant))
+        return parallel.everywhere(mesh, model.apply(variables, normalize(pixels, mean, std)))
 
 
 def predict(
@@ -31,6 +33,7 @@ def predict(
     std: tuple[float, ...],
     augment: Callable | None = None,
     variant: int = 0,
+    mesh: jax.sharding.Mesh | None = None,
     on_batch: Callable[[int], None] = lambda done: None,
 ) -> np.ndarray:
     """Returns the logits `[n, num_classes]` float32 of a set of images.
@@ -45,14 +48,18 @@ def predict(
       mean, std: normalisation of pixels between 0 and 1.
       augment: if given, applied with `variant` before the model.
       variant: which of the augmentation's outcomes.
+      mesh: of devices to split the batches over; the variables are on all of them.
       on_batch: told how many examples each batch had, for a progress display.
     """
-    batch = min(EVAL_BATCH, len(images))
+    devices = 1 if mesh is None else mesh.size
+    batch = min(EVAL_BATCH, -(-len(images) // devices)) * devices
     parts = []
     for start in range(0, len(images), batch):
         part = np.asarray(images[start : start + batch])
         padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        logits = _logits(model, mean, std, augment, variables, padded, np.int32(variant))
+        if mesh is not None:
+            padded = parallel.split(mesh, padded, 0)
+        logits = _logits(model, mean, std, augment, mesh, variables, padded, np.int32(variant))
         parts.append(np.asarray(logits)[: len(part)])
         on_batch(len(part))
     return np.concatenate(parts)
@@ -72,6 +79,7 @@ def teacher_table(
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    mesh: jax.sharding.Mesh | None,
     on_batch: Callable[[int], None],
 ) -> np.ndarray:
     """Computes what the teachers say of every outcome of an augmentation.
@@ -90,6 +98,7 @@ def teacher_table(
                     std=std,
                     augment=augmentation.apply,
                     variant=variant,
+                    mesh=mesh,
                     on_batch=on_batch,
                 )
                 for variables in members

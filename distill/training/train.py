@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from distill import config as configs
+from distill import processes
 from distill.data import Split, fingerprint
 from distill.errors import InputError
 from distill.training import engine
@@ -61,6 +63,7 @@ def train(
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
     """
+    processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = fitting.length(recipe, len(split))
     task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
@@ -72,7 +75,7 @@ def train(
         current = Trained(task.model, members(states), about, directory)
         return [
             {f"{name}_accuracy": float((logits.argmax(-1) == split.labels).mean())}
-            for logits in (member.logits(split.images) for member in current.apart())
+            for logits in (m.logits(split.images, plan.batch_mesh) for m in current.apart())
         ]
 
     shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
@@ -97,6 +100,8 @@ def train(
         create = functools.partial(recipes.create, about, task)
         restored = checkpointer.restore(jax.eval_shape(create))
         history: list[list[dict[str, Any]]] = []
+        at_step = None if restored is None else int(restored[0].step[0])
+        processes.require_same("checkpoint", str(at_step))
         if restored is None:
             states = create()
         else:
@@ -203,9 +208,9 @@ def _data(
     """Places the training set, and what the teachers say of it, where the steps read them."""
     table = variables = None
     if teacher is not None and task.teacher is not None:
-        variables = teacher.stacked()
+        variables = plan.place(teacher.stacked())
     elif teacher is not None:
-        table = _soft_target_table(task, split, teacher, display)
+        table = _soft_target_table(task, split, teacher, plan, display)
     data = TrainData(teacher_logits=table, teacher_variables=variables)
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
@@ -224,28 +229,34 @@ def _table_shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, 
     return variants, len(split), len(teacher.members), teacher.about["num_classes"]
 
 
-def _soft_target_table(task: Task, split: Split, teacher: Trained, display: Display) -> np.ndarray:
+def _soft_target_table(
+    task: Task, split: Split, teacher: Trained, plan: Execution, display: Display
+) -> np.ndarray:
     """Computes what the teachers say of the training set, or reads it from beside their weights."""
     shape = _table_shape(task, split, teacher)
     variants = shape[0]
     seen = fingerprint(split.images)
     path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+    table = None
     with contextlib.suppress(OSError, ValueError):
         table = np.load(path)
-        if (table.shape, table.dtype) == (shape, np.float32):
-            return table
+    found = table is not None and (table.shape, table.dtype) == (shape, np.float32)
+    if processes.of_all(found):
+        return table
     with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
         table = predicting.teacher_table(
             teacher.model,
-            teacher.members,
+            [plan.place_students(member) for member in teacher.members],
             split.images,
             task.augmentation,
             mean=task.mean,
             std=task.std,
+            mesh=plan.batch_mesh,
             on_batch=bar.advance,
         )
-    part = path.with_suffix(f".{os.getpid()}")
-    with part.open("wb") as file:
-        np.save(file, table)
-    part.replace(path)
+    if processes.is_first():
+        part = path.with_suffix(f".{os.getpid()}")
+        with part.open("wb") as file:
+            np.save(file, table)
+        part.replace(path)
     return table

@@ -54,11 +54,12 @@ class Trained:
             for member, history in zip(self.members, histories, strict=True)
         ]
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
+    def logits(self, images: np.ndarray, mesh: jax.sharding.Mesh | None = None) -> np.ndarray:
         """Returns `[n, num_classes]` float32; an ensemble's are those of its mean probability.
 
         Args:
           images: `[n, height, width, channels]` uint8.
+          mesh: of devices to split the batches over; the members are on all of them.
 
         Raises:
           InputError: if they are not of the shape that the model was trained on.
@@ -72,7 +73,7 @@ class Trained:
         mean, std = tuple(self.about["mean"]), tuple(self.about["std"])
         logits = np.stack(
             [
-                predicting.predict(self.model, variables, images, mean=mean, std=std)
+                predicting.predict(self.model, variables, images, mean=mean, std=std, mesh=mesh)
                 for variables in self.members
             ]
         )
