@@ -57,9 +57,7 @@ def defaults() -> ConfigDict:
 
     config.engine = ConfigDict()  # where and how it computes; changes results by rounding only
     config.engine.students = "auto"  # those of one program: map, vmap, or what the device does best
-    config.engine.data_parallel = (
-        1  # devices to split each batch over; 0: all. Not of a sweep's students
-    )
+    config.engine.data_parallel = 1  # devices to split each batch of a single run over; 0: all
     config.engine.memory_gb = 0.0  # that a device may use for them; 0: most of what is free
 
     config.sweep = ConfigDict()  # many students instead of one; see distill.study

@@ -20,8 +20,7 @@ def each_its_part(f: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
       f: of `x [batch, ...]` and weights, to `[batch, ...]`; independent for each example.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    split = {name for name, kind in zip(mesh.axis_names, mesh.axis_types) if kind == AxisType.Auto}
-    if BATCH not in split:
+    if (BATCH, AxisType.Auto) not in zip(mesh.axis_names, mesh.axis_types, strict=True):
         return f
     batch, whole = PartitionSpec(BATCH), PartitionSpec()
     return jax.shard_map(f, in_specs=(batch, whole), out_specs=batch)

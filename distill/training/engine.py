@@ -51,11 +51,13 @@ class Execution(NamedTuple):
 
     def place_students(self, tree: Any) -> Any:
         """Copies what each student has for itself to every device that works on it."""
-        return parallel.replicate(self.mesh, tree) if self.batch_mesh else tree
+        mesh = self.batch_mesh
+        return tree if mesh is None else parallel.replicate(mesh, tree)
 
     def place_order(self, order: np.ndarray) -> jax.Array:
         """Gives every device its part of the examples `[students, steps, batch]`."""
-        return parallel.split(self.mesh, order, -1) if self.batch_mesh else jnp.asarray(order)
+        mesh = self.batch_mesh
+        return jnp.asarray(order) if mesh is None else parallel.split(mesh, order, axis=2)
 
 
 def execution(num_students: int, students: str = "auto", data_parallel: int = 1) -> Execution:

@@ -77,10 +77,9 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(place, tree)
 
 
-def split(mesh: Mesh, array: Any, axis: int) -> jax.Array:
-    """Divides an array, the same in every process, among the devices along one axis."""
-    spec = [None] * array.ndim
-    spec[axis] = BATCH
+def split(mesh: Mesh, array: np.ndarray, axis: int) -> jax.Array:
+    """Divides an array, the same in every process, among the devices along one axis, from 0."""
+    spec = [BATCH if i == axis else None for i in range(array.ndim)]
     return _place(NamedSharding(mesh, PartitionSpec(*spec)), array)
 
 

@@ -57,9 +57,8 @@ def predict(
     for start in range(0, len(images), batch):
         part = np.asarray(images[start : start + batch])
         padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        if mesh is not None:
-            padded = parallel.split(mesh, padded, 0)
-        logits = _logits(model, mean, std, augment, mesh, variables, padded, np.int32(variant))
+        placed = padded if mesh is None else parallel.split(mesh, padded, axis=0)
+        logits = _logits(model, mean, std, augment, mesh, variables, placed, np.int32(variant))
         parts.append(np.asarray(logits)[: len(part)])
         on_batch(len(part))
     return np.concatenate(parts)

@@ -237,11 +237,10 @@ def _soft_target_table(
     variants = shape[0]
     seen = fingerprint(split.images)
     path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
-    table = None
+    table = np.zeros(0)
     with contextlib.suppress(OSError, ValueError):
         table = np.load(path)
-    found = table is not None and (table.shape, table.dtype) == (shape, np.float32)
-    if processes.of_all(found):
+    if processes.of_all((table.shape, table.dtype) == (shape, np.float32)):
         return table
     with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
         table = predicting.teacher_table(
