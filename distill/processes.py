@@ -15,7 +15,8 @@ from jax.experimental import multihost_utils
 from distill.errors import InputError, one_line
 
 _MESSAGE_BYTES = 1024
-_CONNECT_S = 300
+_CONNECT_S = 300  # until the others are there
+_LEAVE_S = 30  # that a process which has failed waits for the others, which wait for it
 
 T = TypeVar("T")
 
@@ -33,8 +34,12 @@ def start(coordinator: str | None, count: int | None, index: int | None) -> None
     Raises:
       InputError: if something is missing, or the others cannot be reached.
     """
+    jax.config.update("jax_enable_preemption_service", False)  # it makes nothing of SIGTERM
     try:
-        jax.distributed.initialize(coordinator, count, index, initialization_timeout=_CONNECT_S)
+        jax.distributed.initialize(
+            coordinator, count, index,
+            initialization_timeout=_CONNECT_S, shutdown_timeout_seconds=_LEAVE_S,
+        )  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"the processes do not come together: {one_line(error)}; give --coordinator=HOST:PORT, "
