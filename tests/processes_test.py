@@ -85,8 +85,8 @@ def _start_two(workdir, flags, of_second, environment):
     environment |= {"JAX_NUM_CPU_DEVICES": "1", "PYTHONUNBUFFERED": "1"}
     return [
         subprocess.Popen(
-            [*command, f"--process_id={i}", *extra], cwd=ROOT, env={**os.environ, **environment}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*command, f"--process_id={i}", *extra], cwd=ROOT, env={**os.environ, **environment},
+            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         for i, extra in enumerate([(), of_second])
     ]  # fmt: skip
