@@ -33,7 +33,9 @@ def commands(text):
     """Returns what follows `python -m` in a script or document, as lists of words."""
     text = text.replace("\\\n", " ")
     found = re.findall(r"python -m ([\w.]+ +--[^&;`\n]*)", text)
-    return [shlex.split(os.path.expandvars(command.strip().rstrip('"'))) for command in found]
+    # The last quote of a command that stands in quotes itself is not of the command.
+    found = [text[: text.rindex('"')] if text.count('"') % 2 else text for text in found]
+    return [shlex.split(os.path.expandvars(command)) for command in found]
 
 
 def parse(words, **environment):
