@@ -1,4 +1,4 @@
-"""The networks of this project in another framework, to compare with."""
+"""The networks of this project in other frameworks, to compare with."""
 
 import functools
 from typing import Any
@@ -25,3 +25,27 @@ def keras_network(model: str) -> Any:
         "simplenet_v4": [conv(3, 5, activation="relu"), conv(3, 2, strides=2), layers.Flatten()],
     }[model]
     return keras.Sequential([keras.Input((28, 28, 1)), *stack, layers.Dense(10)])
+
+
+def pytorch_network(model: str) -> Any:
+    """Returns one of `KERAS` as a `torch.nn.Sequential` that gives logits, channels first."""
+    from torch import nn
+
+    layers = {
+        "teacher": [
+            *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(3136, 1024), nn.ReLU(), nn.Dropout(0.5)),
+            nn.Linear(1024, 10),
+        ],
+        "simplenet_v1": [
+            *(nn.Conv2d(1, 3, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(3, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(294, 10)),
+        ],
+        "simplenet_v4": [
+            *(nn.Conv2d(1, 3, 5, padding=2), nn.ReLU(), nn.Conv2d(3, 3, 2, stride=2)),
+            *(nn.Flatten(), nn.Linear(588, 10)),
+        ],
+    }[model]
+    return nn.Sequential(*layers)

@@ -3,35 +3,26 @@
     python -m experiments.benchmarks.train_step --csv experiments/results/train_step.csv
 
 The same architecture, batch, optimiser (Adam) and cost (cross-entropy) in each framework, on random
-images of MNIST's shape. Every framework lives in a process of its own, which sleeps while another
-is measured; they take turns, and the median over the rounds is reported. It takes about three
-minutes on two cores. PyTorch and Keras are optional: what is not installed is skipped.
+images of MNIST's shape. They take turns (see `side_by_side`), and the median over the rounds is
+reported. It takes about three minutes on two cores. PyTorch and Keras are optional: what is not
+installed is skipped.
 """
 
 import argparse
-import csv
-import importlib.util
 import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from distill import provenance
+from experiments.benchmarks import networks, side_by_side
+from experiments.benchmarks.side_by_side import FRAMEWORKS, Round
 
 BATCH = 100
 EXAMPLES = 6000
 
 # Steps in a round: a second or two.
 STEPS = {"teacher": 20, "simplenet_v1": 300, "simplenet_v4": 300}
-
-FRAMEWORKS = {"distill": "jax", "pytorch": "torch", "keras": "keras"}  # -> module it needs
-
-Round = Callable[[], None]  # takes the steps of a round and waits for the last
 
 
 def main() -> None:
@@ -42,62 +33,38 @@ def main() -> None:
     parser.add_argument("--worker", choices=FRAMEWORKS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        work(args.worker, args.models[0])
+        build = {"distill": build_distill, "pytorch": build_pytorch, "keras": build_keras}
+        side_by_side.serve(args.worker, lambda: build[args.worker](args.models[0]))
         return
 
     print(f"{provenance.processor()}, batch {BATCH}, Adam; examples per second")
-    frameworks = []
-    for framework, module in FRAMEWORKS.items():
-        if importlib.util.find_spec(module):
-            frameworks.append(framework)
-        else:
-            print(f"{framework} is skipped: the module {module} is not installed")
+    frameworks = side_by_side.installed(FRAMEWORKS)
     rows = []
     for model in args.models:
         rows += measure(model, frameworks, args.rounds)
         print_model(rows[-len(frameworks) :])
     if args.csv:
-        write_csv(args.csv, rows)
+        side_by_side.write_csv(args.csv, rows)
 
 
 def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
     """Lets the frameworks take turns; one row for each, in their order."""
-    workers, versions, speeds = {}, {}, {}
-    for framework in frameworks:
-        command = [sys.executable, "-m", __spec__.name, "--worker", framework, "--models", model]
-        workers[framework] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        versions[framework] = _answer(workers[framework], framework)  # when it has compiled
-        speeds[framework] = []
-    for _ in range(rounds):
-        for framework, worker in workers.items():
-            worker.stdin.write("go\n")
-            speeds[framework].append(float(_answer(worker, framework)))
-    for worker in workers.values():
-        worker.communicate()
+    commands = {
+        framework: ["-m", __spec__.name, "--worker", framework, "--models", model]
+        for framework in frameworks
+    }
     return [
         {
             "model": model,
             "framework": framework,
-            "version": versions[framework],
-            "examples_per_second": round(statistics.median(speeds[framework])),
-            "slowest": round(min(speeds[framework])),
-            "fastest": round(max(speeds[framework])),
-            "rounds": rounds,
+            "version": measured.about["version"],
+            **measured.speeds(STEPS[model] * BATCH),
             "batch": BATCH,
             "device": provenance.processor(),
             "commit": provenance.commit(),
         }
-        for framework in frameworks
+        for framework, measured in side_by_side.take_turns(commands, rounds).items()
     ]
-
-
-def _answer(worker: subprocess.Popen, framework: str) -> str:
-    line = worker.stdout.readline().strip()
-    if not line:
-        raise RuntimeError(f"the {framework} worker stopped with code {worker.wait()}; see above")
-    return line
 
 
 def print_model(rows: list[dict]) -> None:
@@ -112,28 +79,6 @@ def print_model(rows: list[dict]) -> None:
         )
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as f:
-        writer = csv.DictWriter(f, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def work(framework: str, model: str) -> None:
-    """The life of a worker: prints its versions, then one speed for each line that it reads."""
-    build = {"distill": build_distill, "pytorch": build_pytorch, "keras": build_keras}[framework]
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a framework prints is not an answer
-    version, run = build(model)
-    run()  # compiles, and fills the caches
-    answers.write(version + "\n")
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        run()
-        answers.write(f"{STEPS[model] * BATCH / (time.perf_counter() - start)}\n")
-
-
 def random_data() -> tuple[np.ndarray, np.ndarray]:
     """Images `[EXAMPLES, 28, 28, 1]`, uint8, and labels `[EXAMPLES]`, int32."""
     rng = np.random.default_rng(0)
@@ -141,12 +86,10 @@ def random_data() -> tuple[np.ndarray, np.ndarray]:
     return images, rng.integers(0, 10, EXAMPLES, np.int32)
 
 
-def build_distill(model: str) -> tuple[str, Round]:
+def build_distill(model: str) -> Round:
     """The engine itself: a chunk of steps in one compiled call, on uint8 images on the device."""
-    import flax
     import jax
     import jax.numpy as jnp
-    import optax
 
     from distill import config, models
     from distill.data import AUGMENTATIONS
@@ -167,39 +110,21 @@ def build_distill(model: str) -> tuple[str, Round]:
         nonlocal states
         order = jnp.asarray(rng.integers(0, EXAMPLES, (1, STEPS[model], BATCH)))
         states, measured = engine.run_chunk(
-            task, states, hyper, data, order, jnp.int32(STEPS[model])
+            task, engine.Execution(), states, hyper, data, order, jnp.int32(STEPS[model])
         )
         jax.block_until_ready(measured)
 
-    return f"jax {jax.__version__}, flax {flax.__version__}, optax {optax.__version__}", run
+    return run
 
 
-def build_pytorch(model: str) -> tuple[str, Round]:
+def build_pytorch(model: str) -> Round:
     """The plain eager loop, channels first, one thread per core."""
     import torch
-    from torch import nn
 
     torch.set_num_threads(provenance.cores())
-    layers = {
-        "teacher": [
-            *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(3136, 1024), nn.ReLU(), nn.Dropout(0.5)),
-            nn.Linear(1024, 10),
-        ],
-        "simplenet_v1": [
-            *(nn.Conv2d(1, 3, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(3, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Flatten(), nn.Linear(294, 10)),
-        ],
-        "simplenet_v4": [
-            *(nn.Conv2d(1, 3, 5, padding=2), nn.ReLU(), nn.Conv2d(3, 3, 2, stride=2)),
-            *(nn.Flatten(), nn.Linear(588, 10)),
-        ],
-    }[model]
-    net = nn.Sequential(*layers)
+    net = networks.pytorch_network(model)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    cross_entropy = nn.CrossEntropyLoss()
+    cross_entropy = torch.nn.CrossEntropyLoss()
     images, labels = random_data()
     images = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32) / 255)
     labels = torch.from_numpy(labels.astype(np.int64))
@@ -212,17 +137,14 @@ def build_pytorch(model: str) -> tuple[str, Round]:
             cross_entropy(net(images[batch]), labels[batch]).backward()
             optimizer.step()
 
-    return f"torch {torch.__version__}", run
+    return run
 
 
-def build_keras(model: str) -> tuple[str, Round]:
+def build_keras(model: str) -> Round:
     """`fit` with the TensorFlow backend."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
-    import tensorflow as tf
-
-    from experiments.benchmarks import networks
 
     net = networks.keras_network(model)
     net.compile(
@@ -237,7 +159,7 @@ def build_keras(model: str) -> tuple[str, Round]:
     def run():
         net.fit(images, labels, batch_size=BATCH, epochs=1, verbose=0)
 
-    return f"keras {keras.__version__}, tensorflow {tf.__version__}", run
+    return run
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+"""The benchmarks: that they run, and that their arithmetic is right; no speed is asserted."""
+
+import csv
+
+import pytest
+
+from distill import provenance
+from experiments.benchmarks import growth, side_by_side, sweep, train_step
+
+WORKER = """
+import sys, flax, jax, optax
+from experiments.benchmarks import side_by_side
+calls = []
+def run():
+    print("not an answer")
+    calls.append(1)
+side_by_side.serve("distill", lambda: run)
+print("rounds:", len(calls), file=sys.stderr)
+"""
+
+
+def test_the_median_and_the_range_of_the_rounds_are_reported():
+    measured = side_by_side.Measured({}, 7.0, [2.0, 1.0, 4.0])
+    assert measured.speeds(100) == {
+        "examples_per_second": 50, "slowest": 25, "fastest": 100, "rounds": 3,
+    }  # fmt: skip
+    assert measured.once_seconds == 5.0
+    assert side_by_side.Measured({}, 1.0, [2.0]).once_seconds == 0.0
+
+
+def test_workers_take_turns_and_say_what_they_are(capfd):
+    commands = {"a": ["-c", WORKER], "b": ["-c", WORKER]}
+    measured = side_by_side.take_turns(commands, rounds=2)
+    assert list(measured) == ["a", "b"]
+    assert [len(found.seconds) for found in measured.values()] == [2, 2]
+    assert measured["a"].about["version"].startswith("jax 0.")
+    assert measured["a"].about["device"] == provenance.device()
+    errors = capfd.readouterr().err
+    assert errors.count("rounds: 3") == 2 and errors.count("not an answer") == 6
+
+
+def test_a_worker_that_dies_is_named():
+    commands = {"good": ["-c", WORKER], "bad": ["-c", "raise SystemExit(3)"]}
+    with pytest.raises(RuntimeError, match="the worker bad stopped with code 3"):
+        side_by_side.take_turns(commands, rounds=1)
+
+
+def test_what_is_not_installed_is_skipped(monkeypatch, capsys):
+    monkeypatch.setitem(side_by_side.FRAMEWORKS, "pytorch", ("no_such_module",))
+    assert side_by_side.installed(["distill", "pytorch"]) == ["distill"]
+    assert (
+        "pytorch is skipped: the module no_such_module is not installed" in capsys.readouterr().out
+    )
+
+
+def test_the_sweep_of_distill_runs(monkeypatch):
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")
+    monkeypatch.setattr(sweep, "EXAMPLES", 40)
+    monkeypatch.setattr(sweep, "BATCH", 10)
+    monkeypatch.setattr(sweep, "STEPS", 2)
+    run = sweep.build_distill("simplenet_v4", 2)
+    run()
+    run()
+
+
+def test_the_training_step_of_distill_runs(monkeypatch):
+    monkeypatch.setattr(train_step, "EXAMPLES", 40)
+    monkeypatch.setattr(train_step, "BATCH", 10)
+    monkeypatch.setitem(train_step.STEPS, "simplenet_v4", 2)
+    run = train_step.build_distill("simplenet_v4")
+    run()
+    run()
+
+
+def test_rows_of_a_sweep_can_be_drawn(tmp_path):
+    measured = side_by_side.Measured({"version": "1", "device": "a device"}, 3.0, [1.0, 2.0, 1.0])
+    rows = [
+        sweep._row(model, "distill", students, measured)
+        for model in sweep.MODELS
+        for students in (1, 10, 100)
+    ]
+    assert rows[1]["examples_per_second"] == 10 * sweep.STEPS * sweep.BATCH
+    assert rows[1]["compile_seconds"] == 2.0
+    side_by_side.write_csv(tmp_path / "rows" / "growth.csv", rows)
+    with (tmp_path / "rows" / "growth.csv").open() as file:
+        assert [row["students"] for row in csv.DictReader(file)] == 2 * ["1", "10", "100"]
+    growth.draw(growth.pd.read_csv(tmp_path / "rows" / "growth.csv"), tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
