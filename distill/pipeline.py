@@ -1,5 +1,6 @@
 """The stages of a run, in order: each a function from files in `workdir` to files in `workdir`."""
 
+import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -72,7 +73,11 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
         "export": export, "report": write_report,
     }  # fmt: skip
     for name in configs.stages(config, STAGES):
-        stages[name](context)
+        stage = functools.partial(stages[name], context)
+        if name in ("teacher", "student"):
+            stage()  # which all processes train together
+        else:
+            processes.first(stage)
     path = workdir / report.RESULTS
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -137,7 +142,7 @@ def evaluate(run: Run) -> None:
         "device": provenance.device(),
         "models": results,
     }
-    processes.first(lambda: write(run.workdir / report.RESULTS, contents))
+    write(run.workdir / report.RESULTS, contents)
 
 
 def measure(

@@ -28,12 +28,18 @@ class Checkpointer:
     Use it as a context manager.
     """
 
-    def __init__(self, directory: pathlib.Path, warn: Callable[[str], None]):
+    def __init__(
+        self, directory: pathlib.Path, warn: Callable[[str], None], *, alone: bool = False
+    ):
         """Opens the directory, creating it if needed.
+
+        Where several processes train together, all of them open it and take the same steps, and
+        the first of them writes: the states are on every device.
 
         Args:
           directory: of this training alone.
           warn: told in one line of each checkpoint that is skipped.
+          alone: whether to wait for no other process, to read what is there.
 
         Raises:
           InputError: if it cannot be written.
@@ -46,7 +52,10 @@ class Checkpointer:
             self._manager = ocp.CheckpointManager(
                 self._directory,
                 options=ocp.CheckpointManagerOptions(
-                    max_to_keep=KEEP, enable_async_checkpointing=False
+                    max_to_keep=KEEP,
+                    enable_async_checkpointing=False,
+                    multiprocessing_options=_taking_part(alone),
+                    create=not alone,
                 ),
             )
         except OSError as error:
@@ -118,6 +127,16 @@ class Checkpointer:
                 continue
             return _from_numpy(arrays, template, path), meta
         return None
+
+
+def _taking_part(alone: bool) -> ocp.options.MultiprocessingOptions:
+    """Says which processes Orbax waits for: this one alone, or all."""
+    if not alone:
+        return ocp.options.MultiprocessingOptions()
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"process{this}"
+    )
 
 
 def _with_key_data(states: TrainState) -> TrainState:

@@ -92,7 +92,7 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
     """
     if not directory.is_dir():
         raise InputError(f"no checkpoint in {directory}; run the stage that trains it first")
-    with Checkpointer(directory, warn) as checkpointer:
+    with Checkpointer(directory, warn, alone=True) as checkpointer:
         found = checkpointer.meta()
         if found is None or not found["complete"]:
             raise InputError(f"the training in {directory} is not finished; start it again")
