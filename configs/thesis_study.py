@@ -18,12 +18,16 @@ SEEDS = tuple(range(10))
 TEMPERATURES = (1.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)  # of table 2.5
 DETAILED = {"simplenet_v1": 1.0, "simplenet_v5": 3.0}  # of table 2.4
 MODELS = tuple(f"simplenet_v{version}" for version in range(1, 6))
+LEARNING = ("simplenet_v1", "simplenet_v4")  # their temperature
+LEARNED_FROM = (1.0, 3.0, 10.0)  # where it starts
+LEARNED_SEEDS = 3
 LABELLED_FRACTION = 0.1
 ENSEMBLE = 3
 
 SWEEPS = {
     "students": "every student at every temperature",
     "selection": "the same without the last training images, which choose the temperature",
+    "learned": "v1 and v4 on those images, their temperature learned from where the others stay",
     "runs": "the students and temperatures of table 2.4",
     "temperatures": "v1 at the temperatures of table 2.5",
     "baselines": "every student trained on labels, without a teacher",
@@ -72,12 +76,15 @@ def study(
     students: Axis = {"student.model": MODELS}
     softened: Axis = {"loss.temperature": tuple(temperatures)}
     higher: Axis = {"loss.temperature": tuple(t for t in temperatures if t != 1)}  # 1² is 1
+    selection = {"dataset.train": held_out[:1], "dataset.validation": held_out[1:]}
     axes: dict[str, tuple[Axis, ...]] = {
         "students": (students, softened),
-        "selection": (
-            {"dataset.train": held_out[:1], "dataset.validation": held_out[1:]},
-            students,
-            softened,
+        "selection": (selection, students, softened),
+        "learned": (
+            selection,
+            {"student.model": LEARNING},
+            {"loss.temperature": LEARNED_FROM[: 2 if quick else None]},
+            {"loss.learn_temperature": (True,)},
         ),
         "runs": ({"student.model": tuple(DETAILED), "loss.temperature": tuple(DETAILED.values())},),
         "temperatures": (
@@ -102,7 +109,8 @@ def study(
             },
         ),
     }
-    config.sweep.seeds, config.sweep.axes = tuple(seeds), axes[name]
+    config.sweep.seeds = tuple(seeds[:LEARNED_SEEDS] if name == "learned" else seeds)
+    config.sweep.axes = axes[name]
     return config
 
 

@@ -79,6 +79,8 @@ def defaults() -> ConfigDict:
     config.loss.temperature = 1.0
     config.loss.alpha = 1.0  # weight of the soft term; cross-entropy on labels has 1 - alpha
     config.loss.gradient_correction = False  # multiply soft_squared_error by T²
+    config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
+    config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
 
     config.export = ConfigDict()
     config.export.formats = "float32,float16,int8"
@@ -123,6 +125,8 @@ def check_values(config: ConfigDict) -> None:
     _require(config.teacher.members > 0, "teacher.members", config.teacher.members, "1 or more")
     loss, dataset = config.loss, config.dataset
     _require(loss.temperature > 0, "loss.temperature", loss.temperature, "more than 0")
+    rate = loss.temperature_learning_rate
+    _require(rate > 0, "loss.temperature_learning_rate", rate, "more than 0")
     _require(0 <= loss.alpha <= 1, "loss.alpha", loss.alpha, "between 0 and 1")
     fraction = dataset.labelled_fraction
     _require(0 < fraction <= 1, "dataset.labelled_fraction", fraction, "above 0, at most 1")

@@ -41,6 +41,12 @@ def validate(config: ConfigDict) -> None:
             f"the transfer set {config.transfer.name} has no labels to learn from: "
             "use a loss with a teacher and --config.loss.alpha=1"
         )
+    if config.loss.learn_temperature and not config.dataset.validation:
+        raise InputError(
+            "the temperature is learned on images that the student is not trained on: hold some "
+            "back, as with --config.dataset.train=train[:55000] "
+            "--config.dataset.validation=train[55000:]"
+        )
     data.check(config)
     exporter.check(config.export)
     # The students of a sweep are divided among the devices, and not their batches.

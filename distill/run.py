@@ -114,8 +114,8 @@ class Run:
             log = processes.first(open_log) or (lambda record: None)
             train.train(
                 directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
-                monitor=self.monitor, display=self.display, log=log,
-                checkpoint_every_s=self.config.checkpoint_every_s,
+                validation=self.dataset.validation, monitor=self.monitor, display=self.display,
+                log=log, checkpoint_every_s=self.config.checkpoint_every_s,
             )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from distill.errors import InputError, unknown
 from distill.report import rows
 from distill.report.progress import Display
 from distill.run import Run, claim
-from distill.training import engine, recipe, train, trained
+from distill.training import bilevel, engine, recipe, train, trained
 from distill.training.trained import Trained
 
 PREDICTIONS = "predictions"
@@ -185,7 +185,7 @@ def _size(group: list[Student]) -> int:
     run, teacher = group[0].run, group[0].teacher
     options = run.config.engine
     fits = train.students_that_fit(
-        group[0].about, run.training_set, teacher, resident=run.resident,
+        group[0].about, run.training_set, teacher, run.dataset.validation, resident=run.resident,
         students=engine.execution(1, options.students).students,
         memory=int(options.memory_gb * 2**30) or engine.free_memory(),
     )  # fmt: skip
@@ -205,7 +205,8 @@ def _train(
         train.train(
             directory / "steps", about, run.training_set, resident=run.resident, teacher=teacher,
             plan=engine.execution(len(about["seeds"]), run.config.engine.students),
-            monitor=None, display=display, log=lambda record: None, stop_on_divergence=False,
+            validation=run.dataset.validation, monitor=None, display=display,
+            log=lambda record: None, stop_on_divergence=False,
             checkpoint_every_s=run.config.checkpoint_every_s,
         )  # fmt: skip
     members = trained.load(directory / "steps", display.warn).apart()
@@ -228,6 +229,8 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "loss": loss["name"],
         "temperature": loss.get("temperature"),
         "alpha": loss.get("alpha"),
+        "learn_temperature": bilevel.RATE in loss,
+        "final_temperature": model.history[-1].get("temperature"),
         "gradient_correction": loss.get("gradient_correction"),
         "learning_rate": recipe_["learning_rate"],
         "seed": student.about["seeds"][0],

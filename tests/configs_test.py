@@ -89,6 +89,7 @@ def test_each_file_says_how_it_is_run(name):
     {
         "students": 550, "selection": 550, "runs": 20, "temperatures": 110, "baselines": 50,
         "teacher": 10, "corrected": 500, "kl": 550, "ensemble": 550, "unlabelled": 100,
+        "learned": 18,
     }.items(),
 )  # fmt: skip
 def test_each_sweep_of_the_study_is_of_valid_students(name, students):

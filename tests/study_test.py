@@ -120,20 +120,26 @@ def test_nothing_is_trained_twice_and_a_sweep_can_grow(tmp_path, monkeypatch):
     assert set(steps) == {2}  # the new seed at two temperatures
 
 
-def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    config = tiny()
-    config.student.epochs = 3
-    expected = run(config, tmp_path / "whole")
-    calls, run_chunk = [], engine.run_chunk
+def kill(monkeypatch, concerned, call):
+    """Makes a chunk of the `concerned` states the last one; returns at which steps they began."""
+    began, run_chunk = [], engine.run_chunk
 
     def killed(task, plan, states, *rest):
-        if len(states.step) == 4:
-            calls.append(int(states.step[0]))
-            if len(calls) == 3:
+        if concerned(states):
+            began.append(int(states.step[0]))
+            if len(began) == call:
                 raise KeyboardInterrupt
         return run_chunk(task, plan, states, *rest)
 
     monkeypatch.setattr(engine, "run_chunk", killed)
+    return began
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    config = tiny()
+    config.student.epochs = 3
+    expected = run(config, tmp_path / "whole")
+    calls = kill(monkeypatch, lambda states: len(states.step) == 4, call=3)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "killed")
     assert not (tmp_path / "killed" / "results.csv").exists()
@@ -242,6 +248,43 @@ def test_students_divided_among_devices_are_the_same(tmp_path):
             for name in ("one", "three")
         )
         np.testing.assert_array_equal(one, three)
+
+
+def learning(axes):
+    config = tiny(seeds=(0,), axes=axes)
+    config.dataset.train, config.dataset.validation = "train[:200]", "train[200:300]"
+    config.loss.learn_temperature, config.loss.temperature_learning_rate = True, 0.1
+    return config
+
+
+def test_the_temperature_is_learned_by_each_student(tmp_path):
+    config = learning(axes=(SOFTENED, {"loss.learn_temperature": (True, False)}))
+    rows = rows_of(config, tmp_path / "some")
+    assert [(r["temperature"], r["learn_temperature"]) for r in rows] == [
+        ("1", "True"), ("4", "True"), ("1", "False"), ("4", "False"),
+    ]  # fmt: skip
+    found = [float(r["final_temperature"]) for r in rows[:2]]
+    assert abs(found[0] - 1) > 0.01 and abs(found[1] - 4) > 0.01
+    assert [r["final_temperature"] for r in rows[2:]] == ["", ""]
+    config = learning(axes=())
+    config.loss.temperature = 4.0
+    pipeline.run(config, tmp_path / "alone", Display())
+    alone = trained.load(tmp_path / "alone" / "checkpoints" / "student" / "steps", print)
+    assert configs.digest(alone.about) == rows[1]["id"]
+    assert alone.history[-1]["temperature"] == pytest.approx(found[1], rel=1e-3)
+
+
+def test_a_sweep_killed_while_learning_goes_on_with_the_temperature_reached(tmp_path, monkeypatch):
+    config = learning(axes=(SOFTENED,))
+    expected = rows_of(config, tmp_path / "whole")
+    calls = kill(monkeypatch, lambda states: states.learned, call=2)
+    with pytest.raises(KeyboardInterrupt):
+        rows_of(config, tmp_path / "killed")
+    resumed = rows_of(config, tmp_path / "killed")
+    assert calls == [0, 4, 4]
+    assert [untimed(r) | {"config": ""} for r in resumed] == [
+        untimed(r) | {"config": ""} for r in expected
+    ]
 
 
 def test_a_configuration_of_one_student_is_no_sweep(tmp_path):

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from distill import losses, models
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
+from distill.training import bilevel
 from distill.training import state as states_lib
 from distill.training.state import TrainState
 from distill.training.step import Task
@@ -20,11 +21,22 @@ from distill.training.step import Task
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
     """Returns of `config.loss` what the loss takes: its name, its numbers, alpha if it is mixed.
 
+    Where the temperature is learned, the rate of that is one of the numbers; nowhere else.
+
     Raises:
-      InputError: if the loss takes a number that the configuration does not have.
+      InputError: if the loss takes a number that the configuration does not have, or is to learn a
+        temperature that it does not take.
     """
     wanted = losses.hyperparameters(loss.name)
     wanted += ("alpha",) if losses.needs_teacher(loss.name) else ()
+    if loss.learn_temperature:
+        if "temperature" not in wanted:
+            taking = [n for n in losses.LOSSES if "temperature" in losses.hyperparameters(n)]
+            raise InputError(
+                f"loss {loss.name} has no temperature to learn; use {' or '.join(taking)}, or "
+                "--config.loss.learn_temperature=False"
+            )
+        wanted += (bilevel.RATE,)
     for name in wanted:
         if name not in loss:
             raise InputError(f"loss {loss.name} needs --config.loss.{name}, which is not set")
@@ -106,7 +118,7 @@ def apart(about: dict[str, Any]) -> dict[str, Any]:
     """Leaves out of a description the seeds and numbers in which students of a program differ."""
     recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
     rest = {k: v for k, v in about.items() if k != "seeds"}
-    return {**rest, "recipe": recipe, "loss": about["loss"]["name"]}
+    return {**rest, "recipe": recipe, "loss": [about["loss"]["name"], *sorted(about["loss"])]}
 
 
 def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:

@@ -1,5 +1,6 @@
 """What a training run carries from step to step, and its optimiser."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import optax
 from flax import linen as nn
 from flax import struct
 from ml_collections import ConfigDict
+
+from distill.training import bilevel
 
 Hyper = Mapping[str, jax.Array]
 """The numbers in which students may differ, by name, each `[students]` (or a scalar for one)."""
@@ -26,6 +29,7 @@ class TrainState:
       batch_stats: running statistics of batch normalisation; empty without it.
       opt_state: state of the optimiser.
       key: `threefry` key from which all randomness of the run follows, with the step.
+      learned: the temperature of a student that learns it, see `bilevel`; empty for others.
     """
 
     step: jax.Array
@@ -33,6 +37,7 @@ class TrainState:
     batch_stats: Any
     opt_state: Any
     key: jax.Array
+    learned: Any = dataclasses.field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -109,6 +114,7 @@ def create(
             batch_stats=variables.get("batch_stats", {}),
             opt_state=make_optimizer(hyper).init(variables["params"]),
             key=key,
+            learned=bilevel.init(hyper),
         )
 
     return jax.jit(jax.vmap(one))(jnp.asarray(seeds, jnp.int32), dict(hyper))

@@ -12,6 +12,7 @@ from flax import struct
 
 from distill import losses
 from distill.data import Augmentation
+from distill.training import bilevel
 from distill.training.state import Hyper, TrainState
 
 
@@ -25,12 +26,15 @@ class TrainData:
       teacher_logits: `[variants, n, members, num_classes]` float32, for each variant of the
         augmentation; None if not needed or computed in the step.
       teacher_variables: those of the teachers, leading axis `[members]`; None otherwise.
+      validation_images, validation_labels: likewise, for students that learn the temperature.
     """
 
     images: Any = None
     labels: Any = None
     teacher_logits: Any = None
     teacher_variables: Any = None
+    validation_images: Any = None
+    validation_labels: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +80,16 @@ def train_step(
     Returns:
       The next state, and scalars: `loss`, its terms, and `train_accuracy` on visible labels.
     """
-    augment_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+    step_key = jax.random.fold_in(state.key, state.step)
+    augment_key, dropout_key = jax.random.split(step_key)
     choices = task.augmentation.draw(augment_key, index.shape[0])
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
     images = normalize(pixels, task.mean, task.std)
     labels = data.labels[index]
+    hyper = bilevel.current(state.learned, hyper)
     teacher_logits = _teacher_logits(task, data, index, choices, images)
 
-    def objective(params):
+    def objective(params, hyper):
         logits, updated = task.model.apply(
             {"params": params, "batch_stats": state.batch_stats},
             images,
@@ -96,20 +102,48 @@ def train_step(
         return sum(means.values()), (means, logits, updated)
 
     (loss, (terms, logits, updated)), gradients = jax.value_and_grad(objective, has_aux=True)(
-        state.params
+        state.params, hyper
     )
-    updates, opt_state = task.make_optimizer(hyper).update(gradients, state.opt_state, state.params)
-    state = dataclasses.replace(
+    optimizer = task.make_optimizer(hyper)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    new_state = dataclasses.replace(
         state,
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=updated.get("batch_stats", state.batch_stats),
         opt_state=opt_state,
     )
+    if state.learned:
+
+        def judge(params):
+            key = jax.random.fold_in(step_key, 2)  # the split has taken 0 and 1
+            variables = {**new_state.variables, "params": params}
+            return validation_loss(task, variables, data, index.shape[0], key)
+
+        hypergradient = bilevel.hypergradient(
+            lambda params, log_t: objective(params, {**hyper, "temperature": jnp.exp(log_t)})[0],
+            lambda gradients: optimizer.update(gradients, state.opt_state, state.params)[0],
+            state.params,
+            gradients,
+            jax.grad(judge)(new_state.params),
+            state.learned["log_temperature"],
+        )
+        learned = bilevel.update(state.learned, hyper, hypergradient)
+        new_state = dataclasses.replace(new_state, learned=learned)
     visible = labels >= 0
     correct = (logits.argmax(-1) == labels) & visible
     accuracy = correct.sum() / jnp.maximum(visible.sum(), 1)
-    return state, {"loss": loss, **terms, "train_accuracy": accuracy}
+    return new_state, {"loss": loss, **terms, "train_accuracy": accuracy}
+
+
+def validation_loss(
+    task: Task, variables: dict[str, Any], data: TrainData, batch: int, key: jax.Array
+) -> jax.Array:
+    """Returns the cross-entropy of `batch` validation images, which the key draws, as a scalar."""
+    index = jax.random.randint(key, (batch,), 0, data.validation_images.shape[0])
+    pixels = data.validation_images[index].astype(jnp.float32) / 255
+    logits: Any = task.model.apply(variables, normalize(pixels, task.mean, task.std))
+    return losses.cross_entropy(logits, data.validation_labels[index]).mean()
 
 
 def _teacher_logits(task, data, index, choices, images):

@@ -18,7 +18,7 @@ from distill import config as configs
 from distill import processes
 from distill.data import Split, fingerprint
 from distill.errors import InputError
-from distill.training import engine
+from distill.training import bilevel, engine
 from distill.training import fit as fitting
 from distill.training import predict as predicting
 from distill.training import recipe as recipes
@@ -39,6 +39,7 @@ def train(
     plan: Execution,
     resident: bool,
     teacher: Trained | None,
+    validation: Split | None,
     monitor: tuple[str, Split] | None,
     display: Display,
     log: Callable[[dict[str, Any]], None],
@@ -54,6 +55,7 @@ def train(
       plan: how the students are executed.
       resident: whether they live on the device; otherwise they are sent in pieces.
       teacher: whose outputs the loss compares with.
+      validation: images on which the temperature is learned, where it is.
       monitor: name and images of the split whose accuracy is logged after every epoch, if any.
       display: says how far it is.
       log: told the record of each epoch and student.
@@ -69,16 +71,22 @@ def train(
     task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
-        if monitor is None:
-            return [{} for _ in seeds]
-        name, split = monitor
-        current = Trained(task.model, members(states), about, directory)
-        return [
-            {f"{name}_accuracy": float((logits.argmax(-1) == split.labels).mean())}
-            for logits in (m.logits(split.images, plan.batch_mesh) for m in current.apart())
-        ]
+        records: list[dict[str, float]] = [{} for _ in seeds]
+        if states.learned:
+            temperatures = np.exp(states.learned["log_temperature"])
+            for record, temperature in zip(records, temperatures, strict=True):
+                record["temperature"] = float(temperature)
+        if monitor is not None:
+            name, split = monitor
+            current = Trained(task.model, members(states), about, directory)
+            for record, member in zip(records, current.apart(), strict=True):
+                guesses = member.logits(split.images, plan.batch_mesh).argmax(-1)
+                record[f"{name}_accuracy"] = float((guesses == split.labels).mean())
+        return records
 
     shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
+    if bilevel.RATE in about["loss"]:
+        shown.append(("T", "temperature", "{:.3g}"))
     if monitor is not None:
         shown.append((monitor[0], f"{monitor[0]}_accuracy", "{:.2%}"))
 
@@ -116,6 +124,7 @@ def train(
                 return
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
         data = _data(task, split, resident, teacher, plan, display)
+        data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress:
             fitting.fit(
@@ -143,6 +152,7 @@ def students_that_fit(
     about: dict[str, Any],
     split: Split,
     teacher: Trained | None,
+    validation: Split | None,
     *,
     resident: bool,
     students: str,
@@ -153,7 +163,7 @@ def students_that_fit(
     Args:
       about: of one student.
       split: images to train on.
-      teacher: as in `train`.
+      teacher, validation: as in `train`.
       resident: as in `train`.
       students: as in `engine.Execution`.
       memory: bytes that may be used.
@@ -174,6 +184,7 @@ def students_that_fit(
         labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
         teacher_logits=table,
         teacher_variables=variables,
+        **_validation(about, validation),
     )
     return engine.students_that_fit(
         task, states, recipes.hyper(about), data, order, students=students, memory=memory
@@ -216,6 +227,13 @@ def _data(
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
         data = plan.place(data)
     return data
+
+
+def _validation(about: dict[str, Any], validation: Split | None) -> dict[str, Any]:
+    """Returns of `TrainData` what the temperature is learned on; nothing where it is not."""
+    if validation is None or bilevel.RATE not in about["loss"]:
+        return {}
+    return {"validation_images": validation.images, "validation_labels": validation.labels}
 
 
 def _range(values: list[float], form: str) -> str:
