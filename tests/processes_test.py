@@ -1,5 +1,6 @@
 """Several processes make one training: real ones, that meet on this machine."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -62,34 +63,38 @@ def start_two(cache):
     """Starts two processes that make one training; none of them outlives the test."""
     started = []
 
-    def start(workdir, *flags, of_second=()):
-        started.extend(pair := _start_two(workdir, flags, of_second, cache))
+    def start(workdir, *flags):
+        started.extend(pair := _start_two(workdir, flags, cache))
         return pair
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
-def _start_two(workdir, flags, of_second, environment):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+def _start_two(workdir, flags, environment):
     command = [
         sys.executable, "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
         *(f"--config.{key}={value}" for key, value in OVERRIDES.items()),
         "--config.engine.data_parallel=0", f"--workdir={workdir}", "--num_processes=2",
-        f"--coordinator=localhost:{port}", *flags,
+        f"--coordinator=localhost:{free_port()}", *flags,
     ]  # fmt: skip
     environment |= {"JAX_NUM_CPU_DEVICES": "1", "PYTHONUNBUFFERED": "1"}
     return [
         subprocess.Popen(
-            [*command, f"--process_id={i}", *extra], cwd=ROOT, env={**os.environ, **environment},
+            [*command, f"--process_id={i}"], cwd=ROOT, env={**os.environ, **environment},
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        for i, extra in enumerate([(), of_second])
+        for i in (0, 1)
     ]  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 def finish(pair):
@@ -133,7 +138,7 @@ def test_two_processes_are_killed_and_one_goes_on(alone, start_two, tmp_path):
 def test_two_processes_go_on_from_one_and_only_the_first_speaks_and_writes(
     alone, start_two, tmp_path
 ):
-    workdir, _ = alone
+    workdir, results = alone
     shutil.copytree(workdir.parent / "teachers", tmp_path / "teachers")
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(tiny_config(), tmp_path / "run", Interrupting())
@@ -144,23 +149,85 @@ def test_two_processes_go_on_from_one_and_only_the_first_speaks_and_writes(
     assert_same_student(workdir, tmp_path / "run")
     np.testing.assert_allclose(losses(tmp_path / "run"), losses(workdir), rtol=1e-3)
     assert len(list((tmp_path / "run").glob("tensorboard/student/events.*"))) == 1
+    measured = json.loads((tmp_path / "run" / "results.json").read_text())["models"]
+    for role in ("teacher", "student"):
+        assert measured[role]["accuracy"] == pytest.approx(
+            results["models"][role]["accuracy"], abs=0.01
+        )
 
 
-def test_what_is_wrong_with_one_process_stops_both(start_two, tmp_path):
-    pair = start_two(tmp_path / "run", of_second=("--config.dataset.test=tset",))
+AGREE = """
+import json, sys
+from distill import processes
+from distill.errors import InputError
+index = int(sys.argv[2])
+processes.start(sys.argv[1], 2, index)
+
+def failing(*indices):
+    if index in indices:
+        raise InputError(f"wrong with {index}")
+
+found = {
+    "first": processes.first(lambda: 7),
+    "together": processes.together(lambda: index),
+    "of_first": [processes.of_first(index == 0), processes.of_first(index == 1)],
+    "of_all": [processes.of_all(True), processes.of_all(index == 0)],
+}
+for name, f in {
+    "failing second": lambda: processes.together(lambda: failing(1)),
+    "failing both": lambda: processes.together(lambda: failing(0, 1)),
+    "failing first": lambda: processes.first(lambda: failing(0)),
+    "same": lambda: processes.require_same("seed", "1"),
+    "different": lambda: processes.require_same("seed", str(index)),
+}.items():
+    try:
+        found[name] = f()
+    except InputError as error:
+        found[name] = str(error)
+print(json.dumps(found))
+"""
+
+
+def test_what_two_processes_agree_on():
+    pair = [
+        subprocess.Popen([sys.executable, "-c", AGREE, address, str(i)], cwd=ROOT, text=True,
+                         stdout=subprocess.PIPE)
+        for address in [f"localhost:{free_port()}"] for i in (0, 1)
+    ]  # fmt: skip
     outputs, codes = finish(pair)
-    assert codes == [2, 2], outputs
-    for output in outputs:
-        lines = [line for line in output.splitlines() if not line.startswith("[Gloo]")]
-        assert len(lines) == 1 and lines[0].startswith("error: process 1: "), output
+    assert codes == [0, 0], outputs
+    found = [json.loads(output.splitlines()[-1]) for output in outputs]
+    assert [f.pop("first") for f in found] == [7, None]
+    assert [f.pop("together") for f in found] == [0, 1]
+    assert found[0] == found[1] == {
+        "of_first": [True, False],
+        "of_all": [True, False],
+        "failing second": "process 1: wrong with 1",
+        "failing both": "wrong with 0",
+        "failing first": "wrong with 0",
+        "same": None,
+        "different": "process 1 has another seed than process 0; "
+        "start all of them with the same flags, on the same files",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--num_processes=2",), "the processes do not come together: coordinator_address"),
+        (("--coordinator=localhost:1", "--num_processes=2", "--process_id=2"), "process_id"),
+        (("--distributed", "--config.sweep.seeds=(1,)"), "a sweep is divided by --shard=i/n"),
+    ],
+)
+def test_flags_that_do_not_fit_are_one_line(tmp_path, flags, message):
+    result = subprocess.run(
+        [sys.executable, "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
+         f"--workdir={tmp_path / 'run'}", *flags], cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 2, result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], lines
     assert not (tmp_path / "run").exists()
-
-
-def test_processes_of_different_configurations_do_not_train(start_two, tmp_path):
-    pair = start_two(tmp_path / "run", of_second=("--config.teacher.learning_rate=0.02",))
-    outputs, codes = finish(pair)
-    assert codes == [2, 2], outputs
-    assert all("process 1 has another configuration or data than process 0" in o for o in outputs)
 
 
 def test_a_single_process_needs_no_others():
