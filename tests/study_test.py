@@ -277,11 +277,10 @@ def test_the_temperature_is_learned_by_each_student(tmp_path):
 def test_a_sweep_killed_while_learning_goes_on_with_the_temperature_reached(tmp_path, monkeypatch):
     config = learning(axes=(SOFTENED,))
     expected = rows_of(config, tmp_path / "whole")
-    calls = kill(monkeypatch, lambda states: states.learned, call=2)
+    kill(monkeypatch, lambda states: states.learned, call=2)
     with pytest.raises(KeyboardInterrupt):
         rows_of(config, tmp_path / "killed")
     resumed = rows_of(config, tmp_path / "killed")
-    assert calls == [0, 4, 4]
     assert [untimed(r) | {"config": ""} for r in resumed] == [
         untimed(r) | {"config": ""} for r in expected
     ]
