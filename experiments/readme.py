@@ -5,51 +5,60 @@ import re
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import PUBLISHED, RESULTS, ROOT
+from experiments import RESULTS, ROOT
+from experiments.thesis import rows, text
+from experiments.thesis.comparisons import judge
+from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
 
 
-def mnist_table() -> str:
-    """Ours beside the thesis's: the teacher, and each student distilled and trained on labels."""
-    ours = pd.read_csv(RESULTS / "mnist.csv")
-    distilled = pd.read_csv(PUBLISHED / "table_2_3.csv").set_index("model")
-    classic = pd.read_csv(PUBLISHED / "table_2_6.csv").set_index("model")
+def study_table() -> str:
+    """Each student, distilled and trained on labels only, beside the thesis's."""
+    study = rows.read(RESULTS)
+    published = study.published["2_6"].set_index("model")
+    groups = {model: (group, Group(model, LABELS)) for model, group in study.chosen.items()}
+    verdicts = judge(study, list(groups.values()))
+    teacher = pd.read_csv(RESULTS / "mnist.csv").query("role == 'teacher'").iloc[0]
     header = [
-        "model", "weights", "compression", "distilled", "thesis, distilled", "labels only",
-        "thesis, labels only", "agreement", "F-measure", "config",
+        "model", "weights", "compression", "T", "distilled", "thesis, distilled", "labels only",
+        "thesis, labels only", "distilled − labels",
     ]  # fmt: skip
-    rows = []
-    for name, found in ours.groupby("model", sort=False):
-        first = found.iloc[0]
-        by_labels = found[found.loss == "cross_entropy"].accuracy.iloc[0]
-        if first.role == "teacher":
-            cells = ["–", "–", _percent(by_labels), _published(distilled.accuracy[name]), "–"]
-            student, config = first, "teacher"
-        else:
-            student = found[found.loss == "soft_squared_error"].iloc[0]
-            cells = [
-                _percent(student.accuracy),
-                f"{_published(distilled.accuracy[name])} (T={distilled.temperature[name]:.0f})",
-                _percent(by_labels),
-                _published(classic.classic_training_accuracy[name]),
-                _percent(student.agreement),
-            ]
-            config = student.config
-        rate = "–" if pd.isna(student.compression_rate) else _percent(student.compression_rate)
-        rows.append(
+    lines = [
+        [
+            f"[teacher](configs/teacher.py), {text.plural(1, 'run')}", f"{teacher.num_params:,}",
+            "–", "–", "–", "–", _percent(teacher.accuracy),
+            _published(study.published["2_3"].set_index("model").accuracy["teacher"]), "–",
+        ]
+    ]  # fmt: skip
+    for (model, (distilled, labels)), verdict in zip(groups.items(), verdicts, strict=True):
+        first = study.of(distilled).iloc[0]
+        lines.append(
             [
-                name, f"{student.num_params:,}", rate, *cells, _percent(student.f_measure),
-                f"[{config}](configs/{config}.py)",
+                f"[{text.short(model)}](configs/{model}.py)",
+                f"{first.num_params:,}",
+                _percent(first.compression_rate),
+                f"{distilled.temperature:g}",
+                *_with_thesis(study, distilled, published.distillation_accuracy[model]),
+                *_with_thesis(study, labels, published.classic_training_accuracy[model]),
+                f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
             ]
-        )  # fmt: skip
+        )
+    runs = pd.concat([study.of(group) for pair in groups.values() for group in pair])
     notes = (
-        f"Percent, on {first.dataset}'s 10,000 test images after the last epoch; "
-        f"seed {', '.join(str(s) for s in sorted(set(ours.seed)))}; "
-        f"{', '.join(sorted(set(ours.device)))}; commit {', '.join(sorted(set(ours.commit)))}. "
-        "The thesis's figures are means of ten runs, with T chosen on the test set; ours have T=1."
+        f"Accuracy in percent on {first.dataset}'s 10,000 test images after the last of "
+        f"{first.epochs} epochs, mean ± 95 % of Student's t over seeds "
+        f"{text.listed([str(seed) for seed in sorted(runs.seed.unique())])}; "
+        f"{', '.join(runs.device.unique())}; commit {', '.join(runs.commit.unique())}. T is chosen "
+        "on held-out training images; the thesis chose on the test set. A difference is better or "
+        "worse where it would show both with other images and with other seeds."
     )
-    return f"{markdown(header, rows)}\n\n{notes}"
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
+def _with_thesis(study: Study, group: Group, published: float) -> list[str]:
+    mean = study.mean(group)
+    return [f"{_percent(mean.mean)} ± {_percent(mean.student)}", _published(published)]
 
 
 def speed_table() -> str:
@@ -107,7 +116,37 @@ def export_table() -> str:
     return f"{markdown(header, rows)}\n\n{notes}"
 
 
-TABLES = {"mnist": mnist_table, "speed": speed_table}
+def sweep_table() -> str:
+    """Student-examples per second of ten students at once, and ratios."""
+    table = pd.read_csv(RESULTS / "sweep.csv")
+    header = [
+        "model", "distill", "PyTorch, one by one", "Keras, one by one", "against PyTorch",
+        "against Keras", "compiled in",
+    ]  # fmt: skip
+    lines = []
+    for model, found in table.groupby("model", sort=False):
+        found = found.set_index("framework")
+        speeds = found.examples_per_second
+        lines.append(
+            [
+                str(model),
+                *(f"{speeds[framework]:,.0f}" for framework in ("distill", "pytorch", "keras")),
+                *(f"{speeds.distill / speeds[other]:.2f} ×" for other in ("pytorch", "keras")),
+                f"{found.compile_seconds.distill:.1f} s",
+            ]
+        )
+    versions = "; ".join(table.drop_duplicates("framework").version)
+    notes = (
+        f"Training examples per second, summed over {table.students[0]} students that learn from a "
+        f"table of a teacher's logits; batch {table.batch[0]}, Adam, medians of "
+        f"{table.rounds[0]} alternated rounds; {table.device[0]}; {versions}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
+TABLES = {
+    "study": study_table, "export": export_table, "speed": speed_table, "sweep": sweep_table,
+}  # fmt: skip
 
 
 def render(text: str) -> str:

@@ -183,7 +183,7 @@ def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any
         "layout": "NHWC",
         "color": "gray" if gray else "rgb",
         "scale": [1 / (255 * float(s)) for s in std],
-        "offset": [-float(m) / float(s) for m, s in zip(mean, std, strict=True)],
+        "offset": [(0.0 - float(m)) / float(s) for m, s in zip(mean, std, strict=True)],
         "crop": "center_square",
         "resize": "area",
         "polarity": polarity,
