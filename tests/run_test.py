@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from configs import common, thesis_study
+from configs import common
 from distill import config as configs
 from distill import data, pipeline
 from distill.errors import InputError
 from distill.report.progress import Display
-from distill.run import Run, claim
+from distill.run import Run
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,3 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     loaded = data.load(config, *data.find(config, print))
     about = Run(config, tmp_path, loaded, Display()).student_about(None, 3)
     assert configs.digest(about) == "c34943bb5ce7"
-    assert claim(tmp_path / "run", thesis_study.get_config("students"), "mnist") == "c3bf21b7ed8d"
-    learning = thesis_study.get_config("learned")
-    assert claim(tmp_path / "run", learning, "mnist") == "c3bf21b7ed8d"
