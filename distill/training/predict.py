@@ -78,7 +78,7 @@ def teacher_table(
     *,
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    mesh: jax.sharding.Mesh | None,
+    mesh: jax.sharding.Mesh | None = None,
     on_batch: Callable[[int], None],
 ) -> np.ndarray:
     """Computes what the teachers say of every outcome of an augmentation.
