@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import csv
 import importlib.util
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def built_in_keras(models: set[str]) -> list[tuple[dict[str, Any], bytes, np.nda
         network.add(keras.layers.Softmax())
         for format in KERAS_FORMATS:
             converter = tf.lite.TFLiteConverter.from_keras_model(network)
-            with contextlib.redirect_stdout(None):  # Keras describes what it saves
+            with contextlib.redirect_stdout(io.StringIO()):  # Keras describes what it saves
                 file = convert.run(converter, format, images)
             dtype = runtime.forms(file)[0]["dtype"]
             empty = dict.fromkeys(("accuracy_flax", "accuracy_tflite"))

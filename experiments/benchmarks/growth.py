@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def draw(rows: pd.DataFrame, path: pathlib.Path) -> None:
-    """Draws the examples per second of all students together, and the range of the rounds.
+    """Draws the examples per second of all students together, medians of the rounds.
 
     Args:
       rows: with the columns of `sweep`.
@@ -36,13 +36,12 @@ def draw(rows: pd.DataFrame, path: pathlib.Path) -> None:
         color, style = COLORS[model], STYLES[framework]
         axis.plot(line.students, line.examples_per_second, style, color=color,
                   label=f"{model}, {framework}")  # fmt: skip
-        axis.fill_between(line.students, line.slowest, line.fastest, color=color, alpha=0.15)
     axis.set_xscale("log")
     axis.set_xticks(counts, [str(count) for count in counts])
     axis.minorticks_off()
     axis.set_ylim(bottom=0)
     axis.set_xlabel("students at the same time")
-    axis.set_ylabel("examples per second, all students together")
+    axis.set_ylabel("examples per second, all students together (median)")
     axis.set_title(", ".join(rows.device.unique()), fontsize=9)
     axis.yaxis.set_major_formatter("{x:,.0f}")
     axis.grid(alpha=0.25)
