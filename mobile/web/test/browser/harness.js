@@ -20,8 +20,8 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-/** Folders with the bundles that the tests use: SimpLeNet-v1 in float32, and in int8. */
-const BUNDLES = (process.env.BUNDLES ?? "mobile/web/test/bundles:mobile/app/src/main/assets")
+/** Folders with the bundles that the tests use: SimpLeNet-v1 for MNIST in float32, and in int8. */
+const BUNDLES = (process.env.BUNDLES ?? "mobile/web/test/bundles:mobile/app/src/main/assets/mnist")
   .split(":").map((folder) => resolve(ROOT, folder));
 
 /** Makes a folder for one test. */
