@@ -15,7 +15,7 @@ const ANNOUNCE_EVERY = 1500;
 const slots = [0, 1].map(() => ({ name: "", model: null, card: null, turn: 0 }));
 const meters = { preprocessing: durations(), frame: durations(), fps: rate() };
 const settings = { topK: 3, stages: 3, factor: 0.4, polarity: "" };
-const shown = { figures: 0, announced: 0, label: "" };
+const shown = { figures: 0, announced: -Infinity, label: "", timer: 0 };
 const loaded = () => slots.filter(({ model }) => model);
 const inputs = makeInputs({ onImage: classify, onEmpty: clearAnswers, onNewSequence: resetFilters });
 
@@ -68,15 +68,19 @@ function showFigures(active, { inverted }) {
   compare(active.map(({ name, model }) => ({ name, meta: model.meta, median: model.inference.median })));
 }
 
-/** Tells a screen reader of a new answer, not more often than it can speak. */
+/** Tells a screen reader of a new answer, not more often than it can speak, but always of the last. */
 function announce(label, score) {
-  const now = performance.now();
-  if (label === shown.label || now - shown.announced < ANNOUNCE_EVERY) return;
-  Object.assign(shown, { label, announced: now });
-  $("announcement").textContent = `${label}, ${Math.round(100 * score)} percent`;
+  clearTimeout(shown.timer);
+  if (label === shown.label) return;
+  const wait = shown.announced + ANNOUNCE_EVERY - performance.now();
+  shown.timer = setTimeout(() => {
+    Object.assign(shown, { label, announced: performance.now() });
+    $("announcement").textContent = `${label}, ${Math.round(100 * score)} percent`;
+  }, Math.max(0, wait));
 }
 
 function clearAnswers() {
+  clearTimeout(shown.timer);
   for (const { card } of loaded()) card.clear();
   const seen = $("seen");
   seen.getContext("2d").clearRect(0, 0, seen.width, seen.height);
