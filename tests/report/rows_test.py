@@ -1,4 +1,5 @@
-import multiprocessing
+import subprocess
+import sys
 
 import pytest
 
@@ -31,18 +32,23 @@ def test_rows_come_back_in_order_and_with_six_digits(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".results.lock", "results.csv"]
 
 
-def _append(folder, number):
-    for i in range(5):
-        rows.Table(folder / "results.csv", "abc", print).append([row(f"{number}-{i}")])
+APPEND = """
+import pathlib, sys
+from distill.report import rows
+
+folder, number = sys.argv[1:]
+for i in range(5):
+    rows.Table(pathlib.Path(folder) / "results.csv", "abc", print).append(
+        [{"id": f"{number}-{i}", "config_hash": "abc"}]
+    )
+"""
 
 
 def test_processes_that_append_at_once_lose_nothing(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_append, args=(tmp_path, n)) for n in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    processes = [
+        subprocess.Popen([sys.executable, "-c", APPEND, tmp_path, str(n)]) for n in range(3)
+    ]
+    assert [process.wait() for process in processes] == [0, 0, 0]
     assert table(tmp_path).ids() == {f"{n}-{i}" for n in range(3) for i in range(5)}
 
 

@@ -6,7 +6,19 @@ import test from "node:test";
 import { bundleOf, open, ready, serve, text } from "./harness.js";
 
 const SECONDS = Number(process.env.CAMERA_SECONDS ?? 60);
-const ALLOWED = 300e3; // bytes; a number that is kept of every frame would show
+const ALLOWED = 300e3; // bytes; an array that is kept of every frame would show
+
+/** Returns the least of several readings: some fall on a frame that is at work. */
+async function least(used) {
+  const found = await used();
+  for (let i = 0; i < 9; i++) {
+    await new Promise((done) => setTimeout(done, 730));
+    const { heap, buffers } = await used();
+    found.heap = Math.min(found.heap, heap);
+    found.buffers = Math.min(found.buffers, buffers);
+  }
+  return found;
+}
 
 test(`${SECONDS} seconds of camera leave the heap where it was`, async (t) => {
   const page = await open(t, await serve(bundleOf("float32"), bundleOf("int8")),
@@ -24,9 +36,9 @@ test(`${SECONDS} seconds of camera leave the heap where it was`, async (t) => {
   await page.click("#toggle-camera");
   await text(page, "#fps", /\d/);
   await page.waitForTimeout(4000); // the meters fill, and the code is compiled
-  const before = await used();
+  const before = await least(used);
   await page.waitForTimeout(1000 * SECONDS);
-  const after = await used();
+  const after = await least(used);
   const fps = await page.textContent("#fps");
   t.diagnostic(`heap ${before.heap} to ${after.heap}, buffers ${before.buffers} to ${after.buffers}, at ${fps}`);
   assert.ok(after.heap - before.heap < ALLOWED, `heap grew by ${after.heap - before.heap}`);
