@@ -10,6 +10,7 @@ from ml_collections import ConfigDict, config_dict
 from distill.errors import InputError, unknown
 
 ENGINES = ("auto", "map", "vmap")
+OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
@@ -28,7 +29,10 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section.batch_size = 100
     section.learning_rate = 1e-3  # the peak of the schedule
     section.schedule = "cosine"
+    section.optimizer = "adam"
+    section.momentum = 0.9  # of sgd
     section.weight_decay = 0.0  # decoupled, on kernels only
+    section.l1 = 0.0  # weight of the sum of absolute kernel weights in the objective
     section.clip_norm = 0.0  # global norm that gradients are clipped to; 0: not at all
     section.augmentation = "none"
     section.update(overrides)
@@ -118,8 +122,12 @@ def check_values(config: ConfigDict) -> None:
         _require(section.batch_size > 0, f"{name}.batch_size", section.batch_size, "more than 0")
         rate = section.learning_rate
         _require(rate > 0, f"{name}.learning_rate", rate, "more than 0")
-        for field in ("weight_decay", "clip_norm"):
+        for field in ("weight_decay", "clip_norm", "l1"):
             _require(section[field] >= 0, f"{name}.{field}", section[field], "0 or more")
+        momentum = section.momentum
+        _require(0 <= momentum < 1, f"{name}.momentum", momentum, "between 0 and 1, without 1")
+        if section.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", section.optimizer, OPTIMIZERS)
         if section.schedule not in SCHEDULES:
             raise unknown("schedule", section.schedule, SCHEDULES)
     _require(config.teacher.members > 0, "teacher.members", config.teacher.members, "1 or more")

@@ -68,7 +68,7 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
         jax.ShapeDtypeStruct((n, *shape), jnp.uint8),
         jax.ShapeDtypeStruct((n,), jnp.int32),
         None if task.teacher else jax.ShapeDtypeStruct((9, n, 1, num_classes), jnp.float32),
-        states.variables if task.teacher else None,
+        states.variables({}) if task.teacher else None,
     )
     index = jnp.arange(config.student.batch_size)
     traced, metrics = jax.eval_shape(

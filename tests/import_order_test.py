@@ -15,10 +15,11 @@ LAYERS = (
     {"main", "benchmark", "serve", "summary"},
     {"study"},
     {"pipeline"},
+    {"compress"},
     {"run"},
-    {"export", "compress", "report"},
+    {"export", "report"},
     {"training"},
-    {"losses", "metrics", "cost", "models", "data", "statistics"},
+    {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
     {"ops", "config", "errors", "cli", "processes", "provenance", "shards"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}

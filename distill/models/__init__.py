@@ -86,15 +86,15 @@ def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
         raise unknown("downsample", args["downsample"], DOWNSAMPLING)
     try:
         check_factors(args.get("factors", {}))
-        return builder(**{k: _frozen(v) for k, v in args.items()}, **others)
+        return builder(**{k: frozen(v) for k, v in args.items()}, **others)
     except (TypeError, AttributeError) as error:
         raise InputError(f"{name} cannot be built with {dict(args)}: {error}") from error
 
 
-def _frozen(value: Any) -> Any:
+def frozen(value: Any) -> Any:
     """Makes hashable what JSON and configurations hold, as a module is a static argument."""
     if isinstance(value, list | tuple):
-        return tuple(_frozen(v) for v in value)
+        return tuple(frozen(v) for v in value)
     if isinstance(value, Mapping):
-        return FrozenDict({k: _frozen(v) for k, v in value.items()})
+        return FrozenDict({k: frozen(v) for k, v in value.items()})
     return value

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
+from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
 
 
@@ -27,3 +28,12 @@ class Autoencoder(Structure):
         for i, features in enumerate(self.decoder):
             x = nn.relu(self.upsample_norm(x, features, name=f"decoder{i}", train=train))
         return x
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed: all but those of the image."""
+        sides = {"encoder": list(self.encoder), "decoder": list(self.decoder)}
+        names = [f"{side}{i}" for side, features in sides.items() for i in range(len(features))]
+        widths = [
+            ((side, i), f) for side, features in sides.items() for i, f in enumerate(features)
+        ]
+        return Channels(sides, chain(names, widths[:-1]))

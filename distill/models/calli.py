@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from distill import ops
 from distill.models.blocks import Decomposed
+from distill.models.channels import Channels, chain
 from distill.models.layers import Structure, require_length
 
 
@@ -47,3 +48,15 @@ class CalliClassifier(Structure):
             if padding == "SAME":
                 x = ops.max_pool(x)
         return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed."""
+        names, widths = [], []
+        for i, features in enumerate(self.features):
+            names += [f"conv{i}/row", f"conv{i}/column"] if self.inner else [f"conv{i}"]
+            widths += [(("inner", i), self.inner[i])] if self.inner else []
+            widths += [(("features", i), features)]
+        return Channels(
+            {"features": list(self.features), "inner": list(self.inner)},
+            chain([*names, "logits"], widths),
+        )

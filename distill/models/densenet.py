@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
 
 
@@ -76,6 +77,49 @@ class DenseNet(Structure):
                 x = nn.avg_pool(x, (2, 2), (2, 2))
         x = nn.relu(self.norm("norm", train)(x))
         return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed; what reads a block reads all of its layers."""
+        groups, size = [], self.stem
+        entry, width = "stem", ("stem",)
+        for i, growth in enumerate(self.growth):
+            names = [f"block{i}_layer{j}" for j in range(len(growth))]
+            inner = self.inner[i] if self.inner else ()
+            first = "bottleneck" if inner else "conv"
+            last = i == len(self.transitions)
+            # Who reads: the layers, each what stands before it, and what follows the block.
+            readers = [f"{name}/{first}" for name in names]
+            readers.append("logits" if last else f"transition{i}")
+            norms = [f"{name}/norm" for name in names]
+            norms.append("norm" if last else f"transition{i}_input_norm")
+            written = [(entry, width, size)]
+            written += [
+                (f"{name}/conv", ("growth", i, j), growth[j]) for j, name in enumerate(names)
+            ]
+            start = 0
+            for k, (layer, width, size) in enumerate(written):
+                groups.append(
+                    Group(
+                        layer, size, (width,), (Part(layer),),
+                        tuple(Part(name, start) for name in readers[k:]),
+                        tuple(Part(name, start) for name in norms[k:]),
+                    )
+                )  # fmt: skip
+                start += size
+            groups += [
+                Group(
+                    f"{name}/bottleneck", inner[j], (("inner", i, j),),
+                    (Part(f"{name}/bottleneck"),), (Part(f"{name}/conv"),),
+                )
+                for j, name in enumerate(names if inner else ())
+            ]  # fmt: skip
+            if not last:
+                entry, width, size = f"transition{i}", ("transitions", i), self.transitions[i]
+        widths = {
+            "stem": self.stem, "growth": [list(g) for g in self.growth],
+            "inner": [list(w) for w in self.inner], "transitions": list(self.transitions),
+        }  # fmt: skip
+        return Channels(widths, groups)
 
 
 def bottlenecked(depth: int, growth: int, compression: float = 0.5) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from distill.models.blocks import InvertedResidual, Separable
+from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
 
 
@@ -51,6 +52,22 @@ class MobileNetV1(Structure):
                 x, train=train
             )
         return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed."""
+        features = [scaled(f, self.width) for f in self.features]
+        stem = scaled(self.stem, self.width)
+        writers = ["stem", *(f"block{i}/pointwise" for i in range(len(features)))]
+        widths = [("stem",), *(("features", i) for i in range(len(features)))]
+        groups = []
+        for i, (writer, width, size) in enumerate(
+            zip(writers, widths, [stem, *features], strict=True)
+        ):
+            last = i == len(features)
+            reader = "logits" if last else f"block{i}/pointwise"
+            along = () if last else (Part(f"block{i}/depthwise"),)
+            groups.append(Group(writer, size, (width,), (Part(writer),), (Part(reader),), along))
+        return Channels({"features": features, "stem": stem, "width": 1.0}, groups)
 
 
 class MobileNetV2(Structure):
@@ -108,3 +125,41 @@ class MobileNetV2(Structure):
         head = scaled(self.head, max(1.0, self.width))
         x = nn.relu6(self.conv_norm(x, head, 1, name="head", train=train))
         return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed; what the blocks of a stage add up is one group."""
+        features = [scaled(f, self.width) for f in self.features]
+        stem, head = scaled(self.stem, self.width), scaled(self.head, max(1.0, self.width))
+        names = [[f"stage{s}_block{b}" for b in range(n)] for s, n in enumerate(self.blocks)]
+        flat = [name for stage in names for name in stage]
+        inputs = [stem, *(f for f, n in zip(features, self.blocks, strict=True) for _ in range(n))]
+        usual = [0 if name in names[0] else 6 * x for name, x in zip(flat, inputs, strict=False)]
+        expanded = dict(zip(flat, self.expanded or usual, strict=True))
+
+        def group(name, size, width, writers, blocks, others=()):
+            """A group that blocks read by their first layer, and other layers."""
+            readers = [f"{b}/{'expand' if expanded[b] else 'project'}" for b in blocks]
+            along = [f"{b}/depthwise" for b in blocks if not expanded[b]]
+            parts = (tuple(map(Part, layers)) for layers in (writers, [*readers, *others], along))
+            return Group(name, size, (width,), *parts)
+
+        groups = [group("stem", stem, ("stem",), ["stem"], names[0][:1])]
+        for s, (size, stage) in enumerate(zip(features, names, strict=True)):
+            after, others = (names[s + 1][:1], ()) if s + 1 < len(names) else ([], ("head",))
+            projects = [f"{name}/project" for name in stage]
+            groups.append(
+                group(f"stage{s}", size, ("features", s), projects, [*stage[1:], *after], others)
+            )
+        groups += [
+            Group(
+                f"{name}/expand", size, (("expanded", i),), (Part(f"{name}/expand"),),
+                (Part(f"{name}/project"),), (Part(f"{name}/depthwise"),),
+            )
+            for i, (name, size) in enumerate(expanded.items()) if size
+        ]  # fmt: skip
+        groups.append(group("head", head, ("head",), ["head"], [], ("logits",)))
+        widths = {
+            "features": features, "expanded": list(expanded.values()), "stem": stem, "head": head,
+            "width": 1.0,
+        }  # fmt: skip
+        return Channels(widths, groups)

@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from distill.models.blocks import Residual
+from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
 
 
@@ -75,3 +76,67 @@ class ResNet(Structure):
     def _usual_inner(self) -> list[tuple[int, ...]]:
         widths = [(f // 4, f // 4) if self.bottleneck else (f,) for f in self.features]
         return [w for w, blocks in zip(widths, self.blocks, strict=True) for _ in range(blocks)]
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed.
+
+        Those between the convolutions of a block are free. What the blocks of a stage add up is one
+        group; where shortcuts are without parameters, its channels are the first of the next stage.
+        """
+        inner = self.inner or self._usual_inner()
+        names = [f"stage{s}_block{b}" for s, n in enumerate(self.blocks) for b in range(n)]
+        groups = [
+            Group(
+                f"{name}/conv{j}",
+                width,
+                (("inner", i, j),),
+                (Part(f"{name}/conv{j}"),),
+                (Part(f"{name}/conv{j + 1}"),),
+            )
+            for i, (name, widths) in enumerate(zip(names, inner, strict=True))
+            for j, width in enumerate(widths)
+        ]
+        widths = {
+            "features": list(self.features), "inner": [list(w) for w in inner], "stem": self.stem,
+        }  # fmt: skip
+        return Channels(widths, [*self._added_up(), *groups])
+
+    def _added_up(self) -> list[Group]:
+        """Returns the groups of the channels between blocks; level 0 is behind the stem."""
+        sizes, top = (self.stem, *self.features), len(self.blocks)
+        groups = []
+        for level, size in enumerate(sizes):
+            begin = sizes[level - 1] if self._passes(level) else 0
+            end = next((m for m in range(level + 1, top + 1) if not self._passes(m)), top + 1)
+            levels = range(level, end)  # that have these channels
+            if size > begin:
+                groups.append(
+                    Group(
+                        f"stage{level - 1}" if level else "stem",
+                        size - begin,
+                        tuple(("features", m - 1) if m else ("stem",) for m in levels),
+                        tuple(Part(name, begin) for m in levels for name in self._writers(m)),
+                        tuple(Part(name, begin) for m in levels for name in self._readers(m)),
+                    )
+                )
+        return groups
+
+    def _passes(self, level: int) -> bool:
+        """Whether the channels of the level before are the first ones of this level."""
+        same = level == 1 and self.features[0] == self.stem
+        return level > 0 and (same or not self.projection)
+
+    def _writers(self, level: int) -> list[str]:
+        if not level:
+            return ["stem"]
+        stage, last = f"stage{level - 1}", 2 if self.bottleneck else 1
+        shortcut = [] if self._passes(level) else [f"{stage}_block0/shortcut"]
+        return [f"{stage}_block{b}/conv{last}" for b in range(self.blocks[level - 1])] + shortcut
+
+    def _readers(self, level: int) -> list[str]:
+        blocks = range(1, self.blocks[level - 1]) if level else ()
+        within = [f"stage{level - 1}_block{b}/conv0" for b in blocks]
+        if level == len(self.blocks):
+            return [*within, "logits"]
+        shortcut = [] if self._passes(level + 1) else [f"stage{level}_block0/shortcut"]
+        return [*within, f"stage{level}_block0/conv0", *shortcut]

@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from distill import ops
+from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure
 
 DOWNSAMPLING = ("max_pool", "strided_conv")
@@ -50,3 +51,20 @@ class SimpLeNet(Structure, kw_only=True):
                 if self.downsample_activation:
                     x = nn.relu(x)
         return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed.
+
+        A strided convolution has as many filters as its stage, and loses those of the same number.
+        """
+        groups = []
+        for i, filters in enumerate(self.filters):
+            last = i + 1 == len(self.filters)
+            after = Part("logits", of=filters) if last else Part(f"conv{i + 1}")
+            writers, readers = [Part(f"conv{i}")], [after]
+            if self.downsample == "strided_conv":
+                writers, readers = [*writers, Part(f"pool{i}")], [Part(f"pool{i}"), *readers]
+            groups.append(
+                Group(f"conv{i}", filters, (("filters", i),), tuple(writers), tuple(readers))
+            )
+        return Channels({"filters": list(self.filters)}, groups)

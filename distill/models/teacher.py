@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from distill import ops
+from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
 
 
@@ -33,3 +34,14 @@ class Teacher(Structure):
         x = nn.relu(self.linear(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return self.linear(self.num_classes, name="logits")(x)
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed."""
+        convs = [f"conv{i}" for i in range(len(self.filters))]
+        widths = [(("filters", i), f) for i, f in enumerate(self.filters)]
+        return Channels(
+            {"filters": list(self.filters), "hidden": self.hidden},
+            chain(
+                [*convs, "hidden", "logits"], [*widths, (("hidden",), self.hidden)], flat=["hidden"]
+            ),
+        )

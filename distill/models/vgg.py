@@ -6,6 +6,7 @@ import jax
 from flax import linen as nn
 
 from distill import ops
+from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
 
 
@@ -39,3 +40,14 @@ class VGG(Structure):
         for i, features in enumerate(self.hidden):
             x = nn.relu(self.linear_norm(x, features, name=f"hidden{i}", train=train))
         return self.linear(self.num_classes, name="logits")(x)
+
+    def channels(self) -> Channels:
+        """Returns which channels can be removed."""
+        convs = [f"conv{i}" for i in range(len(self.features))]
+        hidden = [f"hidden{i}" for i in range(len(self.hidden))]
+        widths = [(("features", i), f) for i, f in enumerate(self.features)]
+        widths += [(("hidden", i), f) for i, f in enumerate(self.hidden)]
+        return Channels(
+            {"features": list(self.features), "hidden": list(self.hidden)},
+            chain([*convs, *hidden, "logits"], widths, flat=[*hidden, "logits"]),
+        )

@@ -90,13 +90,20 @@ def task(about: dict[str, Any], total_steps: int, teacher: nn.Module | None = No
         teacher=teacher if inline else None,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
+        constraints=models.frozen(about.get("constraints", {})),
+        l1=recipe.l1,
     )
 
 
 def create(about: dict[str, Any], task: Task) -> TrainState:
-    """Returns fresh states, one per seed; see `state.create`."""
+    """Returns fresh states, one per seed, whose constraints do nothing; see `state.create`."""
     return states_lib.create(
-        task.model, task.make_optimizer, hyper(about), tuple(about["input_shape"]), about["seeds"]
+        task.model,
+        task.make_optimizer,
+        hyper(about),
+        tuple(about["input_shape"]),
+        about["seeds"],
+        task.constraints,
     )
 
 

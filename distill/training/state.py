@@ -11,6 +11,7 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import ConfigDict
 
+from distill import constraints
 from distill.training import bilevel
 
 Hyper = Mapping[str, jax.Array]
@@ -30,6 +31,8 @@ class TrainState:
       opt_state: state of the optimiser.
       key: `threefry` key from which all randomness of the run follows, with the step.
       learned: the temperature of a student that learns it, see `bilevel`; empty for others.
+      held: arrays of the constraints that the weights obey, see `distill.constraints`; no step
+        changes them.
     """
 
     step: jax.Array
@@ -38,11 +41,12 @@ class TrainState:
     opt_state: Any
     key: jax.Array
     learned: Any = dataclasses.field(default_factory=dict)
+    held: Any = dataclasses.field(default_factory=dict)
 
-    @property
-    def variables(self) -> dict[str, Any]:
-        """The variables as Linen's `apply` takes them."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+    def variables(self, description: constraints.Description) -> dict[str, Any]:
+        """Returns the effective weights of one student, as Linen's `apply` takes them."""
+        params = constraints.effective(description, self.held, self.params)
+        return {"params": params, "batch_stats": self.batch_stats}
 
 
 def schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
@@ -63,19 +67,21 @@ def schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
 def optimizer(
     recipe: ConfigDict, total_steps: int
 ) -> Callable[[Hyper], optax.GradientTransformation]:
-    """Returns Adam as a function of the hyperparameters, so that students may differ in them.
+    """Returns the optimiser as a function of the hyperparameters, in which students may differ.
 
     Args:
-      recipe: a section made by `config.training`.
+      recipe: a section made by `config.training`; its `optimizer` is `adam`, or `sgd` with
+        `momentum`.
       total_steps: length of the run.
     """
     shape = schedule(recipe.schedule, total_steps)
     clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
+    adam, momentum = recipe.optimizer == "adam", recipe.momentum
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
             optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-            optax.scale_by_adam(),
+            optax.scale_by_adam() if adam else optax.trace(momentum),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
             optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),
@@ -90,6 +96,7 @@ def create(
     hyper: Hyper,
     input_shape: tuple[int, ...],
     seeds: Sequence[int],
+    description: constraints.Description | None = None,
 ) -> TrainState:
     """Initialises one student per seed.
 
@@ -99,6 +106,7 @@ def create(
       hyper: each `[students]`.
       input_shape: `(height, width, channels)`.
       seeds: one per student; a student's random bits depend on its own alone.
+      description: of the constraints that the weights obey; what they hold constrains nothing yet.
 
     Returns:
       The states, every leaf with a leading axis `[students]`.
@@ -115,6 +123,7 @@ def create(
             opt_state=make_optimizer(hyper).init(variables["params"]),
             key=key,
             learned=bilevel.init(hyper),
+            held=constraints.held_like(description or {}, variables["params"]),
         )
 
     return jax.jit(jax.vmap(one))(jnp.asarray(seeds, jnp.int32), dict(hyper))

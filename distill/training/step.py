@@ -1,7 +1,7 @@
 """One training step of one student: a pure function from arrays to arrays."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from flax import struct
+from flax.core import FrozenDict
 
-from distill import losses
+from distill import constraints, losses
 from distill.data import Augmentation
 from distill.training import bilevel
 from distill.training.state import Hyper, TrainState
@@ -48,6 +49,8 @@ class Task:
       make_optimizer: from `state.optimizer`.
       mean, std: of pixels between 0 and 1, one per channel or one for all.
       teacher: the module whose variables `TrainData.teacher_variables` holds, if it does.
+      constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
+      l1: weight of the sum of absolute kernel weights in the objective.
     """
 
     model: nn.Module
@@ -57,6 +60,8 @@ class Task:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     teacher: nn.Module | None = None
+    constraints: Mapping[str, Any] = FrozenDict()
+    l1: float = 0.0
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -90,15 +95,20 @@ def train_step(
     teacher_logits = _teacher_logits(task, data, index, choices, images)
 
     def objective(params, hyper):
-        logits, updated = task.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            images,
-            train=True,
-            rngs={"dropout": dropout_key},
-            mutable=["batch_stats"],
-        )
+        effective = constraints.effective(task.constraints, state.held, params)
+        with nn.intercept_methods(constraints.interceptor(state.held)):
+            logits, updated = task.model.apply(
+                {"params": effective, "batch_stats": state.batch_stats},
+                images,
+                train=True,
+                rngs={"dropout": dropout_key},
+                mutable=["batch_stats"],
+            )
         terms = losses.weighted_terms(task.loss, logits, labels, teacher_logits, hyper)
         means = {name: value.mean() for name, value in terms.items()}
+        if task.l1:
+            kernels = [leaf for leaf in jax.tree.leaves(effective) if leaf.ndim > 1]
+            means["l1"] = task.l1 * optax.tree_utils.tree_norm(kernels, ord=1)
         return sum(means.values()), (means, logits, updated)
 
     (loss, (terms, logits, updated)), gradients = jax.value_and_grad(objective, has_aux=True)(
@@ -117,7 +127,8 @@ def train_step(
 
         def judge(params):
             key = jax.random.fold_in(step_key, 2)  # the split has taken 0 and 1
-            variables = {**new_state.variables, "params": params}
+            state = dataclasses.replace(new_state, params=params)
+            variables = state.variables(task.constraints)
             return validation_loss(task, variables, data, index.shape[0], key)
 
         hypergradient = bilevel.hypergradient(

@@ -6,8 +6,9 @@ import fcntl
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +32,35 @@ from distill.training.trained import Trained, members
 Display = Any  # of report.progress, which lies downstream and is handed in
 
 
+class Start(NamedTuple):
+    """What a training starts from, every leaf with a leading axis `[students]`.
+
+    Attributes:
+      variables: of the model.
+      held: by the constraints in the description of the training; see `distill.constraints`.
+    """
+
+    variables: Mapping[str, Any]
+    held: Mapping[str, Any] = MappingProxyType({})
+
+    def put_into(self, states: TrainState) -> TrainState:
+        """Replaces what fresh states have.
+
+        Raises:
+          ValueError: if its arrays are of other names, shapes or dtypes.
+        """
+        new = {
+            "params": self.variables["params"],
+            "batch_stats": self.variables.get("batch_stats", {}),
+            "held": dict(self.held),
+        }
+        new = jax.tree.map(jnp.asarray, new)
+        old = {name: getattr(states, name) for name in new}
+        if jax.tree.map(jax.typeof, new) != jax.tree.map(jax.typeof, old):
+            raise ValueError("the arrays to start from are not those of the model")
+        return dataclasses.replace(states, **new)
+
+
 def train(
     directory: pathlib.Path,
     about: dict[str, Any],
@@ -45,6 +75,7 @@ def train(
     log: Callable[[dict[str, Any]], None],
     checkpoint_every_s: float,
     stop_on_divergence: bool = True,
+    start: Start | None = None,
 ) -> None:
     """Trains what `about` describes, into the checkpoints of `directory`; does nothing if done.
 
@@ -61,6 +92,7 @@ def train(
       log: told the record of each epoch and student.
       checkpoint_every_s: least time between checkpoints, in seconds.
       stop_on_divergence: otherwise the other students go on; see `fit.fit`.
+      start: weights to start from instead of fresh ones.
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
@@ -78,7 +110,7 @@ def train(
                 record["temperature"] = float(temperature)
         if monitor is not None:
             name, split = monitor
-            current = Trained(task.model, members(states), about, directory)
+            current = Trained(task.model, members(states, task), about, directory)
             for record, member in zip(records, current.apart(), strict=True):
                 guesses = member.logits(split.images, plan.batch_mesh).argmax(-1)
                 record[f"{name}_accuracy"] = float((guesses == split.labels).mean())
@@ -111,7 +143,7 @@ def train(
         at_step = None if restored is None else int(restored[0].step[0])
         processes.require_same("checkpoint", str(at_step))
         if restored is None:
-            states = create()
+            states = create() if start is None else start.put_into(create())
         else:
             states, found = restored
             if found["of"] != about:

@@ -16,6 +16,7 @@ from distill.training import predict as predicting
 from distill.training import recipe
 from distill.training.checkpoints import Checkpointer
 from distill.training.state import TrainState
+from distill.training.step import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Trained:
       about: what a checkpoint says of its training; see `describe`.
       directory: of the checkpoints.
       histories: for each member, the records of its epochs.
+      held: what the constraints on the weights hold, with a leading axis `[members]`; see
+        `distill.constraints`. The variables obey them already.
     """
 
     model: nn.Module
@@ -35,6 +38,7 @@ class Trained:
     about: dict[str, Any]
     directory: pathlib.Path
     histories: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
+    held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -105,11 +109,11 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
     states, found = restored
     histories = [list(records) for records in zip(*found["history"], strict=True)]
-    return Trained(task.model, members(states), about, directory, histories)
+    held = {k: {p: np.asarray(a) for p, a in v.items()} for k, v in states.held.items()}
+    return Trained(task.model, members(states, task), about, directory, histories, held)
 
 
-def members(states: TrainState) -> list[dict[str, Any]]:
-    """Returns the variables of each student."""
-    return [
-        jax.tree.map(lambda leaf, i=i: leaf[i], states.variables) for i in range(len(states.step))
-    ]
+def members(states: TrainState, task: Task) -> list[dict[str, Any]]:
+    """Returns the variables of each student, with the weights that its constraints leave."""
+    each = [jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in range(len(states.step))]
+    return [state.variables(task.constraints) for state in each]

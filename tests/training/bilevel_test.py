@@ -116,7 +116,7 @@ def test_hypergradient_equals_brute_force(task, data, student):
         return train_step(task, dataclasses.replace(before, learned=learned), hyper, data, index)[0]
 
     def judged(log_temperature):
-        return step.validation_loss(task, after(log_temperature).variables, data, BATCH, key)
+        return step.validation_loss(task, after(log_temperature).variables({}), data, BATCH, key)
 
     here, h = before.learned["log_temperature"], 0.05
     expected = (judged(here + h) - judged(here - h)) / (2 * h)

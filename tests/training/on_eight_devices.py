@@ -76,11 +76,11 @@ def compare(task, data):
         )  # fmt: skip
         program = engine.run_chunk.lower(*arguments).compile().as_text()
         trained, measured = engine.run_chunk(*arguments)
-        variables = jax.tree.map(lambda leaf: leaf[0], trained.variables)
+        variables = jax.tree.map(lambda leaf: leaf[0], trained.variables({}))
         logits = predict.predict(
             task.model, variables, data.images[:90], mean=(0.0,), std=(1.0,), mesh=plan.batch_mesh
         )
-        results.append((trained.variables, measured, logits))
+        results.append((trained.variables({}), measured, logits))
     return {
         "collectives": sorted(set(re.findall(COLLECTIVES, program))),
         "split_devices": len(arguments[5].sharding.device_set),
