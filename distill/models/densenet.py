@@ -32,6 +32,9 @@ class DenseLayer(Structure, kw_only=True):
         return jnp.concatenate([x, y], axis=-1)
 
 
+_STEM: tuple[str | int, ...] = ("stem",)  # where the argument is
+
+
 class DenseNet(Structure):
     """Blocks of dense layers with transitions between them that halve the image.
 
@@ -81,7 +84,7 @@ class DenseNet(Structure):
     def channels(self) -> Channels:
         """Returns which channels can be removed; what reads a block reads all of its layers."""
         groups, size = [], self.stem
-        entry, width = "stem", ("stem",)
+        entry, width = "stem", _STEM
         for i, growth in enumerate(self.growth):
             names = [f"block{i}_layer{j}" for j in range(len(growth))]
             inner = self.inner[i] if self.inner else ()
