@@ -50,7 +50,7 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
         config.student.update({"epochs": 50, **shared})
     if "baseline" in words:
         config.loss.name = "cross_entropy"
-        config.stages = "student,evaluate,export,report"
+        config.stages = "student,compress,evaluate,export,report"
     if "quick" in words:
         if dataset == "mnist":
             config.dataset.name, config.dataset.fallback = "mnist5k", ""
@@ -86,7 +86,7 @@ def from_labels(
     """
     words = configs.variants(arg, ("quick",))
     config = configs.defaults()
-    config.stages = "student,evaluate,report"
+    config.stages = "student,compress,evaluate,report"
     config.loss.name = "cross_entropy"
     config.dataset.name = dataset
     config.student.update({"model": model, "schedule": "one_cycle", **FROM_LABELS[dataset]})

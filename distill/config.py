@@ -43,7 +43,7 @@ def defaults() -> ConfigDict:
     """Returns a complete configuration: the thesis's v4 distilled on MNIST."""
     config = ConfigDict()
     config.seed = 0
-    config.stages = "teacher,student,evaluate,export,report"
+    config.stages = "teacher,student,compress,evaluate,export,report"
     config.checkpoint_every_s = 20.0  # at the end of an epoch, but not more often than this
 
     config.dataset = ConfigDict()
@@ -86,6 +86,13 @@ def defaults() -> ConfigDict:
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
 
+    config.compress = ()  # steps, as {"method": "svd", "rank": 8}; see distill.compress.plan
+
+    config.fine_tune = ConfigDict()  # of each step, which may say otherwise
+    config.fine_tune.epochs = 2
+    config.fine_tune.learning_rate = 1e-3
+    config.fine_tune.teacher = "same"  # as the student had; original: what is compressed
+
     config.export = ConfigDict()
     config.export.formats = "float32,float16,int8"
     config.export.output = "probabilities"  # or logits
@@ -115,21 +122,7 @@ def check_values(config: ConfigDict) -> None:
     Raises:
       InputError: naming the first value that cannot be used.
     """
-    for name in ("teacher", "student"):
-        section = config[name]
-        duration = "epochs" if section.steps is None else "steps"
-        _require(section[duration] > 0, f"{name}.{duration}", section[duration], "more than 0")
-        _require(section.batch_size > 0, f"{name}.batch_size", section.batch_size, "more than 0")
-        rate = section.learning_rate
-        _require(rate > 0, f"{name}.learning_rate", rate, "more than 0")
-        for field in ("weight_decay", "clip_norm", "l1"):
-            _require(section[field] >= 0, f"{name}.{field}", section[field], "0 or more")
-        momentum = section.momentum
-        _require(0 <= momentum < 1, f"{name}.momentum", momentum, "between 0 and 1, without 1")
-        if section.optimizer not in OPTIMIZERS:
-            raise unknown("optimizer", section.optimizer, OPTIMIZERS)
-        if section.schedule not in SCHEDULES:
-            raise unknown("schedule", section.schedule, SCHEDULES)
+    check_trainings({name: config[name] for name in ("teacher", "student")})
     _require(config.teacher.members > 0, "teacher.members", config.teacher.members, "1 or more")
     loss, dataset = config.loss, config.dataset
     _require(loss.temperature > 0, "loss.temperature", loss.temperature, "more than 0")
@@ -146,6 +139,28 @@ def check_values(config: ConfigDict) -> None:
     memory = config.engine.memory_gb
     _require(memory >= 0, "engine.memory_gb", memory, "0 or more")
     _require(all(s > 0 for s in dataset.std), "dataset.std", dataset.std, "more than 0")
+
+
+def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
+    """Checks the values of sections made by `training`.
+
+    Raises:
+      InputError: naming the section and the first value that cannot be used.
+    """
+    for name, section in sections.items():
+        duration = "epochs" if section.steps is None else "steps"
+        _require(section[duration] > 0, f"{name}.{duration}", section[duration], "more than 0")
+        _require(section.batch_size > 0, f"{name}.batch_size", section.batch_size, "more than 0")
+        rate = section.learning_rate
+        _require(rate > 0, f"{name}.learning_rate", rate, "more than 0")
+        for field in ("weight_decay", "clip_norm", "l1"):
+            _require(section[field] >= 0, f"{name}.{field}", section[field], "0 or more")
+        momentum = section.momentum
+        _require(0 <= momentum < 1, f"{name}.momentum", momentum, "between 0 and 1, without 1")
+        if section.optimizer not in OPTIMIZERS:
+            raise unknown("optimizer", section.optimizer, OPTIMIZERS)
+        if section.schedule not in SCHEDULES:
+            raise unknown("schedule", section.schedule, SCHEDULES)
 
 
 def stages(config: ConfigDict, known: tuple[str, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 from distill import data, losses, metrics, models, processes, provenance, report
+from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, unknown
 from distill.export import exporter
@@ -19,7 +20,7 @@ from distill.run import CONFIG, Run, claim, write
 from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained
 
-STAGES = ("teacher", "student", "evaluate", "export", "report")
+STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")
 FORMAT = "distill-results/1"
 
 
@@ -47,6 +48,7 @@ def validate(config: ConfigDict) -> None:
             "back, as with --config.dataset.train=train[:55000] "
             "--config.dataset.validation=train[55000:]"
         )
+    plan.steps(config)
     data.check(config)
     exporter.check(config.export)
     # The students of a sweep are divided among the devices, and not their batches.
@@ -75,15 +77,15 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)
     stages: dict[str, Callable[[Run], Any]] = {
-        "teacher": train_teacher, "student": train_student, "evaluate": evaluate,
-        "export": export, "report": write_report,
+        "teacher": train_teacher, "student": train_student, "compress": compress,
+        "evaluate": evaluate, "export": export, "report": write_report,
     }  # fmt: skip
     for name in configs.stages(config, STAGES):
-        stage = functools.partial(stages[name], context)
+        run_stage = functools.partial(stages[name], context)
         if name in ("teacher", "student"):
-            stage()  # which all processes train together
+            run_stage()  # which all processes train together
         else:
-            processes.first(stage)
+            processes.first(run_stage)
     path = workdir / report.RESULTS
     return json.loads(path.read_text()) if path.exists() else {}
 
@@ -105,20 +107,37 @@ def train_student(run: Run) -> None:
     run.train("student", run.student_checkpoints, about, run.training_set, teacher)
 
 
+def compress(run: Run) -> None:
+    """Makes the student smaller, step by step, if `config.compress` has any steps."""
+    if run.config.compress:
+        stage.compress(run)
+
+
 def roles(config: ConfigDict) -> list[str]:
-    """Returns the models to evaluate: those to be trained, and the teacher of a student."""
+    """Returns the models to evaluate: what the stages make, and the teacher of a student."""
     stages = configs.stages(config, STAGES)
     if "teacher" in stages and "student" not in stages:
         return ["teacher"]
     needed = "teacher" in stages or losses.needs_teacher(config.loss.name)
-    return ["teacher", "student"] if needed else ["student"]
+    compressed = ["compressed"] if config.compress else []
+    return [*(["teacher"] if needed else []), "student", *compressed]
+
+
+def checkpoints(run: Run, role: str) -> pathlib.Path:
+    """Returns the directory of a model's training: teacher, student, or what it was compressed to.
+
+    Raises:
+      InputError: if it was to be compressed, and was not.
+    """
+    if role == "compressed":
+        return stage.last_checkpoints(run.workdir)
+    return run.teacher_checkpoints if role == "teacher" else run.student_checkpoints
 
 
 def evaluate(run: Run) -> None:
     """Measures the trained models on the whole test set, into `results.json`."""
-    directories = {"teacher": run.teacher_checkpoints, "student": run.student_checkpoints}
     found = {
-        role: trained.load(directories[role] / "steps", run.display.warn)
+        role: trained.load(checkpoints(run, role) / "steps", run.display.warn)
         for role in roles(run.config)
     }
     predictions = {
@@ -129,7 +148,7 @@ def evaluate(run: Run) -> None:
         matrix = metrics.confusion_matrix(
             run.dataset.test.labels, predictions[role], run.dataset.num_classes
         )
-        others = predictions.get("teacher") if role == "student" else None
+        others = predictions.get("teacher") if role != "teacher" else None
         measured = measure(run, model, predictions[role], others)
         if role == "teacher":
             measured["compression_rate"] = None
@@ -148,6 +167,8 @@ def evaluate(run: Run) -> None:
         "device": provenance.device(),
         "models": results,
     }
+    if "compressed" in found:
+        contents["compress"] = stage.read(run.workdir)
     write(run.workdir / report.RESULTS, contents)
 
 
@@ -187,9 +208,12 @@ def measure(
 
 
 def export(run: Run, role: str = "student") -> dict[str, Any]:
-    """Exports a trained model; the proofs of the student go into `results.json` too."""
-    checkpoints = run.student_checkpoints if role == "student" else run.teacher_checkpoints
-    model = trained.load(checkpoints / "steps", run.display.warn)
+    """Exports a trained model; the proofs of the student go into `results.json` too.
+
+    A student that was compressed is exported as that has left it.
+    """
+    last = "compressed" if role == "student" and run.config.compress else role
+    model = trained.load(checkpoints(run, last) / "steps", run.display.warn)
     section = run.config.export
     labels = list(section.labels) or data.class_names(run.config.dataset, run.dataset)
     proofs = exporter.export(

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -44,7 +44,7 @@ class Run:
         section = self.config.teacher.copy_and_resolve_references()
         with section.unlocked():
             del section.members, section.directory
-        return self._about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
+        return self.about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
 
     def student_about(
         self, teacher: dict[str, Any] | None, seed: int | None = None
@@ -53,9 +53,17 @@ class Run:
         loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
         seeds = [self.config.seed if seed is None else seed]
-        return self._about(self.config.student, loss, seeds, teacher, transfer)
+        return self.about(self.config.student, loss, seeds, teacher, transfer)
 
-    def _about(self, section, loss, seeds, teacher, transfer):
+    def about(
+        self,
+        section: ConfigDict,
+        loss: dict[str, Any],
+        seeds: Sequence[int],
+        teacher: dict[str, Any] | None,
+        transfer: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        """What decides the outcome of a training on the data of this run; see `recipe.describe`."""
         described = {
             "dataset": self.dataset.name,
             "splits": {k: self.config.dataset[k] for k in ("train", "validation", "test")},
@@ -100,6 +108,7 @@ class Run:
         about: dict[str, Any],
         split: Split,
         teacher: Trained | None = None,
+        start: train.Start | None = None,
     ) -> None:
         """Trains what `about` describes into `directory`, one run at a time."""
         resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
@@ -115,7 +124,7 @@ class Run:
             train.train(
                 directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
                 validation=self.dataset.validation, monitor=self.monitor, display=self.display,
-                log=log, checkpoint_every_s=self.config.checkpoint_every_s,
+                log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
             )  # fmt: skip
 
 
@@ -158,7 +167,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
-    other = ("stages", "checkpoint_every_s", "engine", "sweep", "export")
+    other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other}
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}

@@ -124,6 +124,43 @@ def _proven(
 ) -> tuple[Bundle, dict[str, Any]]:
     """Converts and checks; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
+    bundle, operators = draft(trained, dataset, labels, section, format)
+    scores = Model(bundle).scores(test.images)
+    if section.output == "logits":
+        scores = np.asarray(jax.nn.softmax(scores))
+    error = checks.parity(expected, scores, format)
+    flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
+    manifest = bundle.manifest
+    manifest["golden"] = _golden(bundle, test.images, format)
+    manifest["provenance"] = _provenance(trained, tflite, flax)
+    proof = {
+        "output": section.output,
+        "operators": operators,
+        "images": len(test),
+        "max_error": error,
+        "accuracy_flax": flax,
+        "accuracy_tflite": tflite,
+        **checks.sizes(bundle.model, variables, format),
+    }
+    return bundle, proof
+
+
+def draft(
+    trained: Trained, dataset: Dataset, labels: list[str], section: ConfigDict, format: str
+) -> tuple[Bundle, dict[str, int]]:
+    """Converts a model; nothing but its operators is checked yet, and nothing is proven.
+
+    Args:
+      trained, dataset, labels, section: as for `export`.
+      format: an entry of `convert.FORMATS`.
+
+    Returns:
+      The bundle, without golden pair and provenance, and how often each operator occurs in it.
+
+    Raises:
+      InputError: if it cannot be converted, or needs an operator that is not allowed.
+    """
+    variables = trained.members[0]
     image = _describe_input(trained.about, section)
     step = max(1, len(dataset.train) // section.calibration_images)
     typical = dataset.train.images[::step][: section.calibration_images]
@@ -134,9 +171,7 @@ def _proven(
         calibration=input_tensors({**image, "dtype": "float32"}, typical),
     )
     operators = checks.operators(model, format)
-    model = flatbuffer.strip(
-        model, section.output
-    )  # what follows is checked on the file that ships
+    model = flatbuffer.strip(model, section.output)  # all further checks are of what ships
     found_input, found_output = runtime.forms(model)
     manifest = {
         "format": manifests.FORMAT,
@@ -147,24 +182,7 @@ def _proven(
         "labels": labels,
         "defaults": {"top_k": min(TOP_K, len(labels)), "filter": FILTER},
     }
-    bundle = Bundle(manifest, model)
-    scores = Model(bundle).scores(test.images)
-    if section.output == "logits":
-        scores = np.asarray(jax.nn.softmax(scores))
-    error = checks.parity(expected, scores, format)
-    flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
-    manifest["golden"] = _golden(bundle, test.images, format)
-    manifest["provenance"] = _provenance(trained, tflite, flax)
-    proof = {
-        "output": section.output,
-        "operators": operators,
-        "images": len(test),
-        "max_error": error,
-        "accuracy_flax": flax,
-        "accuracy_tflite": tflite,
-        **checks.sizes(model, variables, format),
-    }
-    return bundle, proof
+    return Bundle(manifest, model), operators
 
 
 def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any]:

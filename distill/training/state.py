@@ -60,7 +60,7 @@ def schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
     if name == "constant":
         return optax.constant_schedule(1.0)
     if name == "cosine":
-        return optax.cosine_decay_schedule(1.0, total_steps)
+        return optax.cosine_decay_schedule(1.0, max(total_steps, 1))
     return optax.cosine_onecycle_schedule(max(total_steps, 4), 1.0)
 
 

@@ -155,6 +155,11 @@ def train(
                 display.say(f"{recipe.model}: already trained")
                 return
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
+        if not duration.total_steps:
+            checkpointer.save(
+                0, states, {"of": about, "history": [[{}] * len(seeds)], "complete": True}
+            )
+            return
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
         total = duration.total_steps * recipe.batch_size

@@ -111,5 +111,5 @@ def test_starts_at_step_zero_with_variables_that_apply_takes():
     states = _create([0, 1])
     np.testing.assert_array_equal(states.step, [0, 0])
     assert states.step.dtype == jnp.int32
-    assert states.variables == {"params": states.params, "batch_stats": {}}
+    assert states.variables({}) == {"params": states.params, "batch_stats": {}}
     assert str(states.key.dtype) == "key<fry>"

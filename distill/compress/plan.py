@@ -1,0 +1,153 @@
+"""What `config.compress` says: steps, each a method with its options, repeated and fine-tuned.
+
+A step is a mapping. `method` is an entry of `methods.COMPRESSORS`; every step may have these keys:
+
+* `rounds`: how many times the method is applied, each time followed by fine-tuning; by default 1;
+* `schedule`: how `amount` grows over the rounds, an entry of `SCHEDULES`; by default `linear`;
+* `until`: what ends the rounds early. `"nothing removed"`; or `{"macs": 0.5}`, `{"num_params": …}`
+  or `{"nonzeros": …}`: when no more than that share of the original's is left; or
+  `{"accuracy": 0.98}`: the round that ends below it on `dataset.validation` is undone;
+* `fine_tune`: of the recipe of the student what is different, `{"epochs": 3, "l1": 1e-5}`; beyond
+  the fields of `config.training`, `teacher` as in `config.fine_tune`, and `loss`, a mapping with
+  what is different from `config.loss`. With `epochs` 0 there is none;
+* `scratch`: whether the shape that comes out is also trained from fresh weights with the recipe of
+  the student, as the control that pruning has to beat.
+
+All other keys are options of the method.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from distill import config as configs
+from distill import losses
+from distill.compress import methods
+from distill.data import AUGMENTATIONS
+from distill.errors import InputError, unknown
+from distill.training import recipe
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "linear": lambda done: done,
+    "polynomial": lambda done: 1 - (1 - done) ** 3,  # Zhu and Gupta (2017), arXiv:1710.01878
+}
+TEACHERS = ("same", "original")
+SHARES = ("macs", "num_params", "nonzeros")
+UNTIL = ("nothing removed", "accuracy", *SHARES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A step of `config.compress`; the attributes are explained above.
+
+    Attributes:
+      recipe: the student's, as it is fine-tuned.
+      loss: of the fine-tuning, from `recipe.loss_section`.
+      given: the step as it was written, JSON values.
+    """
+
+    method: str
+    options: dict[str, Any]
+    rounds: int
+    schedule: str
+    until: tuple[str, float | None] | None
+    scratch: bool
+    recipe: ConfigDict
+    loss: dict[str, Any]
+    teacher: str
+    given: dict[str, Any]
+
+    def at(self, round: int) -> dict[str, Any]:
+        """Returns the options of a round, counted from 0, with the amount that it is to reach."""
+        share = SCHEDULES[self.schedule]((round + 1) / self.rounds)
+        options = dict(self.options)
+        amount = options.get("amount")
+        if isinstance(amount, Mapping):
+            options["amount"] = {name: value * share for name, value in amount.items()}
+        elif amount is not None:
+            options["amount"] = amount * share
+        return options
+
+
+def steps(config: ConfigDict) -> list[Step]:
+    """Reads and checks `config.compress`.
+
+    Raises:
+      InputError: for the first name or value that cannot be used.
+    """
+    _require_known("fine_tune.teacher", config.fine_tune.teacher, TEACHERS)
+    return [_step(config, i, dict(given)) for i, given in enumerate(config.compress)]
+
+
+def _step(config: ConfigDict, number: int, given: dict[str, Any]) -> Step:
+    given = json.loads(json.dumps(given))
+    left = dict(given)
+    rounds, schedule = left.pop("rounds", 1), left.pop("schedule", "linear")
+    until, scratch = left.pop("until", None), left.pop("scratch", False)
+    tuned = {**config.fine_tune.to_dict(), **dict(left.pop("fine_tune", {}))}
+    methods.check(left)
+    where = f"compress[{number}]"
+    if not isinstance(rounds, int) or rounds < 1:
+        raise InputError(f"{where}.rounds is {rounds}; it must be 1 or more")
+    _require_known(f"{where}.schedule", schedule, SCHEDULES)
+    loss, teacher = config.loss.copy_and_resolve_references(), tuned.pop("teacher")
+    _require_known(f"{where}.fine_tune.teacher", teacher, TEACHERS)
+    for name, value in dict(tuned.pop("loss", {})).items():
+        if name not in loss:
+            raise unknown(f"{where}.fine_tune.loss", name, loss)
+        loss[name] = value
+    _require_known("loss", loss.name, losses.LOSSES)
+    section = config.student.copy_and_resolve_references()
+    section.steps = None
+    for name, value in tuned.items():
+        if name not in section or name in ("model", "args"):
+            raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
+        try:
+            section[name] = value
+        except TypeError as error:
+            raise InputError(f"{where}.fine_tune.{name} is {value!r}: {error}") from error
+    checked = {f"{where}.fine_tune": section} if section.epochs else {}
+    configs.check_trainings(checked)
+    _require_known("augmentation", section.augmentation, AUGMENTATIONS)
+    return Step(
+        method=left.pop("method"),
+        options=left,
+        rounds=rounds,
+        schedule=schedule,
+        until=_until(config, where, until),
+        scratch=scratch,
+        recipe=section,
+        loss=recipe.loss_section(loss),
+        teacher=teacher,
+        given=given,
+    )
+
+
+def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | None] | None:
+    """Reads what ends the rounds of a step early: its name, and its number if it has one."""
+    if given is None:
+        return None
+    found = dict(given) if isinstance(given, Mapping) else {given: None}
+    (name, value), *more = found.items()
+    if more:
+        raise InputError(f"{where}.until names {', '.join(found)}; it must be one of them")
+    _require_known(f"{where}.until", name, UNTIL)
+    if (value is None) != (name == "nothing removed"):
+        raise InputError(f"{where}.until is {given!r}; it must be like {{'macs': 0.5}}")
+    if value is not None and not 0 < value < 1:
+        raise InputError(f"{where}.until.{name} is {value}; it must be between 0 and 1")
+    if name == "accuracy" and not config.dataset.validation:
+        raise InputError(
+            f"{where}.until.accuracy is judged on images that nothing is trained on: hold some "
+            "back, as with --config.dataset.train=train[:55000] "
+            "--config.dataset.validation=train[55000:]"
+        )
+    return name, value
+
+
+def _require_known(kind: str, name: Any, known: Any) -> None:
+    if name not in known:
+        raise unknown(kind, str(name), known)
