@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 Description = Mapping[str, Any]
-Held = Mapping[str, Mapping[str, jax.Array]]
+Held = Mapping[str, Mapping[str, Any]]
 
 OUTPUT = ":output"
 MAX_CLUSTERS = 256

@@ -160,7 +160,7 @@ def evaluate(run: Run) -> None:
             "loss": model.about["loss"]["name"],
             "temperature": model.about["loss"].get("temperature"),
         }
-    contents = {
+    contents: dict[str, Any] = {
         "format": FORMAT,
         "dataset": run.dataset.name,
         "commit": provenance.commit(),

@@ -92,13 +92,8 @@ def read(workdir: pathlib.Path) -> list[Record]:
 def as_network(model: Trained) -> Network:
     """Returns a trained model as plain arrays."""
     about, recipe = model.about, model.about["recipe"]
-    network = networks.of(
-        recipe["model"],
-        recipe["args"],
-        about["num_classes"],
-        about["input_shape"],
-        model.members[0],
-    )
+    shape, variables = about["input_shape"], model.members[0]
+    network = networks.of(recipe["model"], recipe["args"], about["num_classes"], shape, variables)
     held = {k: {p: leaf[0] for p, leaf in of.items()} for k, of in model.held.items()}
     return dataclasses.replace(network, constraints=about.get("constraints", {}), held=held)
 

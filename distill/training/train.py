@@ -156,9 +156,8 @@ def train(
                 return
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
         if not duration.total_steps:
-            checkpointer.save(
-                0, states, {"of": about, "history": [[{}] * len(seeds)], "complete": True}
-            )
+            history = [[{} for _ in seeds]]
+            checkpointer.save(0, states, {"of": about, "history": history, "complete": True})
             return
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
