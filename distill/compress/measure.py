@@ -1,6 +1,7 @@
 """What a compressed network costs, as a file and as a computation."""
 
 import gzip
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from distill.data import Dataset
 from distill.export import exporter, latency, runtime
 from distill.training.trained import Trained
 
+FORMATS = ("float32", "int8")
 ROUNDS, RUNS = 11, 50  # of the latency
 
 
@@ -24,39 +26,56 @@ def counts(network: Network) -> dict[str, int]:
 
 
 def files(
-    trained: Trained, dataset: Dataset, section: ConfigDict, formats: Sequence[str]
-) -> dict[str, bytes]:
-    """Returns the TensorFlow Lite file of a model in each format.
+    trained: Trained, dataset: Dataset, section: ConfigDict, directory: pathlib.Path
+) -> dict[str, Any]:
+    """Writes a model as TensorFlow Lite files, and measures them.
 
     Args:
       trained: one model.
-      dataset: int8 is calibrated on its training images.
+      dataset: int8 is calibrated on its training images, and tried on its whole test set.
       section: `config.export`.
-      formats: entries of `export.convert.FORMATS`.
+      directory: for `float32.tflite` and `int8.tflite`.
+
+    Returns:
+      For each format `FORMAT_bytes` and `FORMAT_gzip_bytes`, and `int8_accuracy`.
     """
     labels = [str(i) for i in range(dataset.num_classes)]
-    return {f: exporter.draft(trained, dataset, labels, section, f)[0].model for f in formats}
-
-
-def sizes(files: Mapping[str, bytes]) -> dict[str, int]:
-    """Returns the bytes of each file, as it is and compressed by gzip."""
-    found = {}
-    for format, model in files.items():
-        found[f"{format}_bytes"] = len(model)
-        found[f"{format}_gzip_bytes"] = len(gzip.compress(model, mtime=0))
+    found: dict[str, Any] = {}
+    for format in FORMATS:
+        bundle, _ = exporter.draft(trained, dataset, labels, section, format)
+        path(directory, format).write_bytes(bundle.model)
+        found[f"{format}_bytes"] = len(bundle.model)
+        found[f"{format}_gzip_bytes"] = len(gzip.compress(bundle.model, mtime=0))
+        if format == "int8":
+            guesses = runtime.Model(bundle).scores(dataset.test.images).argmax(-1)
+            found["int8_accuracy"] = float((guesses == dataset.test.labels).mean())
     return found
 
 
-def latencies(models: Sequence[bytes]) -> list[float]:
-    """Returns the median microseconds that each file takes for an image, with one thread.
+def path(directory: pathlib.Path, format: str) -> pathlib.Path:
+    """Returns where `files` writes a format."""
+    return directory / f"{format}.tflite"
+
+
+def latencies(directories: Sequence[pathlib.Path]) -> list[dict[str, float]]:
+    """Returns the median microseconds that the files of models take for an image, on one thread.
 
     They take turns, so that what else the machine does falls on all of them.
+
+    Args:
+      directories: where `files` has written.
+
+    Returns:
+      For each of them `FORMAT_latency_us`.
     """
     runners = []
-    for model in models:
-        tensor, _ = runtime.forms(model)
-        runners.append(runtime.runner(model, np.zeros(tensor["shape"], tensor["dtype"])))
-    return [found.p50 for found in latency.alternate(runners, ROUNDS, RUNS)]
+    for directory in directories:
+        for format in FORMATS:
+            model = path(directory, format).read_bytes()
+            tensor, _ = runtime.forms(model)
+            runners.append(runtime.runner(model, np.zeros(tensor["shape"], tensor["dtype"])))
+    times = iter(latency.alternate(runners, ROUNDS, RUNS))
+    return [{f"{f}_latency_us": next(times).p50 for f in FORMATS} for _ in directories]
 
 
 def describe(counted: Mapping[str, Any]) -> str:

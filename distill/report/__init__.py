@@ -44,7 +44,7 @@ means over the classes, the F-measure is the harmonic mean of the two, and agree
 images on which student and teacher predict the same class.
 
 {tables.markdown(tables.HEADER, tables.results_rows(results))}
-{_exported(results.get("export", {}))}
+{_compressed(results.get("compress", []))}{_exported(results.get("export", {}))}
 {pictures}
 
 ## Configuration
@@ -55,6 +55,19 @@ images on which student and teacher predict the same class.
 """
     (workdir / REPORT).write_text(text)
     return [REPORT, *files]
+
+
+def _compressed(records: list[dict[str, Any]]) -> str:
+    if not records:
+        return ""
+    return f"""
+## Compressed
+
+Each round applies a method and fine-tunes. Files are those of TensorFlow Lite, with softmax; their
+microseconds are medians for one image on one thread, measured in turns.
+
+{tables.markdown(tables.COMPRESS_HEADER, tables.compress_rows(records))}
+"""
 
 
 def _exported(proofs: dict[str, Any]) -> str:

@@ -16,6 +16,12 @@ EXPORT_HEADER = [
     "weights' bytes", "overhead", "overhead %", "operators",
 ]  # fmt: skip
 
+COMPRESS_HEADER = [
+    "step", "round", "accuracy %", "before tuning %", "weights", "non-zero", "MACs",
+    "float32 bytes", "gzipped", "float32 µs", "int8 bytes", "gzipped", "int8 µs",
+    "int8 accuracy %", "from scratch %",
+]  # fmt: skip
+
 
 def results_rows(results: dict[str, Any]) -> Rows:
     """Returns the cells of `HEADER` for each model of `results.json`."""
@@ -52,6 +58,33 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
     ]
 
 
+def compress_rows(records: list[dict[str, Any]]) -> Rows:
+    """Returns the cells of `COMPRESS_HEADER` for each round of the stage `compress`."""
+
+    def count(record, key):
+        return f"{record[key]:,}" if key in record else "–"
+
+    def time(record, key):
+        return f"{record[key]:.1f}" if key in record else "–"
+
+    return [
+        [
+            "–" if r["step"] is None else f"{r['step']} {r['method']}",
+            f"{r['round']}",
+            _percent(r.get("accuracy")),
+            _percent(r.get("untuned_accuracy")),
+            *(count(r, key) for key in ("num_params", "nonzeros", "macs")),
+            *(count(r, key) for key in ("float32_bytes", "float32_gzip_bytes")),
+            time(r, "float32_latency_us"),
+            *(count(r, key) for key in ("int8_bytes", "int8_gzip_bytes")),
+            time(r, "int8_latency_us"),
+            _percent(r.get("int8_accuracy")),
+            _percent(r.get("scratch_accuracy")),
+        ]
+        for r in records
+    ]
+
+
 def markdown(header: list[str], rows: Rows) -> str:
     """Lays out a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
@@ -61,8 +94,11 @@ def markdown(header: list[str], rows: Rows) -> str:
 def terminal(results: dict[str, Any]) -> list[Table]:
     """Returns the tables that end a run."""
     title = f"{results['dataset']}: test set after the last epoch"
-    first = _columns(title, [HEADER, *results_rows(results)])
-    return [first, exported(results["export"])] if "export" in results else [first]
+    found = [_columns(title, [HEADER, *results_rows(results)])]
+    if "compress" in results:
+        title = "compressed: test set after the fine-tuning of each round"
+        found.append(_columns(title, [COMPRESS_HEADER, *compress_rows(results["compress"])]))
+    return [*found, exported(results["export"])] if "export" in results else found
 
 
 def exported(proofs: dict[str, Any]) -> Table:

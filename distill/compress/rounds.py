@@ -1,0 +1,220 @@
+"""One round of a step: the method applied, the network fine-tuned and measured."""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from distill import config as configs
+from distill import constraints, data, losses
+from distill.compress import measure, methods
+from distill.compress import network as networks
+from distill.compress.network import Network
+from distill.compress.plan import Step
+from distill.errors import InputError
+from distill.run import Run, write
+from distill.training import train, trained
+from distill.training.trained import Trained
+
+DIRECTORY = "compress"
+RECORD = "record.json"
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """What a round of a step has left.
+
+    Attributes:
+      trained: the network, fine-tuned.
+      network: the same as plain arrays.
+      record: what was measured.
+      directory: where it lies.
+    """
+
+    trained: Trained
+    network: Network
+    record: Record
+    directory: pathlib.Path
+
+
+def as_network(model: Trained) -> Network:
+    """Returns a trained model as plain arrays."""
+    about, recipe = model.about, model.about["recipe"]
+    shape, variables = about["input_shape"], model.members[0]
+    network = networks.of(recipe["model"], recipe["args"], about["num_classes"], shape, variables)
+    held = {k: {p: leaf[0] for p, leaf in of.items()} for k, of in model.held.items()}
+    return dataclasses.replace(network, constraints=about.get("constraints", {}), held=held)
+
+
+def as_trained(network: Network, like: Trained) -> Trained:
+    """Returns a network with the weights that its constraints leave, to be applied to images.
+
+    Args:
+      network: any.
+      like: a model for the same images.
+    """
+    return dataclasses.replace(like, model=network.module, members=[_effective(network)])
+
+
+def _effective(network: Network) -> dict[str, Any]:
+    variables = network.variables
+    params = constraints.effective(network.constraints, network.held, variables["params"])
+    return {**variables, "params": params}
+
+
+def apply(
+    run: Run,
+    number: int,
+    step: Step,
+    round: int,
+    begin: Network,
+    before: Round,
+    original: Trained | None,
+) -> Round | None:
+    """Applies the method once and fine-tunes, unless that is done; None if nothing was removed."""
+    previous = before.trained
+    identity = {
+        "of": configs.digest(previous.about), "step": step.given, "round": round,
+        "recipe": {k: v for k, v in step.recipe.to_dict().items() if k not in ("model", "args")},
+        "loss": step.loss, "teacher": step.teacher,
+    }  # fmt: skip
+    identity = json.loads(json.dumps(identity))
+    name = f"{number}_{step.method}-{configs.digest(identity)}"
+    directory = run.workdir / DIRECTORY / name
+    path = directory / RECORD
+    if path.exists():
+        found = trained.load(directory / "steps", run.display.warn)
+        run.display.say(f"compress {number} {step.method}, round {round}: found")
+        return Round(found, as_network(found), json.loads(path.read_text()), directory)
+    context = methods.Context(
+        images=run.training_set.images,
+        labels=run.training_set.labels,
+        mean=tuple(run.config.dataset.mean),
+        std=tuple(run.config.dataset.std),
+        loss=step.loss["name"] if not losses.needs_teacher(step.loss["name"]) else "cross_entropy",
+        begin=begin,
+        seed=run.config.seed + round,
+        say=lambda line: run.display.say(f"compress {number} {step.method}: {line}"),
+    )
+    try:
+        network = methods.COMPRESSORS[step.method](before.network, context, **step.at(round))
+    except InputError as error:
+        raise InputError(f"compress[{number}], {step.method}: {error}") from error
+    if step.until == ("nothing removed", None) and not _removed(before.network, network):
+        return None
+    untuned = accuracy(run, as_trained(network, previous))
+    about = _about(run, step, network, identity, original)
+    run.display.say(
+        f"compress {number} {step.method}, round {round}: "
+        f"{measure.describe(measure.counts(_obeying(network)))}"
+    )
+    _train(run, f"compress{number}", directory, about, network, step, original)
+    found = trained.load(directory / "steps", run.display.warn)
+    network = as_network(found)
+    record = {
+        "step": number, "method": step.method, "round": round, "given": step.given,
+        "untuned_accuracy": untuned, **judge(run, found, network),
+    }  # fmt: skip
+    write(path, record)
+    return Round(found, network, record, directory)
+
+
+def _obeying(network: Network) -> Network:
+    """Returns the network with the weights that its constraints leave."""
+    params = constraints.flat(_effective(network)["params"])
+    return dataclasses.replace(network, params={k: np.asarray(v) for k, v in params.items()})
+
+
+def _about(
+    run: Run, step: Step, network: Network, identity: dict[str, Any], original: Trained | None
+) -> dict[str, Any]:
+    """Describes the fine-tuning of a network."""
+    section = step.recipe.copy_and_resolve_references()
+    section.model = network.name
+    with section.unlocked():
+        section.args = dict(network.args)
+    of_run = run.student_about(None)
+    teacher = _teacher(run, step, original)
+    about = run.about(
+        section, step.loss, of_run["seeds"], teacher.about if teacher else None, of_run["transfer"]
+    )
+    more = {"constraints": network.constraints, "compression": identity}
+    return {**about, **json.loads(json.dumps(more))}
+
+
+def _teacher(run: Run, step: Step, original: Trained | None) -> Trained | None:
+    """Returns whom a fine-tuning learns from, if from anyone."""
+    if not losses.needs_teacher(step.loss["name"]):
+        return None
+    return original or trained.load(run.teacher_checkpoints / "steps", run.display.warn)
+
+
+def _train(
+    run: Run,
+    role: str,
+    directory: pathlib.Path,
+    about: dict[str, Any],
+    network: Network,
+    step: Step,
+    original: Trained | None,
+) -> None:
+    start = train.Start(
+        jax.tree.map(lambda leaf: np.asarray(leaf)[None], network.variables),
+        jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(network.held)),
+    )
+    run.train(role, directory, about, _split(run, step), _teacher(run, step, original), start)
+
+
+def _split(run: Run, step: Step) -> data.Split:
+    """Returns the images of a fine-tuning; those with labels only, without a teacher."""
+    split = run.dataset.transfer or run.dataset.train
+    return split if losses.needs_teacher(step.loss["name"]) else data.labelled(split)
+
+
+def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
+    """Adds to the last round of a step its files, and the control that is trained from scratch."""
+    record = dict(made.record)
+    if "float32_bytes" not in record:
+        record |= measure.files(made.trained, run.dataset, run.config.export, made.directory)
+    if step.scratch and "scratch_accuracy" not in record:
+        if made.network.constraints:
+            raise InputError(
+                f"{step.method} leaves weights with constraints, and not a shape that could be "
+                "trained from scratch; leave out `scratch`"
+            )
+        about = json.loads(json.dumps(student.about))
+        about["recipe"]["args"] = made.trained.about["recipe"]["args"]
+        teacher = None
+        if losses.needs_teacher(about["loss"]["name"]):
+            teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
+        directory = made.directory / "scratch"
+        run.train("scratch", directory, about, run.training_set, teacher)
+        control = trained.load(directory / "steps", run.display.warn)
+        record["scratch_accuracy"] = accuracy(run, control)
+    write(made.directory / RECORD, record)
+    return dataclasses.replace(made, record=record)
+
+
+def judge(run: Run, model: Trained, network: Network) -> Record:
+    record: Record = {**measure.counts(network), "accuracy": accuracy(run, model)}
+    if run.dataset.validation is not None:
+        split = run.dataset.validation
+        guesses = model.logits(split.images).argmax(-1)
+        record["validation_accuracy"] = float((guesses == split.labels).mean())
+    return record
+
+
+def accuracy(run: Run, model: Trained) -> float:
+    split = run.dataset.test
+    return float((model.logits(split.images).argmax(-1) == split.labels).mean())
+
+
+def _removed(before: Network, after: Network) -> bool:
+    """Whether any weight is gone or zero that was not."""
+    counted = [measure.counts(_obeying(network)) for network in (before, after)]
+    return counted[1]["nonzeros"] < counted[0]["nonzeros"]
