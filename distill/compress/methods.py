@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.compress import fold
 from distill.compress.network import Network
 from distill.errors import InputError, unknown
 
@@ -50,7 +51,9 @@ class Context:
 
 Method = Callable[..., Network]
 
-COMPRESSORS: dict[str, Method] = {}
+COMPRESSORS: dict[str, Method] = {
+    "fold": fold.fold,
+}
 
 
 def check(step: Mapping[str, Any]) -> None:

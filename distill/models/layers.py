@@ -11,6 +11,7 @@ from flax.core import FrozenDict
 from distill.errors import InputError, unknown
 
 FACTORISATIONS = ("channels", "spatial")
+EPSILON = 1e-5  # added to the variance by batch normalisation
 
 Factors = Mapping[str, tuple[str, int]]
 """Path of a layer, such as `stage0_block1/conv0`, to an entry of `FACTORISATIONS` and a rank."""
@@ -157,7 +158,7 @@ class Structure(nn.Module):
 
     def norm(self, name: str, train: bool) -> nn.Module:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name=name)
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
 
     def conv_norm(
         self,

@@ -5,43 +5,13 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from distill import models
 from distill.compress import network as networks
 from distill.errors import InputError
 
-SMALL = {
-    "simplenet_v1": ({"filters": (4, 5)}, (12, 12, 1)),
-    "simplenet_v4": ({"filters": (4,)}, (8, 8, 1)),
-    "teacher": ({"filters": (4, 5), "hidden": 7}, (8, 8, 1)),
-    "calli": ({"features": (4, 5, 6)}, (28, 28, 1)),
-    "calli_1d": ({"features": (4, 5, 6), "inner": (3, 4, 5)}, (28, 28, 1)),
-    "vgg16": ({"features": (4, 6, 5), "pools": (1, 3), "hidden": (7,)}, (8, 8, 3)),
-    "resnet20": ({"blocks": (1, 2, 1), "features": (4, 6, 9), "stem": 4}, (8, 8, 3)),
-    "resnet34": ({"blocks": (2, 1), "features": (4, 8), "stem": 4}, (32, 32, 3)),
-    "resnet50": ({"blocks": (1, 2), "features": (8, 12), "stem": 4}, (32, 32, 3)),
-    "densenet40": (
-        {"stem": 4, "growth": ((3, 2), (2, 3)), "transitions": (6,)}, (8, 8, 3)
-    ),
-    "densenet_bc100": (
-        {"stem": 4, "growth": ((3, 2), (2,)), "inner": ((5, 4), (3,)), "transitions": (6,)},
-        (8, 8, 3),
-    ),
-    "mobilenet_v1": ({"features": (16, 24), "strides": (1, 2), "stem": 8, "width": 0.5}, (8, 8, 3)),
-    "mobilenet_v2": (
-        {"blocks": (1, 2, 1), "features": (4, 6, 5), "strides": (1, 2, 1), "stem": 4, "head": 9},
-        (8, 8, 3),
-    ),
-}  # fmt: skip
-
-
-def network(name, rng, key, **more):
-    args, shape = SMALL[name]
-    module = models.build(name, {**args, **more}, num_classes=3)
-    shapes = jax.eval_shape(module.init, key, np.zeros((1, *shape), np.float32))
-    variables = jax.tree.map(
-        lambda v: rng.uniform(0.1, 1, v.shape).astype(np.float32) - (v.ndim > 1) * 0.5, shapes
-    )
-    return networks.of(name, {**args, **more}, 3, shape, variables)
+NAMES = (
+    "simplenet_v1", "simplenet_v4", "teacher", "calli", "calli_1d", "vgg16", "resnet20", "resnet34",
+    "resnet50", "densenet40", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
+)  # fmt: skip
 
 
 def gated(found, kept, images):
@@ -81,9 +51,9 @@ def some(found, rng):
     return kept
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_the_sliced_network_is_the_masked_one(name, rng, key):
-    found = network(name, rng, key)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sliced_network_is_the_masked_one(name, rng, key, network):
+    found = network(name)
     images = rng.normal(size=(2, *found.input_shape)).astype(np.float32)
     kept = some(found, rng)
     sliced = networks.remove(found, kept)
@@ -100,8 +70,8 @@ def test_the_sliced_network_is_the_masked_one(name, rng, key):
     assert all(np.array_equal(same.params[p], found.params[p]) for p in found.params)
 
 
-def test_channels_of_factorised_layers_are_removed_from_their_ends(rng, key):
-    found = network("teacher", rng, key, factors={"hidden": ("channels", 3)})
+def test_channels_of_factorised_layers_are_removed_from_their_ends(network):
+    found = network("teacher", factors={"hidden": ("channels", 3)})
     keep = np.array([True, False, True, True, False, True, True])
     sliced = networks.remove(found, {"hidden": keep, "conv1": np.arange(5) < 2})
     assert sliced.args["hidden"] == 5 and sliced.args["filters"] == [4, 2]
@@ -111,8 +81,8 @@ def test_channels_of_factorised_layers_are_removed_from_their_ends(rng, key):
     )
 
 
-def test_an_emptied_group_is_refused(rng, key):
-    found = network("teacher", rng, key)
+def test_an_emptied_group_is_refused(network):
+    found = network("teacher")
     with pytest.raises(InputError, match="nothing of conv0 would be left; keep at least one of 4"):
         networks.remove(found, {"conv0": np.zeros(4, bool)})
 

@@ -64,24 +64,6 @@ def test_the_product_of_the_factors_is_the_layer(kind, strides, rng):
     np.testing.assert_allclose(actual, desired, rtol=1e-4, atol=1e-4)
 
 
-def _fold(params, stats):
-    """Folds each `NAME_norm` into the layer `NAME` before it."""
-    folded = {}
-    for name, value in params.items():
-        if name.endswith("_norm") and name.removesuffix("_norm") in params:
-            continue
-        if f"{name}_norm" in params:
-            norm, seen = params[f"{name}_norm"], stats[f"{name}_norm"]
-            scale = norm["scale"] / np.sqrt(seen["var"] + 1e-5)
-            bias = norm["bias"] - seen["mean"] * scale
-            folded[name] = {"kernel": value["kernel"] * scale, "bias": bias}
-        elif "kernel" in value or "scale" in value:
-            folded[name] = value
-        else:
-            folded[name] = _fold(value, stats.get(name, {}))
-    return folded
-
-
 SMALL = {
     "vgg16": {"features": (4, 6, 5), "pools": (1, 3), "hidden": (7,)},
     "resnet20": {"blocks": (1, 1), "features": (4, 6), "stem": 4},
@@ -94,28 +76,6 @@ SMALL = {
         "blocks": (1, 2), "features": (4, 6), "strides": (1, 2), "stem": 4, "head": 9,
     },
 }  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_folded_equals_unfolded(name, key, rng):
-    images = rng.normal(size=(4, 8, 8, 3)).astype(np.float32)
-    model, folded = (
-        models.MODELS[name](**SMALL[name], folded=f, num_classes=3) for f in (False, True)
-    )
-    variables = jax.tree.map(
-        lambda v: rng.uniform(0.1, 1, v.shape).astype(np.float32) - (v.ndim > 1) * 0.5,
-        jax.eval_shape(model.init, key, images),
-    )
-    params = _fold(variables["params"], variables["batch_stats"])
-    wanted = jax.eval_shape(folded.init, key, images)
-    assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, wanted["params"])
-    assert ("batch_stats" in wanted) == name.startswith("densenet")  # what comes before a relu
-    stays = {"batch_stats": variables["batch_stats"]}
-    np.testing.assert_allclose(
-        jax.jit(folded.apply)({"params": params, **stays}, images),
-        jax.jit(model.apply)(variables, images),
-        rtol=1e-3, atol=1e-4,
-    )  # fmt: skip
 
 
 PRUNED = {
