@@ -110,10 +110,15 @@ def round_weights(kernel: jax.Array) -> jax.Array:
     Args:
       kernel: `[..., outputs]`.
     """
-    scale = jnp.max(jnp.abs(kernel), axis=tuple(range(kernel.ndim - 1)), keepdims=True) / 127
-    scale = jnp.where(scale > 0, scale, 1.0)
+    scale = weight_scale(kernel)
     rounded = jnp.round(kernel / scale) * scale
     return kernel + jax.lax.stop_gradient(rounded - kernel)
+
+
+def weight_scale(kernel: jax.Array) -> jax.Array:
+    """Returns the size of a step for each output channel, `[..., 1, outputs]`, from -127 to 127."""
+    scale = jnp.max(jnp.abs(kernel), axis=tuple(range(kernel.ndim - 1)), keepdims=True) / 127
+    return jnp.where(scale > 0, scale, 1.0)
 
 
 def round_activations(x: jax.Array, least: jax.Array, greatest: jax.Array) -> jax.Array:
@@ -121,12 +126,17 @@ def round_activations(x: jax.Array, least: jax.Array, greatest: jax.Array) -> ja
 
     What lies outside of the range is cut off and gets no gradient; inside, it passes as it is.
     """
-    least, greatest = jnp.minimum(least, 0.0), jnp.maximum(greatest, 0.0)
-    scale = jnp.where(greatest > least, (greatest - least) / 255, 1.0)
-    zero_point = jnp.round(-128 - least / scale)
+    scale, zero_point = activation_scale(least, greatest)
     cut = jnp.clip(x, (-128 - zero_point) * scale, (127 - zero_point) * scale)
     rounded = jnp.round(cut / scale) * scale
     return cut + jax.lax.stop_gradient(rounded - cut)
+
+
+def activation_scale(least: jax.Array, greatest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the size of a step and the integer that stands for zero, of -128 to 127."""
+    least, greatest = jnp.minimum(least, 0.0), jnp.maximum(greatest, 0.0)
+    scale = jnp.where(greatest > least, (greatest - least) / 255, 1.0)
+    return scale, jnp.round(-128 - least / scale)
 
 
 def interceptor(held: Held) -> Callable[..., Any]:

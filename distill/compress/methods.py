@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from distill.compress import factorise, fold
+from distill.compress import factorise, fold, quantize
 from distill.compress.network import Network
 from distill.errors import InputError, unknown
 
@@ -53,6 +53,7 @@ Method = Callable[..., Network]
 
 COMPRESSORS: dict[str, Method] = {
     "fold": fold.fold,
+    "quantize": quantize.quantize,
     "svd": factorise.svd,
 }
 
