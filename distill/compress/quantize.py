@@ -64,7 +64,7 @@ def ranges(
     Returns:
       `[2]` float32 by the path of the layer, and of `PATH:output` for the one that runs last.
     """
-    held = {kind: arrays for kind, arrays in network.held.items() if kind != "quantize"}
+    held: Any = {kind: arrays for kind, arrays in network.held.items() if kind != "quantize"}
     params = constraints.effective(network.constraints, held, network.variables["params"])
     variables = {**network.variables, "params": params}
     measure = jax.jit(functools.partial(_extremes, network.module, mean, std))

@@ -14,7 +14,9 @@ from distill.report.progress import Display
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a finished run.")
 ROLE = flags.DEFINE_enum("role", "student", ["student", "teacher"], "Which of its models.")
-FORMATS = flags.DEFINE_string("formats", None, "Some of float32,float16,int8; by default, as set.")
+FORMATS = flags.DEFINE_string(
+    "formats", None, "Some of float32,float16,dynamic,int8; by default, as set."
+)
 OUTPUT = flags.DEFINE_string("output", None, "probabilities or logits; by default, as set.")
 LABELS = flags.DEFINE_list("labels", None, "Names of the classes; by default, the data set's.")
 TO = flags.DEFINE_string("to", None, "Directory for a copy of the bundle; needs a single format.")

@@ -9,8 +9,12 @@ import numpy as np
 from distill.errors import InputError
 from distill.export import flatbuffer
 
-# Largest difference of a probability from Flax's. An int8 file is judged by its accuracy.
+# Largest difference of a probability from Flax's. A file with int8 weights is judged by its
+# accuracy.
 MAX_ERROR = {"float32": 1e-5, "float16": 1e-2}
+
+# Smaller kernels stay float32 in a `dynamic` file; TensorFlow's converter decides so.
+DYNAMIC_ELEMENTS = 1024
 
 # What every runtime of TensorFlow Lite runs without further libraries, and this code has been used
 # with. No operator of StableHLO, none of TensorFlow ("flex"), no custom one.
@@ -106,11 +110,18 @@ def sizes(model: bytes, variables: dict[str, Any], format: str) -> dict[str, int
     """Returns the bytes of a file, raw and compressed, and of the weights in it.
 
     A weight takes four bytes, or two in a float16 file. In an int8 file those of kernels take one
-    and biases, which are added to sums of products, four. Everything else is overhead.
+    and biases, which are added to sums of products, four; in a dynamic file too, where a kernel is
+    large enough. Everything else is overhead.
     """
-    leaves = jax.tree.leaves(variables["params"])
-    item = {"float32": (4, 4), "float16": (2, 2), "int8": (1, 4)}[format]
-    weights = sum(np.size(leaf) * item[np.ndim(leaf) < 2] for leaf in leaves)
+    bytes_of_kernels, bytes_of_biases = {
+        "float32": (4, 4), "float16": (2, 2), "dynamic": (1, 4), "int8": (1, 4),
+    }[format]  # fmt: skip
+
+    def item(leaf: Any) -> int:
+        small = format == "dynamic" and np.size(leaf) < DYNAMIC_ELEMENTS
+        return bytes_of_biases if np.ndim(leaf) < 2 or small else bytes_of_kernels
+
+    weights = sum(np.size(leaf) * item(leaf) for leaf in jax.tree.leaves(variables["params"]))
     return {
         "bytes": len(model),
         "gzip_bytes": len(gzip.compress(model, mtime=0)),

@@ -12,7 +12,7 @@ import numpy as np
 from distill.errors import InputError, unknown
 from distill.export.runtime import quiet
 
-FORMATS = ("float32", "float16", "int8")
+FORMATS = ("float32", "float16", "dynamic", "int8")
 
 
 def to_tflite(
@@ -26,8 +26,10 @@ def to_tflite(
     Args:
       function: from float32 `shape` to the scores of one image.
       shape: of its argument, `(1, height, width, channels)`.
-      format: `float32`; `float16`, whose constants are halved and whose arithmetic is not; or
-        `int8`, whose tensors are all quantised, input and output too, by what calibration finds.
+      format: `float32`; `float16`, whose constants are halved and whose arithmetic is not;
+        `dynamic`, whose weights are int8 where a layer has `checks.DYNAMIC_ELEMENTS` of them or
+        more, and whose activations are float32 between operators; or `int8`, whose tensors are all
+        quantised, input and output too, by what calibration finds.
       calibration: `[n, *shape[1:]]` float32, arguments that are typical; needed for `int8`.
 
     Raises:
@@ -85,6 +87,8 @@ def _configure(converter: Any, format: str, calibration: np.ndarray | None) -> N
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if format == "float16":
         converter.target_spec.supported_types = [tf.float16]
+        return
+    if format == "dynamic":  # which is what nothing more than the optimisation means
         return
     if calibration is None or not len(calibration):
         raise InputError("int8 needs images to calibrate on")

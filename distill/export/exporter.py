@@ -22,7 +22,8 @@ from distill.export.runtime import Model, input_tensors
 from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
-TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "int8": 1}  # other kernels round differently
+# Other kernels round differently; those of dynamic files round activations too, each in its way.
+TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3

@@ -60,3 +60,6 @@ def test_sizes_are_counted_by_format():
     }  # fmt: skip
     assert checks.sizes(model, variables, "float16")["weights_bytes"] == 156
     assert checks.sizes(model, variables, "int8")["weights_bytes"] == 75 + 12
+    assert checks.sizes(model, variables, "dynamic")["weights_bytes"] == 312
+    variables["params"]["dense"] = np.zeros((128, 8))  # as small as they get
+    assert checks.sizes(model, variables, "dynamic")["weights_bytes"] == 312 + 1024

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from distill import models
 from distill.errors import InputError
-from distill.export import bundle, exporter, runtime
+from distill.export import bundle, exporter, flatbuffer, runtime
 
 _RESNET = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
 _RESNET_IMAGENET = {"blocks": (1, 1, 1, 1), "features": (8, 12, 16, 20), "stem": 4}
@@ -145,6 +145,28 @@ def test_logits_can_be_exported_instead(sample, tmp_path, exported):
         images = sample.embedded().test.images[:50]
         scores = runtime.Model(found).scores(images)
         np.testing.assert_allclose(scores, exported.trained.logits(images), atol=atol)
+
+
+def test_large_kernels_of_a_dynamic_file_are_int8_and_nothing_else_is(sample, tmp_path):
+    trained = sample.built("teacher", {"filters": (4, 8), "hidden": 32})
+    proofs = sample.export(
+        trained,
+        tmp_path,
+        sample.part_of_test(200),
+        formats="float32,dynamic",
+        max_accuracy_drop=0.1,
+    )
+    found = bundle.read(tmp_path / "dynamic")
+    whole, small = (flatbuffer.tensor_types(bundle.read(tmp_path / f).model) for f in proofs)
+    assert small["INT8"] == 1  # of 392·32; the convolutions have 800 weights and less
+    assert small["FLOAT32"] == whole["FLOAT32"] - 1
+    saved = proofs["float32"]["bytes"] - proofs["dynamic"]["bytes"]
+    assert abs(saved - 3 * 392 * 32) < 512
+    assert proofs["dynamic"]["weights_bytes"] == proofs["float32"]["weights_bytes"] - 3 * 392 * 32
+    assert 1e-6 < proofs["dynamic"]["max_error"] < 1e-2
+    for tensor in (found.manifest["input"], found.manifest["output"]):
+        assert (tensor["dtype"], tensor["quantization"]) == ("float32", None)
+    runtime.Model(found).check_golden(found)
 
 
 def test_manifest_says_what_is_fed(float32, int8):
