@@ -67,10 +67,10 @@ def svd(
         cheapest = math.ceil(macs / unit) - 1
         wanted = rank or (_rank_for(kept, energy) if energy else min(cheapest, full))
         if not wanted or (only_cheaper and wanted * unit >= macs):
-            context.say(f"svd: {name} stays; rank {max(wanted, 1)} would not save MACs ({macs:,})")
+            context.say(f"{name} stays; rank {max(wanted, 1)} would not save MACs ({macs:,})")
             continue
         context.say(
-            f"svd: {name} at rank {wanted} of {full} keeps {100 * kept[wanted - 1]:.1f} % of its "
+            f"{name} at rank {wanted} of {full} keeps {100 * kept[wanted - 1]:.1f} % of its "
             f"energy; {macs:,} MACs become {wanted * unit:,}"
         )
         root = np.sqrt(values[:wanted])

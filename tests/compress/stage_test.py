@@ -1,0 +1,166 @@
+"""The stage on a few embedded images: what it leaves, how it resumes, when it stops."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from configs import common
+from distill import pipeline
+from distill.compress import methods, network, rounds, stage
+from distill.errors import InputError
+from distill.export import flatbuffer
+from distill.report.progress import Display
+from distill.training import train, trained
+
+
+def halve(found, context, *, amount=0.5):
+    """Removes the last channels of each group, a share of what the step began with."""
+    kept = {}
+    for group, begin in zip(
+        found.channels().groups, context.begin.channels().groups, strict=True
+    ):  # fmt: skip
+        kept[group.name] = np.arange(group.size) < max(1, round(begin.size * (1 - amount)))
+    return network.remove(found, kept)
+
+
+@pytest.fixture(autouse=True)
+def _method(monkeypatch):
+    monkeypatch.setitem(methods.COMPRESSORS, "halve", halve)
+
+
+def config(*steps, arg="quick,baseline", **dataset):
+    found = common.simplenet(1, arg)
+    found.dataset.train, found.dataset.test = "train[:400]", "test[:150]"
+    found.dataset.update(dataset)
+    found.teacher.model, found.teacher.batch_size = "simplenet_v1", 50
+    found.student.update({"batch_size": 50, "args": {"filters": (4, 8)}})
+    found.fine_tune.epochs = 1
+    found.export.formats, found.export.max_accuracy_drop = "float32", 0.1
+    found.stages = "student,compress,evaluate"
+    found.compress = steps
+    return found
+
+
+HALVE = {"method": "halve", "amount": 0.5, "rounds": 2, "scratch": True}
+SVD = {"method": "svd", "layers": "logits", "rank": 4, "fine_tune": {"epochs": 0}}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "compressed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(methods.COMPRESSORS, "halve", halve)
+        found = config(HALVE, SVD)
+        found.stages = "student,compress,evaluate,export,report"
+        return workdir, pipeline.run(found, workdir, Display())
+
+
+def run(found, workdir):
+    return pipeline.run(found, workdir, Display())["compress"]
+
+
+def test_everything_shrinks(finished):
+    workdir, results = finished
+    original, first, half, factors = results["compress"]
+    # 5·5·4 + 4, 5·5·4·8 + 8 and 7·7·8·10 + 10; then 3 and 6, then 2 and 4 filters.
+    assert [r["num_params"] for r in results["compress"]] == [
+        104 + 808 + 3930, 78 + 456 + 2950, 52 + 204 + 1970, 52 + 204 + 196 * 4 + 4 * 10 + 10,
+    ]  # fmt: skip
+    for name in ("macs", "nonzeros", "float32_bytes", "int8_bytes", "float32_gzip_bytes"):
+        assert original[name] > half[name] > factors[name]
+    assert "float32_bytes" not in first  # only the last round of a step
+    assert results["models"]["compressed"]["num_params"] == factors["num_params"]
+    assert results["export"]["float32"]["bytes"] == factors["float32_bytes"]
+    shapes = [
+        sum(np.prod(t.shape) for t in flatbuffer.parse(path.read_bytes()).subgraphs[0].tensors)
+        for path in (
+            workdir / "compress" / "original" / "float32.tflite",
+            workdir / "export" / "float32" / "model.tflite",
+        )
+    ]
+    assert shapes[1] < 0.6 * shapes[0]
+    assert "| 0 halve | 1 |" in (workdir / "report.md").read_text()
+
+
+def test_what_is_compressed_is_loaded_like_any_other(finished):
+    workdir, results = finished
+    model = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
+    assert model.about["recipe"]["args"]["filters"] == [2, 4]
+    assert model.about["recipe"]["args"]["factors"] == {"logits": ["channels", 4]}
+    found = rounds.as_network(model)
+    assert found.params["logits/first/kernel"].shape == (196, 4)
+
+
+def test_a_finished_round_is_not_repeated_and_shared_by_other_chains(finished, monkeypatch):
+    workdir, results = finished
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.fitting, "fit", refuse)
+        again = run(config(HALVE, SVD), workdir)
+        shorter = run(config(HALVE), workdir)
+    steady = [k for k in again[2] if "latency" not in k]
+    assert [again[2][k] for k in steady] == [results["compress"][2][k] for k in steady]
+    assert [r["num_params"] for r in shorter] == [r["num_params"] for r in again[:3]]
+    other = run(config(HALVE, {**SVD, "rank": 3}), workdir)
+    assert other[-1]["num_params"] == again[-1]["num_params"] - 206
+
+
+def test_a_damaged_record_is_measured_again(finished):
+    workdir, _ = finished
+    (path,) = workdir.glob("compress/1_svd-*/record.json")
+    record = json.loads(path.read_text())
+    if record["num_params"]:
+        path.unlink()
+    again = run(config(HALVE, SVD), workdir)[-1]
+    assert all(again[k] == record[k] for k in ("accuracy", "untuned_accuracy", "float32_bytes"))
+
+
+def test_rounds_end_at_a_share_or_when_nothing_is_removed(tmp_path):
+    steps = {"method": "halve", "amount": 0.75, "rounds": 3}
+    share = run(config({**steps, "until": {"macs": 0.8}}), tmp_path / "a")
+    assert len(share) == 2 and share[1]["macs"] <= 0.8 * share[0]["macs"]
+    monotone = {"method": "halve", "amount": 0.0, "rounds": 3, "until": "nothing removed"}
+    assert len(run(config(monotone), tmp_path / "a")) == 1
+    assert stage.last_checkpoints(tmp_path / "a") == tmp_path / "a" / "checkpoints" / "student"
+
+
+def test_a_round_below_the_accuracy_is_undone(tmp_path):
+    held_back = {"train": "train[:300]", "validation": "train[300:400]"}
+    steps = {"method": "halve", "amount": 0.9, "rounds": 2, "until": {"accuracy": 0.999}}
+    assert len(run(config(steps, **held_back), tmp_path / "a")) == 1
+
+
+def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
+    quantize = {"method": "quantize", "calibration": 50, "fine_tune": {"epochs": 1}}
+    quantize["fine_tune"] |= {"teacher": "original"}
+    found = config(quantize, arg="quick")
+    found.loss.name, found.stages = "kl", "teacher,student,compress,evaluate"
+    records = run(found, tmp_path / "a")
+    assert records[1]["num_params"] == records[0]["num_params"]
+    model = trained.load(stage.last_checkpoints(tmp_path / "a") / "steps", pytest.fail)
+    assert model.about["teacher"]["recipe"]["model"] == "simplenet_v1"
+    assert model.about["constraints"]["quantize"][-1] == "logits:output"
+    kernel = np.asarray(model.members[0]["params"]["conv0"]["kernel"])
+    levels = kernel / (np.abs(kernel).max((0, 1, 2)) / 127)
+    np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
+
+
+def test_what_a_method_refuses_names_the_step(tmp_path):
+    with pytest.raises(InputError, match=r"compress\[0\], svd: layers='dense' matches nothing"):
+        run(config({"method": "svd", "layers": "dense"}), tmp_path / "a")
+
+
+def test_arrays_of_another_configuration_are_refused(finished):
+    workdir, _ = finished
+    student = trained.load(workdir / "checkpoints" / "student" / "steps", pytest.fail)
+    like = train.Start(jax.tree.map(lambda a: np.asarray(a)[None], student.members[0]))
+    compressed = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
+    about = compressed.about
+    task = train.recipes.task(about, 1)
+    with pytest.raises(ValueError, match="are not those of the model"):
+        like.put_into(train.recipes.create(about, task))
