@@ -112,7 +112,7 @@ def test_a_finished_round_is_not_repeated_and_shared_by_other_chains(finished, m
 
 def test_a_damaged_record_is_measured_again(finished):
     workdir, _ = finished
-    (path,) = workdir.glob("compress/1_svd-*/record.json")
+    path = next(workdir.glob("compress/1_svd-*/record.json"))
     record = json.loads(path.read_text())
     if record["num_params"]:
         path.unlink()
