@@ -16,7 +16,7 @@ from configs import thesis_study
 from distill import cli
 from distill.errors import InputError, unknown
 from distill.report.progress import Display
-from experiments import RESULTS, results_page
+from experiments import RESULTS, options, results_page
 from experiments.thesis import comparisons, rows
 from experiments.thesis.rows import Group
 
@@ -30,14 +30,9 @@ TABLES = {
 }
 
 NAMES = flags.DEFINE_list("tables", ["2.3", "2.4", "2.5", "2.6"], f"Among {', '.join(TABLES)}.")
-SEEDS = flags.DEFINE_integer("seeds", len(thesis_study.SEEDS), "How many seeds.")
 TEMPERATURES = flags.DEFINE_list(
     "temperatures", [f"{t:g}" for t in thesis_study.TEMPERATURES], "Tried for every student."
 )
-EPOCHS = flags.DEFINE_integer("epochs", None, "Of the students; by default those of the recipe.")
-QUICK = flags.DEFINE_bool("quick", False, "Seconds, on few images; results stay in --workdir.")
-TRAIN = flags.DEFINE_bool("train", True, "Train what is missing, or only collect what is there.")
-WORKDIR = flags.DEFINE_string("workdir", None, "By default runs/thesis or runs/thesis-quick.")
 
 
 def sweeps(tables: Sequence[str]) -> list[str]:
@@ -116,10 +111,8 @@ def main(argv: list[str]) -> None:
 
     logging.set_verbosity(logging.WARNING)
     display = Display()
-    quick = QUICK.value
-    workdir = pathlib.Path(WORKDIR.value or ("runs/thesis-quick" if quick else "runs/thesis"))
-    if SEEDS.value < 1:
-        raise InputError(f"--seeds is {SEEDS.value}; it must be 1 or more")
+    quick, workdir = options.QUICK.value, options.workdir("thesis")
+    seeds = options.seeds(len(thesis_study.SEEDS))
     try:
         temperatures = [float(text) for text in TEMPERATURES.value]
     except ValueError as error:
@@ -127,14 +120,14 @@ def main(argv: list[str]) -> None:
     configs = [
         thesis_study.study(
             name,
-            seeds=range(SEEDS.value),
+            seeds=seeds,
             temperatures=temperatures,
-            epochs=EPOCHS.value,
+            epochs=options.EPOCHS.value,
             quick=quick,
         )
         for name in sweeps(NAMES.value)
     ]
-    if TRAIN.value:
+    if options.TRAIN.value:
         for config in configs:
             study.run(config, workdir, display)
     config = thesis_study.study("students", quick=quick)

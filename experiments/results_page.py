@@ -1,11 +1,10 @@
 """Writes docs/results.md and its figures from the results: `python -m experiments.results_page`."""
 
-import hashlib
 import os
 import pathlib
 
 from distill import cli
-from experiments import PUBLISHED, RESULTS, ROOT
+from experiments import PUBLISHED, RESULTS, ROOT, pages
 from experiments.thesis import answers, beyond, figures, rows, tables, temperature
 from experiments.thesis.rows import Study
 
@@ -79,7 +78,7 @@ def write(results: pathlib.Path, page: pathlib.Path) -> None:
 def digest(results: pathlib.Path) -> str:
     """Returns a hash of everything that the figures are drawn from."""
     paths = sorted(results.glob("thesis*.csv")) + sorted(PUBLISHED.glob("*.csv"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    return pages.digest(*paths)
 
 
 def _extent(study: Study) -> str:

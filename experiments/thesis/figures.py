@@ -9,23 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from configs.thesis_study import MODELS
+from experiments.pages import SOURCE, STYLE
 from experiments.thesis import rows, temperature, text
 from experiments.thesis.rows import DISTILLED, Study
 from experiments.thesis.tables import extent, teacher_runs
 
-SOURCE = "Source"  # the PNG's text that says which results it was drawn from
 # Okabe and Ito's colours, which most people can tell apart.
 COLORS = dict(zip(MODELS, ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"), strict=True))
 THESIS = "#767676"
-STYLE = {
-    "font.size": 13, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.alpha": 0.25, "legend.frameon": False, "axes.titlelocation": "left",
-    "axes.titlesize": 13, "axes.titlepad": 12,
-}  # fmt: skip
 
 
 def write(study: Study, folder: pathlib.Path, source: str) -> dict[str, str]:
-    """Draws every figure that the study has rows for; others that are in the folder go.
+    """Draws every figure that the study has rows for; others of the study in the folder go.
 
     Args:
       study: what to draw.
@@ -37,8 +32,8 @@ def write(study: Study, folder: pathlib.Path, source: str) -> dict[str, str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
-    for old in folder.glob("*.png"):
-        old.unlink()
+    for name in DRAW:
+        (folder / f"{name}.png").unlink(missing_ok=True)
     for name in drawable(study):
         with matplotlib.rc_context(STYLE):
             figure = Figure(figsize=(9.6, 5.4), layout="constrained")

@@ -10,6 +10,7 @@ from distill import models
 from distill.compress import fold, methods
 from distill.compress import network as networks
 from distill.errors import InputError
+from distill.models.calli import BLOCKS
 
 FAMILIES = (
     "vgg16", "resnet20", "resnet34", "resnet50", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
@@ -39,6 +40,12 @@ def test_folded_equals_unfolded(name, network, rng):
     folded = _check(network(name), rng)
     # What comes before a relu, and not behind a convolution, stays.
     assert bool(folded.stats) == name.startswith("densenet")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_are_folded(block, network, rng):
+    folded = _check(network("calli", features=(4, 8, 6), block=block), rng)
+    assert not folded.stats
 
 
 @pytest.mark.parametrize("kind", ["channels", "spatial"])

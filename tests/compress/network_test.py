@@ -96,3 +96,12 @@ def test_patterns_choose_layers_in_order():
         networks.matching("dense*", names)
     with pytest.raises(InputError, match="leaves nothing"):
         networks.matching("*,!*", names)
+
+
+def test_behind_a_block_channels_can_be_removed(network):
+    found = network("calli", features=(4, 8, 6), block="inception")
+    assert [group.name for group in found.channels().groups] == ["conv2"]
+    sliced = networks.remove(found, {"conv2": np.arange(6) < 2})
+    assert sliced.args["features"] == [4, 8, 2] and sliced.params["logits/kernel"].shape == (2, 3)
+    half = network("calli", inner=(0, 3, 0)).channels()
+    assert [group.name for group in half.groups] == ["conv0", "conv1/row", "conv1/column", "conv2"]

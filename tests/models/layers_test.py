@@ -113,6 +113,8 @@ def test_a_pruned_network_is_the_same_module_with_other_numbers(name):
         ("mobilenet_v1", {"features": (8,)}, "strides has 13 entries; it must have 1"),
         ("mobilenet_v2", {"expanded": (8,)}, "expanded has 1 entries; it must have 17"),
         ("calli", {"inner": (8,)}, "inner has 1 entries; it must have 3"),
+        ("calli", {"block": "residuals"}, "unknown block 'residuals'; did you mean 'residual'"),
+        ("calli", {"block": "residual", "inner": (1, 1, 1)}, "conv1 is a residual block, and inn"),
     ],
 )
 def test_widths_that_do_not_fit(name, args, message):

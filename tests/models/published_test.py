@@ -84,6 +84,24 @@ def test_calli_2017_table_2_2():
     assert cost(plain, (28, 28, 1)) == (832 + 51_264 + 401_536 + 1_290, macs)
 
 
+@pytest.mark.parametrize(
+    ("args", "macs"),
+    [
+        ({"inner": (0, 32, 0)}, 5 * 32 * (32 + 64)),  # N·P·(K + L)
+        ({"block": "separable"}, 32 * (5**2 + 64)),  # I·K·(N² + L), I = 1
+        ({"block": "bottleneck"}, 32 * 16 + 5**2 * 16 * 16 + 16 * 64),  # K·P + N²·P·Q + Q·L
+        # K·(A + B' + C' + D) + 9·B'·B + 25·C'·C
+        ({"block": "inception"}, 32 * (16 + 24 + 4 + 8) + 9 * 24 * 32 + 25 * 4 * 8),
+        ({"block": "residual"}, 9 * 32 * 32 + 9 * 32 * 64 + 32 * 64),
+    ],
+)
+def test_calli_2017_with_blocks(args, macs):
+    """The formulas of sections 2.3 to 2.5, for K = 32 and L = 64, at each of 14·14 positions."""
+    plain, other = (cost(models.build("calli", a, num_classes=10), (28, 28, 1)) for a in ({}, args))
+    assert other.macs == plain.macs - 14**2 * 25 * 32 * 64 + 14**2 * macs
+    assert macs < 25 * 32 * 64 and other.num_params < plain.num_params
+
+
 def test_calli_2017_in_1d():
     """N·P·(K + L) for each position; the row of the last convolution sees 7×1 positions."""
     in_1d = models.build("calli_1d", {}, num_classes=10)

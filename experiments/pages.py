@@ -1,0 +1,144 @@
+"""From the rows of an experiment to its CSV file, its picture and its page in docs/."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from distill import statistics
+from distill.errors import InputError
+from experiments import ROOT
+
+SOURCE = "Source"  # the PNG's text that says which results it was drawn from
+STYLE = {
+    "font.size": 13, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
+    "grid.alpha": 0.25, "legend.frameon": False, "axes.titlelocation": "left",
+    "axes.titlesize": 13, "axes.titlepad": 12,
+}  # fmt: skip
+
+
+class Page(NamedTuple):
+    """A page that is made from one CSV file.
+
+    Attributes:
+      name: of `experiments/results/NAME.csv`, `docs/NAME.md` and `docs/results/NAME.png`.
+      render: from the rows to the Markdown in which `PICTURE` stands for the picture.
+      draw: draws the rows into a figure.
+    """
+
+    name: str
+    render: Callable[[pd.DataFrame], str]
+    draw: Callable[[pd.DataFrame, Figure], None]
+
+    def files(self, root: pathlib.Path = ROOT) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
+        """Returns the CSV file, the page and the picture."""
+        docs = root / "docs"
+        csv = root / "experiments" / "results" / f"{self.name}.csv"
+        return csv, docs / f"{self.name}.md", docs / "results" / f"{self.name}.png"
+
+    def text(self, table: pd.DataFrame) -> str:
+        """Returns the contents of the page."""
+        title, rest = self.render(table).split("\n", 1)
+        written = (
+            f"<!-- written by python -m experiments.{self.name}; change the results, not this page"
+            " -->"
+        )
+        picture = f"![{title.removeprefix('# ')}](results/{self.name}.png)"
+        return f"{title}\n\n{written}\n{rest.replace(PICTURE, picture)}\n"
+
+
+PICTURE = "{picture}"
+
+
+def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pathlib.Path]:
+    """Writes rows, page and picture.
+
+    Args:
+      page: which.
+      rows: in their order.
+      root: of the checkout, or another folder for what is not to be kept.
+
+    Returns:
+      The files written.
+    """
+    csv, text, picture = page.files(root)
+    for path in (csv, picture):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(csv, index=False)
+    table = pd.read_csv(csv)
+    text.write_text(page.text(table))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        page.draw(table, figure)
+        figure.savefig(picture, dpi=150, metadata={SOURCE: digest(csv)})
+    return [csv, text, picture]
+
+
+def digest(*paths: pathlib.Path) -> str:
+    """Returns a hash of the files that a picture is drawn from."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def results(config: ConfigDict, workdir: pathlib.Path, train: bool, display: Any) -> dict[str, Any]:
+    """Runs a configuration, or reads what it left.
+
+    Args:
+      config: of the run.
+      workdir: of the run; what is complete in it is not run again.
+      train: whether to run it.
+      display: says what happens.
+
+    Returns:
+      The contents of its `results.json`.
+
+    Raises:
+      InputError: if it was not run and is not to be.
+    """
+    from distill import pipeline, report  # imports JAX, which --help can do without
+
+    if train:
+        return pipeline.run(config, workdir, display)
+    path = workdir / report.RESULTS
+    if not path.exists():
+        raise InputError(f"{path} is missing; leave out --notrain")
+    return json.loads(path.read_text())
+
+
+def columns(config: ConfigDict, workdir: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:
+    """Returns what every row says of the run that it is of."""
+    from distill.run import claim
+
+    return {
+        "config_hash": claim(workdir, config, found["dataset"]),
+        "commit": found["commit"],
+        "device": found["device"],
+        "dataset": found["dataset"],
+        "seed": config.seed,
+        "epochs": config.student.epochs,
+    }
+
+
+def accuracy(values: pd.Series, images: int) -> str:
+    """Returns a mean over seeds with its t-interval; of one seed, with that by the test images."""
+    mean = statistics.mean(values.tolist())
+    if mean.n > 1:
+        return f"{100 * mean.mean:.2f} ± {100 * mean.student:.2f}"
+    low, high = statistics.wilson(round(mean.mean * images), images)
+    return f"{100 * mean.mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def extent(table: pd.DataFrame) -> str:
+    """Says what was run, on what, with which code."""
+
+    def values(column: str) -> str:
+        return ", ".join(str(value) for value in sorted(table[column].unique()))
+
+    images = table.test_images.iloc[0]
+    what = f"{values('dataset')}, {images:,} test images; seeds {values('seed')}"
+    return f"{what}; {values('epochs')} epochs; {values('device')}; commit {values('commit')}."
