@@ -3,7 +3,9 @@
 Shapes are `[batch, num_classes]` float32 for `logits` (the student's), `teacher_logits` and
 `log_soft_targets`, and `[batch]` int32 for `labels`. `teacher_logits` are normalised: they are the
 logarithms of the teachers' mean probabilities, so a constant in them has no meaning. Logarithms of
-probabilities are used throughout, since they stay exact where probabilities underflow.
+probabilities are used throughout, since they stay exact where probabilities underflow. `pixels`,
+`[batch, height, width, channels]` float32, are what the student saw, augmented, before they were
+normalised; a loss that reads them compares outputs of their shape with them and has no classes.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
 as keyword-only hyperparameters whatever `config.loss` holds under the same name. A new loss is
@@ -17,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets")
+ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets", "pixels")
 FROM_TEACHER = ("teacher_logits", "log_soft_targets")
 
 
@@ -114,11 +116,28 @@ def logit_mse(logits: jax.Array, teacher_logits: jax.Array) -> jax.Array:
     return jnp.square(difference - difference.mean(-1, keepdims=True)).mean(-1)
 
 
+def reconstruction(logits: jax.Array, pixels: jax.Array) -> jax.Array:
+    """Mean squared difference of an output from the image, for an autoencoder.
+
+    Args:
+      logits: its output, of the shape of `pixels`.
+      pixels: the image, between 0 and 1.
+
+    Returns:
+      `[batch]`.
+
+    >>> print(reconstruction(jnp.array([[[[0.5], [1.0]]]]), jnp.array([[[[0.5], [0.0]]]])))
+    [0.5]
+    """
+    return jnp.square(logits - pixels).mean(tuple(range(1, pixels.ndim)))
+
+
 LOSSES: dict[str, Callable[..., jax.Array]] = {
     "soft_squared_error": soft_squared_error,
     "kl": kl,
     "cross_entropy": cross_entropy,
     "logit_mse": logit_mse,
+    "reconstruction": reconstruction,
 }
 
 
@@ -132,12 +151,18 @@ def needs_teacher(name: str) -> bool:
     return any(p in FROM_TEACHER for p in inspect.signature(LOSSES[name]).parameters)
 
 
+def compares_with_pixels(name: str) -> bool:
+    """Whether the loss `name` is of a model that reconstructs images instead of classifying."""
+    return "pixels" in inspect.signature(LOSSES[name]).parameters
+
+
 def weighted_terms(
     name: str,
     logits: jax.Array,
     labels: jax.Array,
     teacher_logits: jax.Array | None,
     hyper: Mapping[str, jax.Array],
+    pixels: jax.Array | None = None,
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: the loss `name`, mixed with cross-entropy if it needs a teacher.
 
@@ -148,11 +173,14 @@ def weighted_terms(
       teacher_logits: `[members, batch, num_classes]`, or None for a loss without a teacher.
       hyper: the numbers of `config.loss` by name. `alpha` is the weight of the soft term and
         `1 - alpha` that of the cross-entropy.
+      pixels: between 0 and 1, `[batch, height, width, channels]`, for a loss that reads them.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
     """
     arrays = {"logits": logits, "labels": labels}
+    if pixels is not None:
+        arrays["pixels"] = pixels
     if teacher_logits is not None:
         arrays["teacher_logits"] = log_soft_targets(teacher_logits, temperature=1.0)
         temperature = hyper.get("temperature", 1.0)

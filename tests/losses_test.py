@@ -23,7 +23,7 @@ def _targets(temperature, teacher=TEACHER):
 def _call(name, logits, temperature=2.0):
     """Evaluates a loss of `LOSSES` on logits with the teacher and labels above."""
     hyper = {"temperature": temperature, "alpha": 1.0, "gradient_correction": False}
-    return losses.weighted_terms(name, logits, LABELS, TEACHER[None], hyper)[name]
+    return losses.weighted_terms(name, logits, LABELS, TEACHER[None], hyper, TEACHER)[name]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -85,6 +85,14 @@ def test_cross_entropy_literal():
     logits = jnp.log(jnp.array([[0.25, 0.75], [0.25, 0.75]]))
     actual = losses.cross_entropy(logits, jnp.array([0, 1]))
     np.testing.assert_allclose(actual, [1.386294, 0.287682], rtol=1e-5)
+
+
+def test_reconstruction_is_the_mean_over_pixels():
+    pixels = jnp.zeros((2, 2, 1, 1)).at[0, 0].set(1.0)
+    outputs = jnp.array([1.0, 0.0, 0.5, 0.5]).reshape(2, 2, 1, 1)
+    np.testing.assert_allclose(losses.reconstruction(outputs, pixels), [0, 0.25])
+    assert losses.compares_with_pixels("reconstruction")
+    assert not losses.compares_with_pixels("cross_entropy")
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)

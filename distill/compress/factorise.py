@@ -15,7 +15,7 @@ from distill.errors import InputError, unknown
 from distill.models.layers import FACTORISATIONS
 
 if TYPE_CHECKING:
-    from distill.compress.methods import Context
+    from distill.compress.context import Context
 
 
 def svd(

@@ -10,7 +10,7 @@ from distill.errors import InputError
 from distill.models.layers import EPSILON
 
 if TYPE_CHECKING:
-    from distill.compress.methods import Context
+    from distill.compress.context import Context
 
 _NORM = "_norm/scale"
 

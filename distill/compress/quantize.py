@@ -17,7 +17,7 @@ from distill.training.predict import EVAL_BATCH
 from distill.training.step import normalize
 
 if TYPE_CHECKING:
-    from distill.compress.methods import Context
+    from distill.compress.context import Context
 
 
 def quantize(network: Network, context: "Context", *, calibration: int = 500) -> Network:

@@ -12,6 +12,7 @@ from distill import config as configs
 from distill import constraints, data, losses
 from distill.compress import measure, methods
 from distill.compress import network as networks
+from distill.compress.context import Context
 from distill.compress.network import Network
 from distill.compress.plan import Step
 from distill.errors import InputError
@@ -91,7 +92,7 @@ def apply(
         found = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
         return Round(found, as_network(found), json.loads(path.read_text()), directory)
-    context = methods.Context(
+    context = Context(
         images=run.training_set.images,
         labels=run.training_set.labels,
         mean=tuple(run.config.dataset.mean),

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from distill import ops
 from distill.errors import InputError, unknown
+from distill.models.autoencoder import Autoencoder
 from distill.models.calli import CalliClassifier
 from distill.models.densenet import DenseNet, bottlenecked
 from distill.models.layers import check_factors
@@ -50,6 +51,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2_cifar": functools.partial(
         MobileNetV2, stem_strides=1, strides=(1, 1, 2, 2, 1, 2, 1)
     ),
+    "autoencoder": Autoencoder,
 }
 
 
@@ -84,6 +86,8 @@ def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
             raise unknown(f"argument of {name}", arg, fields)
     if args.get("downsample", DOWNSAMPLING[0]) not in DOWNSAMPLING:
         raise unknown("downsample", args["downsample"], DOWNSAMPLING)
+    if "num_classes" not in fields:
+        del others["num_classes"]
     try:
         check_factors(args.get("factors", {}))
         return builder(**{k: frozen(v) for k, v in args.items()}, **others)

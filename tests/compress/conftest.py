@@ -6,6 +6,7 @@ import pytest
 
 from distill import models
 from distill.compress import network as networks
+from distill.compress.context import Context
 
 SMALL = {
     "simplenet_v1": ({"filters": (4, 5)}, (12, 12, 1)),
@@ -24,6 +25,7 @@ SMALL = {
         {"stem": 4, "growth": ((3, 2), (2,)), "inner": ((5, 4), (3,)), "transitions": (6,)},
         (8, 8, 3),
     ),
+    "autoencoder": ({"encoder": (4, 6), "decoder": (5, 1)}, (8, 8, 1)),
     "mobilenet_v1": ({"features": (16, 24), "strides": (1, 2), "stem": 8, "width": 0.5}, (8, 8, 3)),
     "mobilenet_v2": (
         {"blocks": (1, 2, 1), "features": (4, 6, 5), "strides": (1, 2, 1), "stem": 4, "head": 9},
@@ -36,6 +38,14 @@ SMALL = {
 def network(rng, key):
     """Makes a small network of random weights, by its name and further arguments."""
     return lambda name, **more: _random(name, rng, key, more)
+
+
+@pytest.fixture
+def context():
+    """Makes what a method may look at beside the network; all labels are 0."""
+    return lambda found, images, say=print: Context(
+        images, np.zeros(len(images), np.int32), (0.0,), (1.0,), "cross_entropy", found, 0, say
+    )
 
 
 def _random(name, rng, key, more):

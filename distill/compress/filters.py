@@ -1,0 +1,186 @@
+"""Removing the channels that matter least (Li et al. 2017, arXiv:1608.08710)."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from distill.compress import network as networks
+from distill.compress.context import Context, require_share
+from distill.compress.network import Network
+from distill.compress.scores import SCORES, Scores
+from distill.errors import InputError, unknown
+from distill.models.channels import Group
+
+SCOPES = ("layer", "global")
+
+
+def filters(
+    network: Network,
+    context: Context,
+    *,
+    score: str = "l1",
+    amount: float | Mapping[str, float] = 0.1,
+    scope: str = "layer",
+    layers: str = "*",
+    images: int = 1000,
+) -> Network:
+    """Removes the channels of lowest score; what reads and writes them gets smaller.
+
+    A group that would be emptied keeps its best channel.
+
+    Args:
+      network: trained.
+      context: what the score may look at.
+      score: an entry of `scores.SCORES`.
+      amount: share of the channels that the step began with; `{patterns: share}` for shares that
+        differ, of which the last that fits a group counts.
+      scope: `layer` takes the amount of each group. `global` takes it of all of them together, the
+        scores of each group divided by their Euclidean norm (Molchanov et al. 2017, section 2.3).
+      layers: names of groups.
+      images: how many of the training images are looked at, drawn at random.
+
+    Raises:
+      InputError: if a name is unknown, a share is not in [0, 1), or nothing reads a group.
+    """
+    if score not in SCORES:
+        raise unknown("score", score, SCORES)
+    if scope not in SCOPES:
+        raise unknown("scope", scope, SCOPES)
+    groups = removable(network, layers)
+    before = {group.name: group.size for group in context.begin.channels().groups}
+    if isinstance(amount, Mapping):
+        if scope == "global":
+            raise InputError("amount has a share for each layer; scope='global' takes one number")
+        shares = _shares(amount, groups)
+    else:
+        require_share("amount", amount)
+        shares = {group.name: amount for group in groups}
+    found = SCORES[score](network, some_of(context, images), groups)
+    gone = {group.name: before[group.name] - group.size for group in groups}
+    if scope == "global":
+        wanted = round(shares[groups[0].name] * sum(before[group.name] for group in groups))
+        kept = _best_of_all(found, wanted - sum(gone.values()), context.say)
+    else:
+        kept = {
+            name: _best(name, values, round(shares[name] * before[name]) - gone[name], context.say)
+            for name, values in found.items()
+        }
+    return networks.remove(network, kept)
+
+
+def sensitivity(
+    network: Network,
+    context: Context,
+    score: str,
+    amounts: Sequence[float],
+    evaluate: Callable[[Network], float],
+) -> list[dict[str, Any]]:
+    """Measures what removing channels of one group alone costs, without fine-tuning.
+
+    The curves of Li et al. (2017), figure 2. The channels are masked and not removed, which gives
+    the same outputs and needs one program instead of one for each width.
+
+    Args:
+      network: trained.
+      context: what the score may look at.
+      score: an entry of `scores.SCORES`.
+      amounts: shares of a group's channels, each in [0, 1).
+      evaluate: returns the accuracy of a network.
+
+    Returns:
+      For each group and amount `group`, `size`, `score`, `amount`, `removed` and `accuracy`.
+    """
+    if score not in SCORES:
+        raise unknown("score", score, SCORES)
+    for amount in amounts:
+        require_share("amount", amount)
+    groups = removable(network, "*")
+    found = SCORES[score](network, context, groups)
+    rows = []
+    for group in groups:
+        for amount in amounts:
+            keep = _best(group.name, found[group.name], round(amount * group.size), context.say)
+            masks = networks.masks(network, {group.name: keep})
+            params = {p: v * masks[p] if p in masks else v for p, v in network.params.items()}
+            masked = dataclasses.replace(network, params=params)
+            rows.append(
+                {
+                    "group": group.name,
+                    "size": group.size,
+                    "score": score,
+                    "amount": amount,
+                    "removed": int(group.size - keep.sum()),
+                    "accuracy": evaluate(masked),
+                }
+            )
+    return rows
+
+
+def removable(network: Network, layers: str) -> list[Group]:
+    """Returns the groups of channels that patterns name.
+
+    Raises:
+      InputError: if a pattern matches nothing, or no layer reads a group.
+    """
+    groups = {group.name: group for group in network.channels().groups}
+    chosen = [groups[name] for name in networks.matching(layers, groups)]
+    for group in chosen:
+        if not group.readers:
+            raise InputError(
+                f"no layer of {network.name} reads {group.name}, so its channels cannot be "
+                f"removed; leave it out, as in layers='*,!{group.name}'"
+            )
+    return chosen
+
+
+def some_of(context: Context, images: int) -> Context:
+    """Returns a context with that many of its images, drawn at random."""
+    if images < 1:
+        raise InputError(f"images is {images}; it must be 1 or more")
+    order = np.random.default_rng(context.seed).permutation(len(context.images))[:images]
+    order.sort()
+    return dataclasses.replace(context, images=context.images[order], labels=context.labels[order])
+
+
+def _shares(amount: Mapping[str, float], groups: Sequence[Group]) -> dict[str, float]:
+    """Returns the share of each group; nothing of those that no pattern fits."""
+    shares = {group.name: 0.0 for group in groups}
+    for patterns, share in amount.items():
+        require_share(f"amount of {patterns}", share)
+        for name in networks.matching(patterns, list(shares), "amount"):
+            shares[name] = share
+    return shares
+
+
+def _best(name: str, scores: np.ndarray, count: int, say: Callable[[str], None]) -> np.ndarray:
+    """Keeps all but the `count` lowest, and at least the highest."""
+    if count >= scores.size:
+        say(f"{name} would be empty; its best channel of {scores.size} is kept")
+        count = scores.size - 1
+    keep = np.ones(scores.size, bool)
+    keep[np.argsort(scores, kind="stable")[: max(0, count)]] = False
+    return keep
+
+
+def _best_of_all(scores: Scores, count: int, say: Callable[[str], None]) -> dict[str, np.ndarray]:
+    """Keeps all but the `count` lowest of the normalised scores, and the highest of each group."""
+    names = list(scores)
+    owners = np.concatenate([np.full(scores[name].size, i) for i, name in enumerate(names)])
+    ranked = np.concatenate([normalized(scores[name]) for name in names])
+    last = [np.flatnonzero(owners == i)[scores[name].argmax()] for i, name in enumerate(names)]
+    order = np.argsort(ranked, kind="stable")
+    for name, index in zip(names, last, strict=True):
+        if index in order[: max(0, count)]:
+            say(f"{name} would be empty; its best channel of {scores[name].size} is kept")
+    order = order[~np.isin(order, last)]
+    keep = np.ones(ranked.size, bool)
+    keep[order[: max(0, count)]] = False
+    return {name: keep[owners == i] for i, name in enumerate(names)}
+
+
+def normalized(scores: np.ndarray) -> np.ndarray:
+    """Divides by the Euclidean norm, so that the scores of layers can be compared."""
+    norm = np.linalg.norm(scores)
+    return scores / norm if norm else scores
