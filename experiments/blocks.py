@@ -90,8 +90,8 @@ def render(table: pd.DataFrame) -> str:
     groups = dict(list(table.groupby("variant", sort=False)))
     plain = groups["plain"].mean(numeric_only=True)
     header = [
-        "network", "accuracy %", "weights", "MACs", "of plain", "float32 bytes", "µs", "of plain",
-        "int8 bytes", "µs", "of plain", "int8 accuracy %",
+        "network", "accuracy %", "weights", "MACs", "of plain", "float32 bytes", "float32 µs",
+        "of plain", "int8 bytes", "int8 µs", "of plain", "int8 accuracy %",
     ]  # fmt: skip
     lines = []
     for name, group in groups.items():
@@ -113,8 +113,9 @@ def render(table: pd.DataFrame) -> str:
 
 {markdown(header, lines)}
 
-Accuracy after the last epoch, with {sure}. The recipe was chosen for none of them. Files are those
-of TensorFlow Lite; microseconds are medians for one image on one thread, all files timed in turns.
+Accuracy after the last epoch, with {sure}.
+The recipe was chosen for none of them. Files are those of TensorFlow Lite; microseconds are medians
+for one image on one thread, all files timed in turns.
 
 {pages.extent(table)}"""
 
@@ -124,7 +125,7 @@ def _share(mean: pd.Series, plain: pd.Series, column: str) -> str:
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """What each variant has of the plain network's MACs and time, and its errors."""
+    """What each variant has of the plain network's MACs and time, and the errors of each seed."""
     mean = table.groupby("variant", sort=False).mean(numeric_only=True)
     costs, errors = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     bars = {
@@ -146,7 +147,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         errors.plot(100 * (1 - found), places, "o", color="#D55E00", alpha=0.8)
     errors.set_xlabel("% of the test images")
     errors.set_xlim(left=0)
-    errors.set_title("errors, a point for each seed")
+    errors.set_title("errors")
 
 
 PAGE = pages.Page("blocks", render, draw)
@@ -164,7 +165,7 @@ def main(argv: list[str]) -> None:
         found = pages.results(config, place, options.TRAIN.value, display)
         rows.append({**row(variant, config, found), **pages.columns(config, place, found)})
         for format in FORMATS:
-            bundles[name, format] = bundle.read(place / "export" / format)
+            bundles[f"{name} {format}"] = bundle.read(place / "export" / format)
     times = latency.measure(bundles, threads=1, rounds=2 if quick else TURNS, runs=RUNS)
     for i, time in enumerate(times):
         rows[i // len(FORMATS)][f"{FORMATS[i % len(FORMATS)]}_latency_us"] = round(time.p50, 2)

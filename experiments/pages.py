@@ -140,5 +140,7 @@ def extent(table: pd.DataFrame) -> str:
         return ", ".join(str(value) for value in sorted(table[column].unique()))
 
     images = table.test_images.iloc[0]
-    what = f"{values('dataset')}, {images:,} test images; seeds {values('seed')}"
-    return f"{what}; {values('epochs')} epochs; {values('device')}; commit {values('commit')}."
+    return (
+        f"Data set {values('dataset')}, {images:,} test images; seeds: {values('seed')}; epochs: "
+        f"{values('epochs')}; {values('device')}; commit {values('commit')}."
+    )

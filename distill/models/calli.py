@@ -13,9 +13,18 @@ from distill.models.channels import Channels, chain
 from distill.models.layers import Structure, require_length
 
 
+class _Activated(Stack, kw_only=True):
+    """A `Stack`, then relu."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """Maps `[batch, height, width, channels]` to `[batch, height, width, features[-1]]`."""
+        return nn.relu(self.stack(x, train))
+
+
 def _bottleneck(*, features: int, **shared) -> nn.Module:
     narrow = max(1, features // 4)
-    return Stack(features=(narrow, narrow, features), kernels=(1, 5, 1), **shared)
+    return _Activated(features=(narrow, narrow, features), kernels=(1, 5, 1), **shared)
 
 
 def _inception(*, features: int, **shared) -> nn.Module:
@@ -29,6 +38,7 @@ def _residual(*, features: int, **shared) -> nn.Module:
     return Residual(features=(max(1, features // 2), features), kernels=(3, 3), **shared)
 
 
+# Each ends with relu.
 BLOCKS: dict[str, Callable[..., nn.Module]] = {
     "separable": functools.partial(Separable, kernel_size=5),
     "bottleneck": _bottleneck,
@@ -71,17 +81,17 @@ class CalliClassifier(Structure):
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         shapes = ((5, "SAME"), (5, "SAME"), (7, "VALID"))
         for i, (features, (size, padding)) in enumerate(zip(self.features, shapes, strict=True)):
-            if self._inner(i):
+            if self.block and i == 1:
+                block = BLOCKS[self.block](features=features, name="conv1", **self.shared)
+                x = block(x, train=train)
+            elif self._inner(i):
                 x = Decomposed(
                     features=features, inner=self._inner(i), kernel_size=size, padding=padding,
                     name=f"conv{i}", **self.shared,
                 )(x, train=train)  # fmt: skip
-            elif self.block and i == 1:
-                block = BLOCKS[self.block](features=features, name="conv1", **self.shared)
-                x = block(x, train=train)
+                x = nn.relu(x)
             else:
-                x = self.conv2d(features, size, name=f"conv{i}", padding=padding)(x)
-            x = nn.relu(x)
+                x = nn.relu(self.conv2d(features, size, name=f"conv{i}", padding=padding)(x))
             if padding == "SAME":
                 x = ops.max_pool(x)
         return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
