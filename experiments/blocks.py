@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from absl import logging
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -158,6 +159,7 @@ def main(argv: list[str]) -> None:
     del argv
     from distill.export import bundle, latency  # imports JAX, which --help can do without
 
+    logging.set_verbosity(logging.WARNING)
     display, workdir, rows, bundles = Display(), options.workdir("blocks"), [], {}
     quick = options.QUICK.value
     for variant, config, name in runs(options.seeds(1), options.EPOCHS.value, quick):

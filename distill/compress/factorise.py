@@ -3,24 +3,21 @@
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from distill import models
+from distill.compress.context import Context
 from distill.compress.network import Arrays, Network, matching
 from distill.cost import LayerCost
 from distill.cost import layers as count
 from distill.errors import InputError, unknown
 from distill.models.layers import FACTORISATIONS
 
-if TYPE_CHECKING:
-    from distill.compress.context import Context
-
 
 def svd(
     network: Network,
-    context: "Context",
+    context: Context,
     *,
     layers: str = "*",
     kind: str = "channels",

@@ -1,21 +1,19 @@
 """Batch normalisation folded into the layers before it."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from distill.compress.context import Context
 from distill.compress.network import Arrays, Network, resolve
 from distill.errors import InputError
 from distill.models.layers import EPSILON
 
-if TYPE_CHECKING:
-    from distill.compress.context import Context
-
 _NORM = "_norm/scale"
 
 
-def fold(network: Network, context: "Context") -> Network:
+def fold(network: Network, context: Context) -> Network:
     """Returns a network without the normalisation that follows a layer directly; it computes alike.
 
     With running statistics a normalisation is a scale and a shift of each channel, which the

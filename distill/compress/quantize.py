@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,15 @@ import numpy as np
 from flax import linen as nn
 
 from distill import constraints
+from distill.compress.context import Context
 from distill.compress.fold import fold
 from distill.compress.network import Network
 from distill.errors import InputError
 from distill.training.predict import EVAL_BATCH
 from distill.training.step import normalize
 
-if TYPE_CHECKING:
-    from distill.compress.context import Context
 
-
-def quantize(network: Network, context: "Context", *, calibration: int = 500) -> Network:
+def quantize(network: Network, context: Context, *, calibration: int = 500) -> Network:
     """Returns the network under constraints that make training feel the rounding of an int8 file.
 
     Normalisation is folded first, as a converter does. Then every convolution and dense layer has

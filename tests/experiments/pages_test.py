@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments import blocks, pages
+from experiments import blocks, pages, svd
 
-PAGES = [blocks.PAGE]
+PAGES = [blocks.PAGE, svd.PAGE]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
