@@ -18,12 +18,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from distill.compress import activation, factorise, filters, fold, quantize
+from distill.compress.magnitude import magnitude
 from distill.compress.network import Network
 from distill.errors import unknown
 
 Method = Callable[..., Network]
 
 COMPRESSORS: dict[str, Method] = {
+    "magnitude": magnitude,
     "activation": activation.activation,
     "filters": filters.filters,
     "fold": fold.fold,
