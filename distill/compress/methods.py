@@ -17,18 +17,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distill.compress import activation, factorise, filters, fold, quantize
-from distill.compress.magnitude import magnitude
+from distill.compress import activation, cluster, factorise, filters, fold, magnitude, quantize
 from distill.compress.network import Network
 from distill.errors import unknown
 
 Method = Callable[..., Network]
 
 COMPRESSORS: dict[str, Method] = {
-    "magnitude": magnitude,
     "activation": activation.activation,
+    "cluster": cluster.cluster,
     "filters": filters.filters,
     "fold": fold.fold,
+    "magnitude": magnitude.magnitude,
     "quantize": quantize.quantize,
     "svd": factorise.svd,
 }

@@ -112,7 +112,8 @@ def weights(network: Network) -> Arrays:
 
     They are not rounded to int8, if they are to be: what changes them next starts from here.
     """
-    held = {kind: arrays for kind, arrays in network.held.items() if kind in ("mask", "share")}
+    kinds = ("mask", "share")
+    held: Any = {kind: arrays for kind, arrays in network.held.items() if kind in kinds}
     found = flat(effective(network.constraints, held, nested(network.params)))
     return {path: np.asarray(leaf) for path, leaf in found.items()}
 
