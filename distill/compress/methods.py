@@ -17,7 +17,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distill.compress import activation, cluster, factorise, filters, fold, magnitude, quantize
+from distill.compress import (
+    activation,
+    cluster,
+    factorise,
+    filters,
+    fold,
+    magnitude,
+    merge,
+    quantize,
+)
 from distill.compress.network import Network
 from distill.errors import unknown
 
@@ -29,6 +38,7 @@ COMPRESSORS: dict[str, Method] = {
     "filters": filters.filters,
     "fold": fold.fold,
     "magnitude": magnitude.magnitude,
+    "merge": merge.merge,
     "quantize": quantize.quantize,
     "svd": factorise.svd,
 }
