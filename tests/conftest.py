@@ -68,3 +68,16 @@ def prepare() -> Callable[..., pathlib.Path]:
         return directory
 
     return write
+
+
+@pytest.fixture
+def context():
+    """Makes what methods of compression get beside a network; `said` is what they told."""
+    from distill.compress.context import Context
+
+    def make(begin, said=None):
+        say = [].append if said is None else said.append
+        images, labels = np.zeros((0, *begin.input_shape), np.uint8), np.zeros(0, np.int32)
+        return Context(images, labels, (0.0,), (1.0,), "cross_entropy", begin, 0, say)
+
+    return make

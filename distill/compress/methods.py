@@ -17,7 +17,16 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from distill.compress import activation, factorise, filters, fold, quantize
+from distill.compress import (
+    activation,
+    cluster,
+    factorise,
+    filters,
+    fold,
+    magnitude,
+    merge,
+    quantize,
+)
 from distill.compress.network import Network
 from distill.errors import unknown
 
@@ -25,8 +34,11 @@ Method = Callable[..., Network]
 
 COMPRESSORS: dict[str, Method] = {
     "activation": activation.activation,
+    "cluster": cluster.cluster,
     "filters": filters.filters,
     "fold": fold.fold,
+    "magnitude": magnitude.magnitude,
+    "merge": merge.merge,
     "quantize": quantize.quantize,
     "svd": factorise.svd,
 }

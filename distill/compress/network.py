@@ -9,7 +9,7 @@ import numpy as np
 from flax import linen as nn
 
 from distill import models
-from distill.constraints import flat, nested
+from distill.constraints import effective, flat, nested
 from distill.errors import InputError
 from distill.models.channels import Channels, Group, Part
 
@@ -105,6 +105,17 @@ def matching(patterns: str, names: Iterable[str], kind: str = "layers") -> list[
     if not chosen:
         raise InputError(f"{kind}={patterns!r} leaves nothing; there are {', '.join(names)}")
     return [name for name in names if name in chosen]
+
+
+def weights(network: Network) -> Arrays:
+    """Returns the parameters as masks and shared values make them.
+
+    They are not rounded to int8, if they are to be: what changes them next starts from here.
+    """
+    kinds = ("mask", "share")
+    held: Any = {kind: arrays for kind, arrays in network.held.items() if kind in kinds}
+    found = flat(effective(network.constraints, held, nested(network.params)))
+    return {path: np.asarray(leaf) for path, leaf in found.items()}
 
 
 def remove(network: Network, kept: Mapping[str, np.ndarray]) -> Network:

@@ -1,0 +1,200 @@
+"""How small a network can be stored: the coding of Deep Compression, really encoded and decoded.
+
+After Han et al. 2016 (arXiv:1510.00149), figure 1: shared values are stored once, each weight as an
+index, the indices in as many bits as they need or in a Huffman code, and where most are zero, only
+the others with the number of zeros before each. Everything that a decoder needs counts, down to
+the lengths of the codes; names and shapes do not, as the configuration of the model says them.
+Rounding to int8 is what a TensorFlow Lite file stores, and not repeated here.
+"""
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distill.compress import huffman
+from distill.compress.network import Arrays, Network, weights
+from distill.constraints import MAX_CLUSTERS
+
+MAX_RUN = 31  # zeros that one entry can skip, 5 bits as in the paper; a zero is put in for more
+
+
+class Packed(NamedTuple):
+    """An array as bytes.
+
+    Attributes:
+      coding: a key of `CODINGS`; its number counts as one byte.
+      shape: of the array.
+      data: all that the decoder gets besides.
+    """
+
+    coding: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return 1 + len(self.data)
+
+
+def pack(network: Network) -> dict[str, Packed]:
+    """Returns each array of a network in its smallest coding, by its path.
+
+    Kernels have all codings to choose from; biases and normalisation are float32.
+    """
+    return {path: min(found, key=lambda p: p.size) for path, found in _candidates(network).items()}
+
+
+def unpack(packed: dict[str, Packed]) -> Arrays:
+    """Undoes `pack`.
+
+    Returns:
+      The arrays of `network.weights` and the running statistics, to the bit.
+    """
+    return {
+        path: CODINGS[p.coding][1](p.data, math.prod(p.shape)).reshape(p.shape)
+        for path, p in packed.items()
+    }
+
+
+def sizes(network: Network) -> dict[str, Any]:
+    """Returns what the network takes in bytes, coded in one way or the other.
+
+    Returns:
+      `float32_bytes`; `indices_bytes`, with kernels as indices of few bits where that is smaller;
+      `huffman_bytes`, likewise with a Huffman code; `packed_bytes`, with the smallest coding for
+      each; and `codings`, which that is for each kernel.
+    """
+    candidates = _candidates(network)
+
+    def total(*codings: str) -> int:
+        return sum(min(p.size for p in c if p.coding in codings) for c in candidates.values())
+
+    return {
+        "float32_bytes": total("float32"),
+        "indices_bytes": total("float32", "indices"),
+        "huffman_bytes": total("float32", "huffman"),
+        "packed_bytes": total(*CODINGS),
+        "codings": {
+            layer: min(candidates[f"{layer}/kernel"], key=lambda p: p.size).coding
+            for layer in network.kernels
+        },
+    }
+
+
+def _candidates(network: Network) -> dict[str, list[Packed]]:
+    arrays = {**weights(network), **network.stats}
+    kernels = {f"{layer}/kernel" for layer in network.kernels}
+    found: dict[str, list[Packed]] = {}
+    for path, array in arrays.items():
+        values = array.ravel().astype("<f4") + np.float32(0)  # without negative zeros
+        codebook = np.unique(values)
+        found[path] = [
+            Packed(name, array.shape, encode(values, codebook))
+            for name, (encode, _) in CODINGS.items()
+            if name == "float32"
+            or (path in kernels and (name == "sparse" or len(codebook) <= MAX_CLUSTERS))
+        ]
+    return found
+
+
+def _raw(values: np.ndarray, codebook: np.ndarray) -> bytes:
+    del codebook
+    return values.astype("<f4").tobytes()
+
+
+def _from_raw(data: bytes, count: int) -> np.ndarray:
+    return np.frombuffer(data, "<f4", count)
+
+
+def _indices(values: np.ndarray, codebook: np.ndarray) -> bytes:
+    bits = _width(len(codebook))
+    each = np.searchsorted(codebook, values)[:, None] >> np.arange(bits)[::-1] & 1
+    return _book(codebook) + np.packbits(each.astype(np.uint8)).tobytes()
+
+
+def _from_indices(data: bytes, count: int) -> np.ndarray:
+    codebook, rest = _read_book(data)
+    bits = _width(len(codebook))
+    each = np.unpackbits(np.frombuffer(rest, np.uint8), count=count * bits).reshape(count, bits)
+    return codebook[each.astype(np.int64) @ (1 << np.arange(bits)[::-1])]
+
+
+def _huffman(values: np.ndarray, codebook: np.ndarray) -> bytes:
+    return _book(codebook) + _coded(np.searchsorted(codebook, values), len(codebook))
+
+
+def _from_huffman(data: bytes, count: int) -> np.ndarray:
+    codebook, rest = _read_book(data)
+    return codebook[_read_coded(rest, len(codebook), count)[0]]
+
+
+def _sparse(values: np.ndarray, codebook: np.ndarray) -> bytes:
+    """Codes the values that are not zero, each with the number of zeros before it.
+
+    Layout: how many entries (uint32), the runs, then the values: with a codebook if there is one
+    (a byte says it), otherwise as float32.
+    """
+    places = np.flatnonzero(values)
+    gaps = np.diff(places, prepend=-1) - 1
+    fillers = gaps // (MAX_RUN + 1)
+    ends = np.cumsum(fillers + 1)  # an entry is behind its fillers
+    count = int(ends[-1]) if len(ends) else 0
+    runs, entries = np.full(count, MAX_RUN), np.zeros(count, np.float32)
+    runs[ends - 1] = gaps % (MAX_RUN + 1)
+    entries[ends - 1] = values[places]
+    few = len(codebook) <= MAX_CLUSTERS
+    stored = np.unique(entries)
+    coded = _huffman(entries, stored) if few and count else _raw(entries, stored)
+    return struct.pack("<I?", count, few and count > 0) + _coded(runs, MAX_RUN + 1) + coded
+
+
+def _from_sparse(data: bytes, count: int) -> np.ndarray:
+    entries, few = struct.unpack_from("<I?", data)
+    runs, used = _read_coded(data[5:], MAX_RUN + 1, entries)
+    rest = data[5 + used :]
+    values = np.zeros(count, np.float32)
+    values[np.cumsum(runs + 1) - 1] = (_from_huffman if few else _from_raw)(rest, entries)
+    return values
+
+
+Encode = Callable[[np.ndarray, np.ndarray], bytes]
+Decode = Callable[[bytes, int], np.ndarray]
+
+CODINGS: dict[str, tuple[Encode, Decode]] = {
+    "float32": (_raw, _from_raw),
+    "indices": (_indices, _from_indices),
+    "huffman": (_huffman, _from_huffman),
+    "sparse": (_sparse, _from_sparse),
+}
+
+
+def _width(count: int) -> int:
+    """Returns the bits of an index of so many values."""
+    return (count - 1).bit_length()
+
+
+def _book(codebook: np.ndarray) -> bytes:
+    """Returns the values as float32 behind their number less one, in a byte."""
+    return bytes([len(codebook) - 1]) + codebook.astype("<f4").tobytes()
+
+
+def _read_book(data: bytes) -> tuple[np.ndarray, bytes]:
+    size = data[0] + 1
+    return np.frombuffer(data, "<f4", size, 1), data[1 + 4 * size :]
+
+
+def _coded(symbols: np.ndarray, num_symbols: int) -> bytes:
+    """Returns symbols in a Huffman code behind the lengths of its codes, a byte for each."""
+    lengths = huffman.code_lengths(np.bincount(symbols, minlength=num_symbols))
+    return lengths.tobytes() + huffman.encode(symbols, lengths)
+
+
+def _read_coded(data: bytes, num_symbols: int, count: int) -> tuple[np.ndarray, int]:
+    """Returns the symbols, and how many bytes they took."""
+    lengths = np.frombuffer(data, np.uint8, num_symbols)
+    symbols = huffman.decode(data[num_symbols:], lengths, count)
+    return symbols, num_symbols + -(-int(lengths[symbols].sum(dtype=np.int64)) // 8)
