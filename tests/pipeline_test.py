@@ -252,7 +252,7 @@ def test_an_autoencoder_is_judged_by_its_error(tmp_path):
     )
     (record, *_) = records.read(tmp_path)
     assert "train_accuracy" not in record and record["test_reconstruction_error"] > 0
-    assert f"| {error:.5f} | 636 |" in (tmp_path / "report.md").read_text()
+    assert f"| {error:.5f} | 469 |" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
