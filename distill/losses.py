@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from distill.errors import InputError
+
 ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets", "pixels")
 FROM_TEACHER = ("teacher_logits", "log_soft_targets")
 
@@ -126,9 +128,17 @@ def reconstruction(logits: jax.Array, pixels: jax.Array) -> jax.Array:
     Returns:
       `[batch]`.
 
+    Raises:
+      InputError: if the shapes differ.
+
     >>> print(reconstruction(jnp.array([[[[0.5], [1.0]]]]), jnp.array([[[[0.5], [0.0]]]])))
     [0.5]
     """
+    if logits.shape != pixels.shape:
+        raise InputError(
+            f"the loss reconstruction needs outputs of the images' shape {pixels.shape[1:]}; those "
+            f"of the model are {logits.shape[1:]}"
+        )
     return jnp.square(logits - pixels).mean(tuple(range(1, pixels.ndim)))
 
 

@@ -18,7 +18,7 @@ from distill.export import exporter
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, claim, write
 from distill.training import parallel, recipe, trained
-from distill.training.trained import Trained
+from distill.training.trained import Trained, quality, quality_of
 
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")
 FORMAT = "distill-results/1"
@@ -37,6 +37,7 @@ def validate(config: ConfigDict) -> None:
     if config.loss.name not in losses.LOSSES:
         raise unknown("loss", config.loss.name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
+    _check_kind(config)
     if config.transfer.name and loss.get("alpha") != 1:
         raise InputError(
             f"the transfer set {config.transfer.name} has no labels to learn from: "
@@ -55,6 +56,22 @@ def validate(config: ConfigDict) -> None:
     splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
     stages = configs.stages(config, STAGES)
     parallel.check(config, [role for role in splitting if role in stages])
+
+
+def _check_kind(config: ConfigDict) -> None:
+    """Raises `InputError` if loss, model and stages are not all for classes or all for pixels."""
+    reconstructs = losses.compares_with_pixels(config.loss.name)
+    if reconstructs == models.classifies(config.student.model):
+        kind = "reconstructs images" if reconstructs else "classifies"
+        raise InputError(
+            f"loss {config.loss.name} needs a model that {kind}; {config.student.model} does not"
+        )
+    stages = configs.stages(config, STAGES)
+    if reconstructs and (configs.is_sweep(config) or "export" in stages):
+        part = "a sweep" if configs.is_sweep(config) else "the stage export"
+        raise InputError(
+            f"{part} is for models that classify; leave it out for {config.student.model}"
+        )
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str, Any]:
@@ -140,11 +157,16 @@ def evaluate(run: Run) -> None:
         role: trained.load(checkpoints(run, role) / "steps", run.display.warn)
         for role in roles(run.config)
     }
+    classifiers = {role: m for role, m in found.items() if quality_of(m.about) == "accuracy"}
     predictions = {
-        role: model.logits(run.dataset.test.images).argmax(-1) for role, model in found.items()
+        role: model.logits(run.dataset.test.images).argmax(-1)
+        for role, model in classifiers.items()
     }
     results: dict[str, Any] = {}
     for role, model in found.items():
+        if role not in classifiers:
+            results[role] = _autoencoder(run, model)
+            continue
         matrix = metrics.confusion_matrix(
             run.dataset.test.labels, predictions[role], run.dataset.num_classes
         )
@@ -170,6 +192,17 @@ def evaluate(run: Run) -> None:
     if "compressed" in found:
         contents["compress"] = stage.read(run.workdir)
     write(run.workdir / report.RESULTS, contents)
+
+
+def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
+    """Measures a model that reconstructs images, on the whole test set."""
+    return {
+        "model": model.about["recipe"]["model"],
+        **cost(model.model, run.dataset.test.images.shape[1:])._asdict(),
+        "reconstruction_error": quality(model, run.dataset.test),
+        "seed": model.about["seeds"][0],
+        "loss": model.about["loss"]["name"],
+    }
 
 
 def measure(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from configs import common
+from configs import common, mnist_autoencoder
 from distill import data, losses, pipeline
 from distill.errors import InputError
 from distill.export import bundle, convert
@@ -237,6 +237,39 @@ def test_a_loss_of_the_users_own_needs_one_entry(tmp_path, monkeypatch):
     with config.unlocked():
         config.loss.width = 1.0
     assert run(config, tmp_path)["models"]["student"]["accuracy"] > 0.2
+
+
+def test_an_autoencoder_is_judged_by_its_error(tmp_path):
+    config = mnist_autoencoder.get_config("quick")
+    config.dataset.train, config.dataset.test = "train[:200]", "test[:50]"
+    config.student.args = {"encoder": (4, 6), "decoder": (3, 1)}
+    results = run(config, tmp_path)
+    model = student(tmp_path)
+    images = data.load(config, *data.find(config, print)).test.images
+    error = np.square(model.logits(images) - images / 255).mean()
+    np.testing.assert_allclose(
+        results["models"]["student"]["reconstruction_error"], error, rtol=1e-5
+    )
+    (record, *_) = records.read(tmp_path)
+    assert "train_accuracy" not in record and record["test_reconstruction_error"] > 0
+    assert f"| {error:.5f} | 469 |" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("loss.name", "cross_entropy", "needs a model that classifies; autoencoder does not"),
+        ("student.model", "simplenet_v1", "needs a model that reconstructs images; simplenet_v1"),
+        ("stages", "student,export", "the stage export is for models that classify"),
+        ("sweep.seeds", (0, 1), "a sweep is for models that classify"),
+    ],
+)
+def test_pixels_are_not_classes(key, value, message):
+    config = mnist_autoencoder.get_config("quick")
+    config.student.args = {}
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(InputError, match=message):
+        pipeline.validate(config)
 
 
 def test_killed_and_started_again_ends_bit_for_bit_the_same(finished, tmp_path):

@@ -139,6 +139,8 @@ def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | Non
         raise InputError(f"{where}.until is {given!r}; it must be like {{'macs': 0.5}}")
     if value is not None and not 0 < value < 1:
         raise InputError(f"{where}.until.{name} is {value}; it must be between 0 and 1")
+    if name == "accuracy" and losses.compares_with_pixels(config.loss.name):
+        raise InputError(f"{where}.until.accuracy is of models that classify; use another end")
     if name == "accuracy" and not config.dataset.validation:
         raise InputError(
             f"{where}.until.accuracy is judged on images that nothing is trained on: hold some "

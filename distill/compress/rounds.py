@@ -18,7 +18,7 @@ from distill.compress.plan import Step
 from distill.errors import InputError
 from distill.run import Run, write
 from distill.training import train, trained
-from distill.training.trained import Trained
+from distill.training.trained import Trained, quality, quality_of
 
 DIRECTORY = "compress"
 RECORD = "record.json"
@@ -108,7 +108,7 @@ def apply(
         raise InputError(f"compress[{number}], {step.method}: {error}") from error
     if step.until == ("nothing removed", None) and not _removed(before.network, network):
         return None
-    untuned = accuracy(run, as_trained(network, previous))
+    untuned = quality(as_trained(network, previous), run.dataset.test)
     about = _about(run, step, network, identity, original)
     run.display.say(
         f"compress {number} {step.method}, round {round}: "
@@ -119,7 +119,7 @@ def apply(
     network = as_network(found)
     record = {
         "step": number, "method": step.method, "round": round, "given": step.given,
-        "untuned_accuracy": untuned, **judge(run, found, network),
+        f"untuned_{quality_of(about)}": untuned, **judge(run, found, network),
     }  # fmt: skip
     write(path, record)
     return Round(found, network, record, directory)
@@ -182,7 +182,8 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
     record = dict(made.record)
     if "float32_bytes" not in record:
         record |= measure.files(made.trained, run.dataset, run.config.export, made.directory)
-    if step.scratch and "scratch_accuracy" not in record:
+    scratch = f"scratch_{quality_of(student.about)}"
+    if step.scratch and scratch not in record:
         if made.network.constraints:
             raise InputError(
                 f"{step.method} leaves weights with constraints, and not a shape that could be "
@@ -196,23 +197,18 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
         directory = made.directory / "scratch"
         run.train("scratch", directory, about, run.training_set, teacher)
         control = trained.load(directory / "steps", run.display.warn)
-        record["scratch_accuracy"] = accuracy(run, control)
+        record[scratch] = quality(control, run.dataset.test)
     write(made.directory / RECORD, record)
     return dataclasses.replace(made, record=record)
 
 
 def judge(run: Run, model: Trained, network: Network) -> Record:
-    record: Record = {**measure.counts(network), "accuracy": accuracy(run, model)}
+    """Measures what a network costs and how good it is, on test and validation images."""
+    name = quality_of(model.about)
+    record: Record = {**measure.counts(network), name: quality(model, run.dataset.test)}
     if run.dataset.validation is not None:
-        split = run.dataset.validation
-        guesses = model.logits(split.images).argmax(-1)
-        record["validation_accuracy"] = float((guesses == split.labels).mean())
+        record[f"validation_{name}"] = quality(model, run.dataset.validation)
     return record
-
-
-def accuracy(run: Run, model: Trained) -> float:
-    split = run.dataset.test
-    return float((model.logits(split.images).argmax(-1) == split.labels).mean())
 
 
 def _removed(before: Network, after: Network) -> bool:

@@ -60,6 +60,11 @@ def check(name: str, args: Mapping[str, Any]) -> None:
     _build(name, args, num_classes=1)
 
 
+def classifies(name: str) -> bool:
+    """Whether the model `name` has an output for each class, and does not reconstruct images."""
+    return "num_classes" in _fields(name)
+
+
 def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
     """Builds a model whose convolutions suit the device that JAX runs on.
 
@@ -77,10 +82,8 @@ def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
 def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
-    builder = MODELS[name]
     args = args.to_dict() if isinstance(args, ConfigDict) else args
-    module: Any = builder.func if isinstance(builder, functools.partial) else builder
-    fields = {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
+    fields = _fields(name)
     for arg in args:
         if arg not in fields:
             raise unknown(f"argument of {name}", arg, fields)
@@ -90,9 +93,16 @@ def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
         del others["num_classes"]
     try:
         check_factors(args.get("factors", {}))
-        return builder(**{k: frozen(v) for k, v in args.items()}, **others)
+        return MODELS[name](**{k: frozen(v) for k, v in args.items()}, **others)
     except (TypeError, AttributeError) as error:
         raise InputError(f"{name} cannot be built with {dict(args)}: {error}") from error
+
+
+def _fields(name: str) -> set[str]:
+    """Returns the names of the arguments that a model takes from a configuration."""
+    builder = MODELS[name]
+    module: Any = builder.func if isinstance(builder, functools.partial) else builder
+    return {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
 
 
 def frozen(value: Any) -> Any:

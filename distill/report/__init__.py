@@ -13,6 +13,14 @@ REPORT = "report.md"
 PLOTS = "plots"
 
 
+CLASSES = """\
+Precision and recall are means over the classes, the F-measure is the harmonic mean of the two, and
+agreement is the share of images on which student and teacher predict the same class."""
+PIXELS = """\
+The error of a reconstruction is the mean squared difference of its pixels, between 0 and 1, from
+the image's."""
+
+
 def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """Writes `report.md` and the plots it shows.
 
@@ -33,17 +41,19 @@ def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]
     if history:
         plots.learning_curves(history, workdir / files[0])
     for role, model in results["models"].items():
+        if "confusion_matrix" not in model:
+            continue
         files.append(f"{PLOTS}/confusion_{role}.png")
         title = f"{role} {model['model']}, {results['dataset']} test set"
         plots.confusion(np.array(model["confusion_matrix"]), title, workdir / files[-1])
+    reconstructs = any("reconstruction_error" in m for m in results["models"].values())
     pictures = "\n\n".join(f"![{pathlib.Path(name).stem}]({name})" for name in files)
     text = f"""# {", ".join(m["model"] for m in results["models"].values())} on {results["dataset"]}
 
-Measured on the whole test set after the last epoch; no epoch was chosen. Precision and recall are
-means over the classes, the F-measure is the harmonic mean of the two, and agreement is the share of
-images on which student and teacher predict the same class.
+Measured on the whole test set after the last epoch; no epoch was chosen.
+{PIXELS if reconstructs else CLASSES}
 
-{tables.markdown(tables.HEADER, tables.results_rows(results))}
+{tables.markdown(*tables.results_table(results))}
 {_compressed(results.get("compress", []))}{_exported(results.get("export", {}))}
 {pictures}
 
@@ -63,10 +73,11 @@ def _compressed(records: list[dict[str, Any]]) -> str:
     return f"""
 ## Compressed
 
-Each round applies a method and fine-tunes. Files are those of TensorFlow Lite, with softmax; their
-microseconds are medians for one image on one thread, measured in turns.
+Each round applies a method and fine-tunes. Files are those of TensorFlow Lite, a
+classifier's with softmax; their microseconds are medians for one image on one thread, measured in
+turns.
 
-{tables.markdown(tables.COMPRESS_HEADER, tables.compress_rows(records))}
+{tables.markdown(tables.compress_header(records), tables.compress_rows(records))}
 """
 
 

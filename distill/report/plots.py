@@ -11,7 +11,7 @@ COLORS = {"teacher": "#7a5195", "student": "#ef5675"}
 
 
 def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
-    """Draws loss and accuracy over the epochs, a column for each role.
+    """Draws loss and accuracy, or error of reconstruction, over the epochs, a column for each role.
 
     Args:
       records: of `metrics.jsonl`.
@@ -25,7 +25,10 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
         upper.set_title(f"{role}: {own[0]['model']}")
         upper.set_ylabel("training loss")
         upper.set_yscale("log")
-        lower.set_ylabel("accuracy, %")
+        measured = "accuracy" if "train_accuracy" in own[0] else "reconstruction_error"
+        scale = 100 if measured == "accuracy" else 1
+        place = "lower right" if measured == "accuracy" else "best"
+        lower.set_ylabel("accuracy, %" if scale == 100 else "reconstruction error")
         lower.set_xlabel("epoch")
         lower.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         for seed in sorted({r["seed"] for r in own}):
@@ -33,17 +36,15 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
             epochs = [r["epoch"] for r in run]
             marker = "o" if len(run) < 3 else None
             upper.plot(epochs, [r["loss"] for r in run], color=COLORS[role], marker=marker)
-            styles = {"train_accuracy": "--", "validation_accuracy": "-", "test_accuracy": "-"}
-            for name, style in styles.items():
-                if name in run[0]:
-                    label = name.removesuffix("_accuracy")
-                    values = [100 * r[name] for r in run]
+            for label, style in {"train": "--", "validation": "-", "test": "-"}.items():
+                if (name := f"{label}_{measured}") in run[0]:
+                    values = [scale * r[name] for r in run]
                     lower.plot(
                         epochs, values, style, color=COLORS[role], marker=marker, label=label
                     )
         handles, labels = lower.get_legend_handles_labels()
         unique = dict(zip(labels, handles, strict=True))
-        lower.legend(unique.values(), unique.keys(), frameon=False, loc="lower right")
+        lower.legend(unique.values(), unique.keys(), frameon=False, loc=place)
         for axis in (upper, lower):
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)

@@ -1,5 +1,6 @@
 """Results as tables: for the terminal and for Markdown."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
@@ -23,8 +24,28 @@ COMPRESS_HEADER = [
 ]  # fmt: skip
 
 
+ERROR_HEADER = ["", "model", "reconstruction error", "weights", "MACs", "loss"]
+
+
+def results_table(results: dict[str, Any]) -> tuple[list[str], Rows]:
+    """Returns the header, and the cells for each model of `results.json`."""
+    if not _reconstruct(results["models"].values()):
+        return HEADER, results_rows(results)
+    return ERROR_HEADER, [
+        [
+            role,
+            m["model"],
+            f"{m['reconstruction_error']:.5f}",
+            f"{m['num_params']:,}",
+            f"{m['macs']:,}",
+            m["loss"],
+        ]
+        for role, m in results["models"].items()
+    ]
+
+
 def results_rows(results: dict[str, Any]) -> Rows:
-    """Returns the cells of `HEADER` for each model of `results.json`."""
+    """Returns the cells of `HEADER` for each model of `results.json`, all classifiers."""
     return [
         [
             role,
@@ -58,6 +79,17 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
     ]
 
 
+def compress_header(records: list[dict[str, Any]]) -> list[str]:
+    """Returns `COMPRESS_HEADER`, or what it is for models that reconstruct images."""
+    if not _reconstruct(records):
+        return COMPRESS_HEADER
+    errors = {
+        "accuracy %": "error", "before tuning %": "error before tuning",
+        "int8 accuracy %": "int8 error", "from scratch %": "error from scratch",
+    }  # fmt: skip
+    return [errors.get(name, name) for name in COMPRESS_HEADER]
+
+
 def compress_rows(records: list[dict[str, Any]]) -> Rows:
     """Returns the cells of `COMPRESS_HEADER` for each round of the stage `compress`."""
 
@@ -67,19 +99,23 @@ def compress_rows(records: list[dict[str, Any]]) -> Rows:
     def time(record, key):
         return f"{record[key]:.1f}" if key in record else "–"
 
+    def quality(record, prefix=""):
+        error = record.get(f"{prefix}reconstruction_error")
+        return _percent(record.get(f"{prefix}accuracy")) if error is None else f"{error:.5f}"
+
     return [
         [
             "–" if r["step"] is None else f"{r['step']} {r['method']}",
             f"{r['round']}",
-            _percent(r.get("accuracy")),
-            _percent(r.get("untuned_accuracy")),
+            quality(r),
+            quality(r, "untuned_"),
             *(count(r, key) for key in ("num_params", "nonzeros", "macs")),
             *(count(r, key) for key in ("float32_bytes", "float32_gzip_bytes")),
             time(r, "float32_latency_us"),
             *(count(r, key) for key in ("int8_bytes", "int8_gzip_bytes")),
             time(r, "int8_latency_us"),
-            _percent(r.get("int8_accuracy")),
-            _percent(r.get("scratch_accuracy")),
+            quality(r, "int8_"),
+            quality(r, "scratch_"),
         ]
         for r in records
     ]
@@ -94,10 +130,12 @@ def markdown(header: list[str], rows: Rows) -> str:
 def terminal(results: dict[str, Any]) -> list[Table]:
     """Returns the tables that end a run."""
     title = f"{results['dataset']}: test set after the last epoch"
-    found = [_columns(title, [HEADER, *results_rows(results)])]
+    header, rows = results_table(results)
+    found = [_columns(title, [header, *rows])]
     if "compress" in results:
         title = "compressed: test set after the fine-tuning of each round"
-        found.append(_columns(title, [COMPRESS_HEADER, *compress_rows(results["compress"])]))
+        records = results["compress"]
+        found.append(_columns(title, [compress_header(records), *compress_rows(records)]))
     return [*found, exported(results["export"])] if "export" in results else found
 
 
@@ -115,6 +153,11 @@ def _columns(title: str, columns: Rows) -> Table:
     for row in list(zip(*columns, strict=True))[1:]:
         table.add_row(*row)
     return table
+
+
+def _reconstruct(measured: Iterable[dict[str, Any]]) -> bool:
+    """Whether models or rounds are of images that are reconstructed, and not classified."""
+    return any("reconstruction_error" in m for m in measured)
 
 
 def _percent(rate: float | None) -> str:

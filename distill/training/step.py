@@ -83,7 +83,8 @@ def train_step(
       index: `[batch]` int32, the examples of this batch.
 
     Returns:
-      The next state, and scalars: `loss`, its terms, and `train_accuracy` on visible labels.
+      The next state, and scalars: `loss`, its terms, and `train_accuracy` on visible labels, unless
+      the loss is of reconstructed pixels.
     """
     step_key = jax.random.fold_in(state.key, state.step)
     augment_key, dropout_key = jax.random.split(step_key)
@@ -104,7 +105,7 @@ def train_step(
                 rngs={"dropout": dropout_key},
                 mutable=["batch_stats"],
             )
-        terms = losses.weighted_terms(task.loss, logits, labels, teacher_logits, hyper)
+        terms = losses.weighted_terms(task.loss, logits, labels, teacher_logits, hyper, pixels)
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
             kernels = [leaf for leaf in jax.tree.leaves(effective) if leaf.ndim > 1]
@@ -141,10 +142,13 @@ def train_step(
         )
         learned = bilevel.update(state.learned, hyper, hypergradient)
         new_state = dataclasses.replace(new_state, learned=learned)
+    measured = {"loss": loss, **terms}
+    if losses.compares_with_pixels(task.loss):
+        return new_state, measured
     visible = labels >= 0
     correct = (logits.argmax(-1) == labels) & visible
     accuracy = correct.sum() / jnp.maximum(visible.sum(), 1)
-    return new_state, {"loss": loss, **terms, "train_accuracy": accuracy}
+    return new_state, {**measured, "train_accuracy": accuracy}
 
 
 def validation_loss(

@@ -27,7 +27,7 @@ from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
 from distill.training.state import TrainState
 from distill.training.step import Task, TrainData
-from distill.training.trained import Trained, members
+from distill.training.trained import Trained, members, quality, quality_of
 
 Display = Any  # of report.progress, which lies downstream and is handed in
 
@@ -102,6 +102,8 @@ def train(
     duration = fitting.length(recipe, len(split))
     task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
 
+    measured = quality_of(about)
+
     def evaluate(states: TrainState) -> list[dict[str, float]]:
         records: list[dict[str, float]] = [{} for _ in seeds]
         if states.learned:
@@ -112,15 +114,18 @@ def train(
             name, split = monitor
             current = Trained(task.model, members(states, task), about, directory)
             for record, member in zip(records, current.apart(), strict=True):
-                guesses = member.logits(split.images, plan.batch_mesh).argmax(-1)
-                record[f"{name}_accuracy"] = float((guesses == split.labels).mean())
+                value = quality(member, split, plan.batch_mesh)
+                record[f"{name}_{measured}"] = value
         return records
 
-    shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
+    shown = [("loss", "loss", "{:.5f}")]
+    if measured == "accuracy":
+        shown.append(("train", "train_accuracy", "{:.2%}"))
     if bilevel.RATE in about["loss"]:
         shown.append(("T", "temperature", "{:.3g}"))
     if monitor is not None:
-        shown.append((monitor[0], f"{monitor[0]}_accuracy", "{:.2%}"))
+        form = "{:.2%}" if measured == "accuracy" else "{:.5f}"
+        shown.append((monitor[0], f"{monitor[0]}_{measured}", form))
 
     def write(records: list[dict[str, Any]]) -> None:
         for seed, record in zip(seeds, records, strict=True):

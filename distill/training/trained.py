@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from distill import losses
+from distill.data import Split
 from distill.errors import InputError
 from distill.training import predict as predicting
 from distill.training import recipe
@@ -82,6 +84,31 @@ class Trained:
             ]
         )
         return logits[0] if len(logits) == 1 else predicting.ensemble_logits(logits)
+
+
+def quality_of(about: dict[str, Any]) -> str:
+    """Returns how a model is judged that is described so: `accuracy` or `reconstruction_error`."""
+    pixels = losses.compares_with_pixels(about["loss"]["name"])
+    return "reconstruction_error" if pixels else "accuracy"
+
+
+def quality(model: Trained, split: Split, mesh: jax.sharding.Mesh | None = None) -> float:
+    """Returns the accuracy on all examples of a split, or the mean error of reconstructing them.
+
+    Args:
+      model: one model, or an ensemble of classifiers.
+      split: with labels.
+      mesh: as for `Trained.logits`.
+    """
+    return quality_of_outputs(quality_of(model.about), model.logits(split.images, mesh), split)
+
+
+def quality_of_outputs(name: str, outputs: np.ndarray, split: Split) -> float:
+    """Returns the quality `name`, from `quality_of`, of outputs `[n, ...]` for a split."""
+    if name == "accuracy":
+        return float((outputs.argmax(-1) == split.labels).mean())
+    pixels = split.images.astype(np.float32) / 255
+    return float(np.mean(losses.reconstruction(jnp.asarray(outputs), jnp.asarray(pixels))))
 
 
 def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
