@@ -27,7 +27,7 @@ from distill.report.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 
-RANKS = {"hidden": (1, 2, 4, 8, 16, 32, 64, 128, 256), "logits": (1, 2, 4, 8)}
+RANKS = {"hidden": (1, 2, 4, 8, 16, 64, 256), "logits": (2, 4, 8)}
 QUICK_RANKS = {"hidden": (2, 8, 32), "logits": (4,)}
 WHOLE = "none"  # in the place of the layer
 FINE_TUNE = {"epochs": 1}
