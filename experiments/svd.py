@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 from absl import logging
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from ml_collections import ConfigDict
 
 from configs import common
@@ -148,9 +149,11 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     line.set_label("whole")
     times.axhline(whole.float32_latency_us, color="#767676", linestyle="--")
     errors.set_yscale("log")
+    errors.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     errors.yaxis.set_major_formatter("{x:g}")
+    errors.yaxis.set_minor_formatter(NullFormatter())
     errors.set_title("errors, % of the test images")
-    times.set_ylim(bottom=0)
+    times.set_ylim(0, 1.1 * table.float32_latency_us.max())
     times.set_title("µs for an image, float32")
     for axis in (errors, times):
         axis.set_xscale("log", base=2)
