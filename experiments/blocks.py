@@ -106,7 +106,9 @@ def render(table: pd.DataFrame) -> str:
         lines.append([*cells, f"{100 * mean.int8_accuracy:.2f}"])
     seeds = table.seed.nunique()
     sure = "a 95 % t-interval over the seeds" if seeds > 1 else "the 95 % interval by test images"
-    return f"""# Efficient structures in one network
+    whole, epochs = mnist_calli.get_config().student.epochs, table.epochs.max()
+    reduced = f" (reduced: {epochs} of {whole} epochs)" if epochs < whole else ""
+    return f"""# Efficient structures in one network{reduced}
 
 {WHAT}
 

@@ -64,6 +64,6 @@ def test_the_page_compares_with_the_whole(workdir, tmp_path):
     lines = (tmp_path / "made" / "docs" / "svd.md").read_text().splitlines()
     assert lines[0] == "# The teacher's dense layers at lower ranks"
     assert (
-        "| hidden | 128 | 50.00 (49.02 to 50.98) | 98.00 (97.71 to 98.26) | 1,637,317 | 6,941,952 "
-        "| 50 % | 6,500,000 | 50 % | 272.0 | 68 % |"
+        "| hidden | 64 | 50.00 (49.02 to 50.98) | 98.00 (97.71 to 98.26) | 1,637,317 | 6,941,952 "
+        "| 50 % | 6,500,000 | 50 % | 336.0 | 84 % |"
     ) in lines
