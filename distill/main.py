@@ -62,7 +62,7 @@ def sweep(
     config: ConfigDict, workdir: pathlib.Path, display: Display, part: tuple[int, int]
 ) -> None:
     """Trains the students of a sweep, on a CPU with one device per core."""
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(provenance.cores()))  # before JAX starts
+    provenance.make_a_device_of_each_core()
     from distill import study
 
     display.say(str(study.run(config, workdir, display, part)))

@@ -46,3 +46,8 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return f"version {distill.__version__}"
     return found.stdout.strip()
+
+
+def make_a_device_of_each_core() -> None:
+    """Has JAX see a CPU as one device for each core; it has to be said before JAX is imported."""
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(cores()))

@@ -13,7 +13,7 @@ import pandas as pd
 from absl import flags, logging
 
 from configs import thesis_study
-from distill import cli
+from distill import cli, provenance
 from distill.errors import InputError, unknown
 from distill.report.progress import Display
 from experiments import RESULTS, options, results_page
@@ -107,6 +107,7 @@ def _correct(table: pd.DataFrame, labels: np.ndarray) -> dict[Group, dict[int, n
 def main(argv: list[str]) -> None:
     """Trains, collects, and writes the page."""
     del argv
+    provenance.make_a_device_of_each_core()
     from distill import data, study  # imports JAX, which --help can do without
 
     logging.set_verbosity(logging.WARNING)

@@ -117,7 +117,7 @@ def soft_targets() -> np.ndarray:
 
 def build_distill(model: str, students: int) -> Round:
     """The engine as a sweep uses it: all students in one compiled call."""
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(provenance.cores()))
+    provenance.make_a_device_of_each_core()
     import jax
     import jax.numpy as jnp
 
