@@ -25,7 +25,8 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
     its kernel rounded with a scale for each output channel, and its input with one scale and zero
     point, from the range that the input has over training images; so has the output of the last
     layer (Jacob et al. 2018, arXiv:1712.05877, section 3). The file has more tensors than that:
-    what goes into an addition is rounded there once more.
+    what goes into an addition is rounded there once more. And a transposed convolution is four
+    convolutions there, each with scales of its own, which are no coarser than the one here.
 
     The ranges stay as they are while the network is trained.
 

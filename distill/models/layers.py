@@ -83,12 +83,11 @@ class Upsampling(nn.ConvTranspose):
         taps = kernel.reshape(2, 2, 2, 2, c_in, self.features)[:, ::-1, :, ::-1]
         taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, -1)
         y = self.conv(x, taps, (1, 1), ((1, 0), (1, 0)), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        if self.use_bias:  # here, as the exported convolution then does it in passing
+            bias = self.param("bias", self.bias_init, (self.features,))
+            y = y + jnp.concatenate([bias] * 4).reshape(1, 1, 1, -1)
         y = y.reshape(n, h, w, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
-        y = y.reshape(n, 2 * h, 2 * w, self.features)
-        if not self.use_bias:
-            return y
-        bias = self.param("bias", self.bias_init, (self.features,))
-        return y + bias.reshape(1, 1, 1, -1)
+        return y.reshape(n, 2 * h, 2 * w, self.features)
 
 
 class Structure(nn.Module):

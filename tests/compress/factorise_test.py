@@ -148,6 +148,13 @@ def test_what_cannot_be_is_refused(name, options, message, svd, network):
     assert "\n" not in str(error.value)
 
 
+def test_transposed_convolutions_are_refused_and_left_out(svd, network):
+    found = network("autoencoder")
+    assert svd(found, energy=0.1).args["factors"].keys() <= {"encoder0", "encoder1"}
+    with pytest.raises(InputError, match="decoder1, which is a transposed conv 3×3 and cannot be"):
+        svd(found, layers="decoder1", rank=1)
+
+
 def test_factorised_and_constrained_layers_are_refused(svd, network):
     found = svd(network("teacher"), layers="hidden", rank=2)
     with pytest.raises(InputError, match="names hidden, which is factorised already"):

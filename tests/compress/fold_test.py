@@ -14,6 +14,7 @@ from distill.models.calli import BLOCKS
 
 FAMILIES = (
     "vgg16", "resnet20", "resnet34", "resnet50", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
+    "autoencoder",
 )  # fmt: skip
 
 
