@@ -3,11 +3,15 @@
 Its rows are those of `experiments.pareto`.
 """
 
+import itertools
 import json
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from distill.report.tables import markdown
 from experiments import pages
@@ -115,9 +119,9 @@ Packed, without a graph:
 
 {_all(table)}
 
-Accuracy in percent on the whole test set after the last of {plural(tuned, "epoch")} of fine-tuning
-for each step, in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image
-on one thread, all files timed in turns.
+Accuracy in percent on the whole test set, after {plural(tuned, "epoch")} of fine-tuning for each
+step; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on one
+thread, all files timed in turns.
 
 {pages.extent(table)}"""
 
@@ -211,12 +215,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
             axis.plot(some.bytes, 100 * some.accuracy, marker, color=color, alpha=0.55, ms=6, mew=0)
     _staircase(axis, best, "-")
     _staircase(axis, packed, ":")
-    starts = found[found.chain == ""]
+    starts = found[(found.chain == "") & (found.form == "float32")]
     axis.plot(starts.bytes, 100 * starts.accuracy, "o", ms=13, mfc="none", mec="black", mew=1.2)
-    for point in starts[starts.form == "float32"].itertuples():
-        _note(axis, point, short(point.start), (8, -15), weight="bold")
-    for number, point in enumerate(best.itertuples(), 1):
-        _note(axis, point, f"{number}", (-9, 7), ha="right")
     shown = pd.concat([best, packed, starts]).accuracy
     margin = 0.06 * (shown.max() - shown.min())
     axis.set_ylim(100 * (shown.min() - 2 * margin), 100 * (shown.max() + 2 * margin))
@@ -233,25 +233,44 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     labels = {"float32": "file, float32", "int8": "file, int8", PACKED: "packed, no graph"}
     for form, marker in MARKERS.items():
         axis.plot([], [], marker, color="#767676", label=labels[form])
-    axis.plot([], [], "o", ms=11, mfc="none", mec="black", label="not compressed yet")
+    axis.plot([], [], "o", ms=11, mfc="none", mec="black", label="as trained")
+    axis.plot([], [], ":", color="black", label="front of packed weights")
     axis.plot([], [], "-", color="black", label="front of files:")
     for number, point in enumerate(best.itertuples(), 1):
-        text = f"{number}  {named(point.start, point.chain)} ({point.form})"
+        form = "" if point.chain.endswith(point.form) else f" ({point.form})"
+        text = f"{number}  {named(point.start, point.chain)}{form}"
         axis.plot([], [], " ", label=text)
     figure.legend(loc="outside right upper", fontsize=9.5, handlelength=1)
+    names = [(point, short(point.start), "bold") for point in starts.itertuples()]
+    numbers = [(point, f"{i}", "normal") for i, point in enumerate(best.itertuples(), 1)]
+    _note(axis, found, numbers + names)
 
 
 def _staircase(axis: Axes, best: pd.DataFrame, style: str) -> None:
     axis.step(best.bytes, 100 * best.accuracy, style, where="post", color="black", lw=1.3, zorder=1)
 
 
-def _note(
-    axis: Axes, point, text: str, offset: tuple[int, int], ha="left", weight="normal"
-) -> None:
-    axis.annotate(
-        text, (point.bytes, 100 * point.accuracy), xytext=offset, textcoords="offset points",
-        fontsize=11, ha=ha, fontweight=weight,
-    )  # fmt: skip
+def _note(axis: Axes, found: pd.DataFrame, notes: list[tuple[Any, str, str]]) -> None:
+    """Writes a few letters beside some points, each at the nearest place that is still free."""
+    figure = axis.figure
+    figure.draw_without_rendering()  # settles where everything is
+    marks = axis.transData.transform(np.stack([found.bytes, 100 * found.accuracy], 1))
+    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in marks]
+    for point, text, weight in notes:
+        note = axis.annotate(
+            text, (point.bytes, 100 * point.accuracy), xytext=(0, 0), textcoords="offset points",
+            fontsize=11, ha="center", va="center", fontweight=weight,
+        )  # fmt: skip
+        size = note.get_window_extent()
+        for radius, angle in itertools.product(range(9, 90, 3), np.arange(0.75, -1.25, -0.25)):
+            away = radius + (size.width / 2 if abs(angle) != 0.5 else 0) * 72 / figure.dpi
+            offset = away * np.cos(np.pi * angle), radius * np.sin(np.pi * angle)
+            note.set_position(offset)
+            box = note.get_window_extent().padded(1)
+            inside = axis.bbox.containsx(box.x0) and axis.bbox.containsx(box.x1)
+            if inside and not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(note.get_window_extent())
 
 
 def _percent(rate: float) -> str:
