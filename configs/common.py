@@ -61,6 +61,23 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     return config
 
 
+def teacher_to_compress(arg: str | None) -> ConfigDict:
+    """Returns a configuration that trains the teacher in the student's place, to be compressed.
+
+    Args:
+      arg: nothing, or `quick`, a run of seconds with a narrow network.
+    """
+    config = simplenet(4, ",".join(filter(None, ["baseline", arg])))
+    config.stages = "student,compress,evaluate"
+    section = config.teacher.copy_and_resolve_references()
+    with section.unlocked():
+        del section.members, section.directory
+        if arg:
+            section.args.update({"filters": (8, 16), "hidden": 64})
+    config.student = section
+    return config
+
+
 FROM_LABELS = {  # not tuned
     "mnist": {"epochs": 12, "augmentation": "shift"},
     "cifar10": {

@@ -64,9 +64,9 @@ def sizes(network: Network) -> dict[str, Any]:
     """Returns what the network takes in bytes, coded in one way or the other.
 
     Returns:
-      `float32_bytes`; `indices_bytes`, with kernels as indices of few bits where that is smaller;
-      `huffman_bytes`, likewise with a Huffman code; `packed_bytes`, with the smallest coding for
-      each; and `codings`, which that is for each kernel.
+      `dense_bytes`, as float32; `indices_bytes`, with kernels as indices of few bits where that is
+      smaller; `huffman_bytes`, likewise with a Huffman code; `packed_bytes`, with the smallest
+      coding for each; and `codings`, which that is for each kernel.
     """
     candidates = _candidates(network)
 
@@ -74,7 +74,7 @@ def sizes(network: Network) -> dict[str, Any]:
         return sum(min(p.size for p in c if p.coding in codings) for c in candidates.values())
 
     return {
-        "float32_bytes": total("float32"),
+        "dense_bytes": total("float32"),
         "indices_bytes": total("float32", "indices"),
         "huffman_bytes": total("float32", "huffman"),
         "packed_bytes": total(*CODINGS),

@@ -10,7 +10,7 @@ import numpy as np
 
 from distill import config as configs
 from distill import constraints, data, losses
-from distill.compress import measure, methods
+from distill.compress import measure, methods, packing
 from distill.compress import network as networks
 from distill.compress.context import Context
 from distill.compress.network import Network
@@ -205,7 +205,10 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
 def judge(run: Run, model: Trained, network: Network) -> Record:
     """Measures what a network costs and how good it is, on test and validation images."""
     name = quality_of(model.about)
-    record: Record = {**measure.counts(network), name: quality(model, run.dataset.test)}
+    record: Record = {
+        **measure.counts(network), **packing.sizes(network),
+        name: quality(model, run.dataset.test),
+    }  # fmt: skip
     if run.dataset.validation is not None:
         record[f"validation_{name}"] = quality(model, run.dataset.validation)
     return record

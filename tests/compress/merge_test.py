@@ -6,24 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from distill import models
-from distill.compress import network as networks
 from distill.compress.cluster import cluster
 from distill.compress.magnitude import magnitude
 from distill.compress.merge import merge, order
 from distill.compress.methods import COMPRESSORS
 from distill.errors import InputError
-
-TEACHER = {"filters": (2, 3), "hidden": 8}
-VGG = {"features": (2,), "pools": (1,), "hidden": (4, 3)}
-
-
-def _network(rng, name="teacher", args=TEACHER, shape=(8, 8, 1), **more):
-    module = models.build(name, {**args, **more}, num_classes=3)
-    image = np.zeros((1, *shape), np.float32)
-    shapes = jax.eval_shape(module.init, jax.random.key(0), image)
-    variables = jax.tree.map(lambda v: rng.normal(size=v.shape).astype(np.float32), shapes)
-    return networks.of(name, {**args, **more}, 3, shape, variables)
 
 
 def _with_duplicates(network, factors):
@@ -37,7 +24,7 @@ def _with_duplicates(network, factors):
     return dataclasses.replace(network, params=params)
 
 
-def _apply(network, rng):
+def _apply(network):
     images = np.random.default_rng(1).normal(size=(5, *network.input_shape)).astype(np.float32)
     return jax.jit(network.module.apply)(network.variables, images)
 
@@ -46,15 +33,15 @@ def test_it_is_among_the_methods():
     assert COMPRESSORS["merge"] is merge
 
 
-def test_multiples_of_neurons_are_merged_exactly(rng, context):
-    network = _with_duplicates(_network(rng), (1, 0.5, 3))
-    merged = merge(network, context(network), amount=3 / 8)
-    assert merged.args["hidden"] == 5 and merged.params["hidden/kernel"].shape == (12, 5)
+def test_multiples_of_neurons_are_merged_exactly(network, context):
+    found = _with_duplicates(network("teacher", hidden=8), (1, 0.5, 3))
+    merged = merge(found, context(found), amount=3 / 8)
+    assert merged.args["hidden"] == 5 and merged.params["hidden/kernel"].shape == (20, 5)
     assert merged.params["logits/kernel"].shape == (5, 3)
-    np.testing.assert_allclose(_apply(merged, rng), _apply(network, rng), rtol=1e-4, atol=1e-4)
-    further = merge(merged, context(network), amount=4 / 8)
+    np.testing.assert_allclose(_apply(merged), _apply(found), rtol=1e-4, atol=1e-4)
+    further = merge(merged, context(found), amount=4 / 8)
     assert further.args["hidden"] == 4
-    assert np.abs(np.asarray(_apply(further, rng) - _apply(network, rng))).max() > 0.01
+    assert np.abs(np.asarray(_apply(further) - _apply(found))).max() > 0.01
 
 
 def test_a_literal_example():
@@ -99,46 +86,48 @@ def test_each_step_takes_the_least_of_all_pairs(rng):
         np.testing.assert_allclose(found[kept], changed[kept], rtol=1e-9)
 
 
-def test_the_amount_is_of_what_the_step_began_with(rng, context):
-    network = _network(rng)
-    half = merge(network, context(network), amount=0.5)
-    assert merge(half, context(network), amount=0.5).args["hidden"] == 4
-    assert merge(half, context(network), amount=0.99).args["hidden"] == 1
+def test_the_amount_is_of_what_the_step_began_with(network, context):
+    found = network("teacher", hidden=8)
+    half = merge(found, context(found), amount=0.5)
+    assert merge(half, context(found), amount=0.5).args["hidden"] == 4
+    assert merge(half, context(found), amount=0.99).args["hidden"] == 1
     assert merge(half, context(half), amount=0.5).args["hidden"] == 2
 
 
-def test_factorised_layers_merge_at_their_ends(rng, context):
-    network = _network(rng, factors={"hidden": ("channels", 3), "logits": ("channels", 2)})
+def test_factorised_layers_merge_at_their_ends(network, context):
+    found = network(
+        "teacher", hidden=8, factors={"hidden": ("channels", 3), "logits": ("channels", 2)}
+    )
     second, first = "hidden/second/kernel", "logits/first/kernel"
-    network.params[second][:, 7] = 2 * network.params[second][:, 0]
-    network.params["hidden/second/bias"][7] = 2 * network.params["hidden/second/bias"][0]
-    merged = merge(network, context(network), amount=1 / 8)
+    found.params[second][:, 7] = 2 * found.params[second][:, 0]
+    found.params["hidden/second/bias"][7] = 2 * found.params["hidden/second/bias"][0]
+    merged = merge(found, context(found), amount=1 / 8)
     assert merged.params[second].shape == (3, 7) and merged.params[first].shape == (7, 2)
-    np.testing.assert_allclose(_apply(merged, rng), _apply(network, rng), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(_apply(merged), _apply(found), rtol=1e-4, atol=1e-4)
 
 
-def test_batch_normalisation_is_in_the_way(rng, context):
-    network = _network(rng, "vgg16", VGG, (8, 8, 3))
+def test_batch_normalisation_is_in_the_way(network, context):
+    found = network("vgg16", hidden=(4, 3))
     with pytest.raises(InputError, match="hidden0 has batch normalisation between its neurons"):
-        merge(network, context(network))
-    folded = _network(rng, "vgg16", VGG, (8, 8, 3), folded=True)
+        merge(found, context(found))
+    folded = network("vgg16", hidden=(4, 3), folded=True)
     assert merge(folded, context(folded), amount=0.5).args["hidden"] == [2, 1]
 
 
-def test_constraints_are_in_the_way(rng, context):
-    network = _network(rng)
+def test_constraints_are_in_the_way(network, context):
+    found = network("teacher", hidden=8)
     for method, kind in ((magnitude, "mask"), (cluster, "share")):
-        constrained = method(network, context(network), layers="logits")
+        constrained = method(found, context(found), layers="logits")
         with pytest.raises(InputError, match=f"would undo the {kind} of logits/kernel; merge"):
-            merge(constrained, context(network))
+            merge(constrained, context(found))
 
 
-def test_other_bad_input_is_refused(rng, context):
-    network = _network(rng)
+def test_other_bad_input_is_refused(network, context):
+    found = network("teacher", hidden=8)
     with pytest.raises(InputError, match="amount is 1; it must be at least 0 and below 1"):
-        merge(network, context(network), amount=1)
+        merge(found, context(found), amount=1)
     with pytest.raises(InputError, match="layers='conv0' matches nothing; there are hidden"):
-        merge(network, context(network), layers="conv0")
-    student = _network(rng, "simplenet_v1", {"filters": (2, 3)})
+        merge(found, context(found), layers="conv0")
+    student = network("simplenet_v1")
     with pytest.raises(InputError, match="simplenet_v1 has no dense layer that feeds dense"):
         merge(student, context(student))

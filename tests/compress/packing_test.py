@@ -45,7 +45,7 @@ def test_literal_sizes():
     others = 1 + 16  # the bias
     book = 1 + 3 * 4
     assert sizes == {
-        "float32_bytes": 1 + 256 + others,
+        "dense_bytes": 1 + 256 + others,
         "indices_bytes": 1 + book + 64 * 2 // 8 + others,
         # 52 zeros in one bit, 12 others in two; the lengths of three codes
         "huffman_bytes": 1 + book + 3 + (52 + 24) // 8 + 1 + others,
@@ -79,7 +79,7 @@ def test_pruning_and_clustering_each_make_it_smaller(rng, context):
     both = cluster(pruned, context(pruned), num_clusters=16)
     clustered = cluster(network, context(network), num_clusters=16)
     n, p, c, b = (packing.sizes(found) for found in (network, pruned, clustered, both))
-    assert n["packed_bytes"] == n["float32_bytes"] == 4 * 5000 + 16 + 2
+    assert n["packed_bytes"] == n["dense_bytes"] == 4 * 5000 + 16 + 2
     assert n["codings"] == {"a": "float32"} and p["codings"] == {"a": "sparse"}
     assert p["packed_bytes"] < n["packed_bytes"] / 7
     assert c["packed_bytes"] < c["indices_bytes"] < n["packed_bytes"] / 7
