@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments import blocks, pages, svd
+from experiments import blocks, pages, svd, xy
 
-PAGES = [blocks.PAGE, svd.PAGE]
+PAGES = [blocks.PAGE, svd.PAGE, xy.PAGE]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
