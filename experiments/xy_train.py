@@ -23,8 +23,8 @@ from distill.training.step import Task, TrainData
 
 TEST_SAMPLES = 100_000
 BATCH = 2000  # in which activations are counted
-CHUNK = 1000  # updates of a compiled call
 UNIT_AXES = {"hidden/kernel": 1, "hidden/bias": 0, "output/kernel": 0}
+MASKED = FrozenDict({"mask": tuple(UNIT_AXES)})
 KERNELS = ("hidden/kernel", "output/kernel")
 
 
@@ -84,42 +84,21 @@ def cycles(
     """
     options = dict(variant)
     distort, outliers = options.pop("distort", False), options.pop("outliers", False)
-    recipe = config.training("adder", schedule="constant", **options)
-    make_optimizer = states_lib.optimizer(recipe, total_steps=1)
-    images = samples(sizes["samples"], seed=1)
-    data = TrainData(images, np.full(len(images), -1, np.int32))
+    given = tuple(seeds), init, tuple(options.items()), tuple(sizes.items())
+    world, states = _begun(*given)
     test = jnp.asarray(samples(TEST_SAMPLES, seed=2) / 255)
-    hyper = {"learning_rate": jnp.full(len(seeds), recipe.learning_rate)}
-    plan = engine.execution(len(seeds))
-    data = plan.place(data)
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    module = Adder(sizes["hidden"], init == "normal")
-    masked = {"mask": tuple(UNIT_AXES)}
-    states = states_lib.create(module, make_optimizer, hyper, (1, 1, 2), seeds, masked)
     alive = np.ones((len(seeds), sizes["hidden"]), bool)
     going, rows = np.ones(len(seeds), bool), []
     for cycle in range(1, sizes["most_cycles"] + 1):
         began = time.monotonic()
-        module = dataclasses.replace(module, hidden=alive.shape[1])
-        task = Task(
-            module, "sum_error", AUGMENTATIONS["none"], make_optimizer,
-            constraints=FrozenDict(masked), l1=recipe.l1,
-        )  # fmt: skip
-        for epoch in range(sizes["epochs"]):
-            order = engine.epoch_order(
-                states.key, jnp.int32(cycle * sizes["epochs"] + epoch),
-                num_examples=len(images), batch_size=sizes["batch_size"],
-            )  # fmt: skip
-            for start in range(0, order.shape[1], CHUNK):
-                part = np.asarray(order[:, start : start + CHUNK])
-                states, _ = engine.run_chunk(
-                    task, plan, states, hyper, data, plan.place_order(part), np.int32(part.shape[1])
-                )
-        loss = np.asarray(_errors(module, states.params, states.held["mask"], test))
+        if cycle > 1:
+            states = world.train(states, alive.shape[1])
+        loss = np.asarray(_errors(world.module, states.params, states.held["mask"], test))
         params = {path: np.array(leaf) for path, leaf in flat(states.params).items()}
         if distort:
             _distort(params, alive, rngs)
-        counts = _counts(params, images)
+        counts = _counts(params, np.asarray(world.data.images))
         kept, _ = activation.keep(counts, alive, outliers=outliers)
         lost = kept.sum(-1) < alive.sum(-1)
         rows += [
@@ -134,8 +113,66 @@ def cycles(
         if not going.any():
             break
         params, alive = _compact(params, kept)
-        states = _again(states, params, alive, make_optimizer, hyper)
+        states = _again(states, params, alive, world)
     return rows
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _World:
+    """What the networks of a variant have in common."""
+
+    module: Adder
+    make_optimizer: Callable
+    hyper: dict[str, jax.Array]
+    plan: engine.Execution
+    data: TrainData
+    l1: float
+    epochs: int
+    batch_size: int
+
+    def train(self, states: TrainState, hidden: int) -> TrainState:
+        """Trains networks of so many units for the epochs of a cycle; donates the states."""
+        task = Task(
+            dataclasses.replace(self.module, hidden=hidden), "sum_error", AUGMENTATIONS["none"],
+            self.make_optimizer, constraints=MASKED, l1=self.l1,
+        )  # fmt: skip
+        for epoch in range(self.epochs):
+            order = engine.epoch_order(
+                states.key, jnp.int32(epoch), num_examples=len(self.data.images),
+                batch_size=self.batch_size,
+            )  # fmt: skip
+            order = self.plan.place_order(np.asarray(order))
+            states, _ = engine.run_chunk(
+                task, self.plan, states, self.hyper, self.data, order, np.int32(order.shape[1])
+            )
+        return states
+
+
+@functools.lru_cache(maxsize=2)  # variants differ in what follows the first training, but for l1
+def _begun(
+    seeds: tuple[int, ...],
+    init: str,
+    options: tuple[tuple[str, Any], ...],
+    sizes: tuple[tuple[str, int], ...],
+) -> tuple[_World, TrainState]:
+    """Returns networks after their first training."""
+    recipe, size = config.training("adder", schedule="constant", **dict(options)), dict(sizes)
+    plan = engine.execution(len(seeds))
+    images = samples(size["samples"], seed=1)
+    world = _World(
+        module=Adder(size["hidden"], init == "normal"),
+        make_optimizer=states_lib.optimizer(recipe, total_steps=1),
+        hyper={"learning_rate": jnp.full(len(seeds), recipe.learning_rate)},
+        plan=plan,
+        data=plan.place(TrainData(images, np.full(len(images), -1, np.int32))),
+        l1=recipe.l1,
+        epochs=size["epochs"],
+        batch_size=size["batch_size"],
+    )
+    states = states_lib.create(
+        world.module, world.make_optimizer, world.hyper, (1, 1, 2), seeds, MASKED
+    )
+    return world, world.train(states, size["hidden"])
 
 
 def _distort(
@@ -162,21 +199,23 @@ def _compact(
 
 
 def _again(
-    states: TrainState,
-    params: dict[str, np.ndarray],
-    alive: np.ndarray,
-    make_optimizer: Callable,
-    hyper: dict[str, jax.Array],
+    states: TrainState, params: dict[str, np.ndarray], alive: np.ndarray, world: _World
 ) -> TrainState:
-    """Returns states with these weights and masks, whose optimiser begins again."""
+    """Returns states for another cycle, with these weights and masks and arrays of its own."""
     masks = {}
     for path, axis in UNIT_AXES.items():
         shape = [len(alive)] + [1] * (params[path].ndim - 1)
         shape[1 + axis] = alive.shape[1]
         masks[path] = jnp.broadcast_to(alive.reshape(shape), params[path].shape)
     fresh = nested({path: jnp.asarray(leaf) for path, leaf in params.items()})
-    begun = jax.vmap(lambda p, h: make_optimizer(h).init(p))(fresh, hyper)
-    return dataclasses.replace(states, params=fresh, opt_state=begun, held={"mask": masks})
+    return TrainState(
+        step=jnp.zeros_like(states.step),
+        params=fresh,
+        batch_stats={},
+        opt_state=jax.vmap(lambda p, h: world.make_optimizer(h).init(p))(fresh, world.hyper),
+        key=jax.vmap(lambda key: jax.random.fold_in(key, 0))(states.key),
+        held={"mask": masks},
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)
