@@ -46,7 +46,7 @@ with stride 2, each with batch normalisation and relu. After the training each r
 every channel how often it is active on all training images, removes channels, and trains one more
 epoch; it ends when nothing goes, or after {ROUNDS} rounds. *Vanilla* removes what is never active.
 *Distorted* adds noise, `rand · (1 − var(w))` with rand uniform in [−1, 1], to all kernels before
-counting. *Regularised* fine-tunes with {L1:.5f} times the sum of absolute kernel weights in the loss.
+counting. *Regularised* fine-tunes with {L1:.5f} times the sum of absolute kernel weights in it.
 *Outliers* removes what is below mean − 2·std of the counts of its layer. *Combined* does all
 three."""
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments import blocks, pages, svd, xy
+from experiments import autoencoder, blocks, filter_pruning, pages, sensitivity, svd, xy
 
-PAGES = [blocks.PAGE, svd.PAGE, xy.PAGE]
+PAGES = [autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, sensitivity.PAGE, svd.PAGE, xy.PAGE]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
