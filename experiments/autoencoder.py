@@ -4,8 +4,8 @@
     python -m experiments.autoencoder --quick     # seconds, for a look
     python -m experiments.autoencoder --notrain   # only collects what is there
 
-The autoencoder is trained once for each seed, by the recipe of configs/mnist_autoencoder.py; then
-the stage `compress` prunes it in each of the thesis's ways, from the same weights. What is complete
+The autoencoder is trained for each seed by the recipe of configs/mnist_autoencoder.py, with and
+without regularisation; then the stage `compress` prunes it in each of the thesis's ways. What is complete
 in --workdir is not trained again. At the end results/autoencoder.csv, docs/autoencoder.md and its
 picture are written.
 """
@@ -30,11 +30,11 @@ L1 = 1e-5
 VARIANTS: dict[str, dict[str, Any]] = {
     "vanilla": {},
     "distorted": {"distort": True},
-    "regularised": {"fine_tune": {"epochs": 1, "l1": L1}},
+    "regularised": {"l1": L1},
     "outliers": {"outliers": True},
-    "combined": {"distort": True, "outliers": True, "fine_tune": {"epochs": 1, "l1": L1}},
+    "combined": {"l1": L1, "distort": True, "outliers": True},
 }
-WHOLE = "whole"  # in the place of the variant
+WHOLE = ("whole", "whole, regularised")  # in the place of the variant
 LAYERS = {"encoder0": ("encoder", 0), "encoder1": ("encoder", 1), "decoder0": ("decoder", 0)}
 PUBLISHED = {"vanilla": "16 / 64 / 22"}
 COLORS = ("#0072B2", "#E69F00", "#009E73")
@@ -46,7 +46,8 @@ with stride 2, each with batch normalisation and relu. After the training each r
 every channel how often it is active on all training images, removes channels, and trains one more
 epoch; it ends when nothing goes, or after {ROUNDS} rounds. *Vanilla* removes what is never active.
 *Distorted* adds noise, `rand · (1 − var(w))` with rand uniform in [−1, 1], to all kernels before
-counting. *Regularised* fine-tunes with {L1:.5f} times the sum of absolute kernel weights in it.
+counting. *Regularised* trains with {L1:.5f} times the sum of absolute kernel weights in the loss from the
+beginning.
 *Outliers* removes what is below mean − 2·std of the counts of its layer. *Combined* does all
 three."""
 
@@ -54,18 +55,23 @@ three."""
 def runs(
     seeds: Iterable[int], epochs: int | None = None, quick: bool = False
 ) -> Iterator[tuple[str, ConfigDict, str]]:
-    """Yields each variant with its configuration and the name of its directory, one for a seed."""
+    """Yields each variant with its configuration and the name of its directory.
+
+    Those that are trained alike share one.
+    """
     for seed in seeds:
         for name, more in VARIANTS.items():
             config = mnist_autoencoder.get_config("quick" if quick else None)
             config.stages, config.seed = "student,compress,evaluate", seed
             config.student.epochs = epochs or config.student.epochs
+            left = dict(more)
+            config.student.l1 = left.pop("l1", 0.0)
             step = {
                 "method": "activation", "threshold": 0, "rounds": 2 if quick else ROUNDS,
                 "until": "nothing removed", "fine_tune": {"epochs": 1},
             }  # fmt: skip
-            config.compress = ({**step, **more},)
-            yield name, config, f"seed-{seed}"
+            config.compress = ({**step, **left},)
+            yield name, config, f"seed-{seed}{'-regularised' if config.student.l1 else ''}"
 
 
 def rows(
@@ -80,6 +86,7 @@ def rows(
       whole: of the model before.
     """
     records = found["compress"]
+    kind = WHOLE["l1" in VARIANTS[variant]]
     return [
         {
             "variant": name,
@@ -89,7 +96,7 @@ def rows(
             **{cost: record[cost] for cost in COSTS},
             "test_images": found["models"]["student"]["test_images"],
         }
-        for name, widths, record in ((WHOLE, whole, records[0]), (variant, args, records[-1]))
+        for name, widths, record in ((kind, whole, records[0]), (variant, args, records[-1]))
     ]
 
 
@@ -144,6 +151,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     channels.set_title("channels")
     errors.plot(mean.reconstruction_error, places, "o", color="#D55E00")
     errors.set_xlim(left=0)
+    errors.locator_params(axis="x", nbins=3)
     errors.set_title("mean squared error")
     figure.legend(*channels.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
@@ -177,8 +185,8 @@ def main(argv: list[str]) -> None:
             "whole_latency_us": both[0]["float32_latency_us"],
             **pages.columns(config, place, found),
         }
-        first = variant == next(iter(VARIANTS))
-        made += [{**row, **shared} for row in (both if first else both[1:])]
+        known = {(row["variant"], row["seed"]) for row in made}
+        made += [{**row, **shared} for row in both if (row["variant"], config.seed) not in known]
     for path in pages.write(PAGE, made, base / "tables" if quick else ROOT):
         display.say(str(path))
 

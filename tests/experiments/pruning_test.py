@@ -18,9 +18,11 @@ COSTS = {"num_params": 900, "macs": 1000, "float32_latency_us": 10.0, "int8_late
 def test_variants_of_a_seed_share_a_directory():
     found = list(autoencoder.runs([0, 1], epochs=3))
     assert [name for name, *_ in found] == 2 * list(autoencoder.VARIANTS)
-    assert {directory for *_, directory in found} == {"seed-0", "seed-1"}
-    for _, config, _ in found:
+    assert [directory for *_, directory in found][1:3] == ["seed-0", "seed-0-regularised"]
+    assert len({directory for *_, directory in found}) == 4
+    for name, config, _ in found:
         pipeline.validate(config)
+        assert bool(config.student.l1) == (name in ("regularised", "combined"))
 
 
 def test_the_page_counts_channels_beside_the_thesis(tmp_path):
@@ -40,7 +42,7 @@ def test_the_page_counts_channels_beside_the_thesis(tmp_path):
     for path in pages.write(autoencoder.PAGE, rows, tmp_path):
         assert path.exists()
     text = (tmp_path / "docs" / "autoencoder.md").read_text()
-    line = "| vanilla | 2 | 16 / 60 / 22 | 16 / 64 / 22 | 0.03000 | 900 | 1,000 | 5,000 | 10.0 | 50 %"
+    line = "| vanilla | 2 | 16 / 60 / 22 | 16 / 64 / 22 | 0.03000 | 900 | 1,000 | 5,000 | 10.0 |"
     assert line in text and "| whole | 0 | 32 / 64 / 32 |" in text
 
 
