@@ -5,9 +5,9 @@
     python -m experiments.autoencoder --notrain   # only collects what is there
 
 The autoencoder is trained for each seed by the recipe of configs/mnist_autoencoder.py, with and
-without regularisation; then the stage `compress` prunes it in each of the thesis's ways. What is complete
-in --workdir is not trained again. At the end results/autoencoder.csv, docs/autoencoder.md and its
-picture are written.
+without regularisation; then the stage `compress` prunes it in each of the thesis's ways. What is
+complete in --workdir is not trained again. At the end results/autoencoder.csv, docs/autoencoder.md
+and its picture are written.
 """
 
 import pathlib
@@ -46,10 +46,9 @@ with stride 2, each with batch normalisation and relu. After the training each r
 every channel how often it is active on all training images, removes channels, and trains one more
 epoch; it ends when nothing goes, or after {ROUNDS} rounds. *Vanilla* removes what is never active.
 *Distorted* adds noise, `rand · (1 − var(w))` with rand uniform in [−1, 1], to all kernels before
-counting. *Regularised* trains with {L1:.5f} times the sum of absolute kernel weights in the loss from the
-beginning.
-*Outliers* removes what is below mean − 2·std of the counts of its layer. *Combined* does all
-three."""
+counting. *Regularised* trains, from the beginning, with {L1:.5f} times the sum of absolute kernel
+weights in the loss. *Outliers* removes what is below mean − 2·std of the counts of its layer.
+*Combined* does all three."""
 
 
 def runs(
