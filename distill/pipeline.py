@@ -200,6 +200,7 @@ def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
         "model": model.about["recipe"]["model"],
         **cost(model.model, run.dataset.test.images.shape[1:])._asdict(),
         "reconstruction_error": quality(model, run.dataset.test),
+        "test_images": len(run.dataset.test),
         "seed": model.about["seeds"][0],
         "loss": model.about["loss"]["name"],
     }

@@ -4,9 +4,21 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from experiments import blocks, pages, pareto, svd
+from experiments import (
+    autoencoder,
+    blocks,
+    filter_pruning,
+    pages,
+    pareto,
+    sensitivity,
+    svd,
+    xy,
+)
 
-PAGES = [blocks.PAGE, pareto.PAGE, svd.PAGE]
+PAGES = [
+    autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, pareto.PAGE, sensitivity.PAGE, svd.PAGE,
+    xy.PAGE,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

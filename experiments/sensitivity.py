@@ -1,0 +1,113 @@
+"""What removing filters of one layer alone costs: the curves of Li et al. (2017), figure 2.
+
+    python -m experiments.sensitivity --networks=vgg16 --width=0.25 --epochs=20
+    python -m experiments.sensitivity --quick
+
+The networks are those that `experiments.filter_pruning` has trained with the same flags, of the
+first seed. results/sensitivity.csv, docs/sensitivity.md and its picture are written.
+"""
+
+import pathlib
+from typing import Any
+
+import pandas as pd
+from absl import logging
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from distill import cli
+from distill.report.progress import Display
+from distill.report.tables import markdown
+from experiments import ROOT, filter_pruning, options, pages
+
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
+IMAGES = 1000  # on which the curves are measured
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """A curve for each group of channels, as figure 2 of Li et al."""
+    networks = list(table.network.unique())
+    axes = figure.subplots(1, len(networks), squeeze=False)[0]
+    for axis, name in zip(axes, networks, strict=True):
+        groups = list(table[table.network == name].groupby("group", sort=False))
+        for i, (group, curve) in enumerate(groups):
+            color = (0.1 + 0.8 * i / len(groups), 0.35, 0.75 - 0.6 * i / len(groups))
+            label = str(group) if i in (0, len(groups) - 1) else None
+            axis.plot(
+                100 * curve.amount, 100 * curve.accuracy, "-o", ms=3, color=color, label=label
+            )
+        axis.set_title(name)
+        axis.set_xlabel("% of one layer's filters removed")
+        axis.legend()
+    axes[0].set_ylabel("accuracy, %")
+
+
+def render(table: pd.DataFrame) -> str:
+    """Returns the page of the curves."""
+    worst = table[table.amount == table.amount.max()].sort_values("accuracy").groupby("network")
+    lines = [
+        [str(name), str(row.group), f"{100 * row.accuracy:.2f}"]
+        for name, group in worst
+        for row in group.head(3).itertuples()
+    ]
+    return f"""# How much of one layer can go
+
+Accuracy when filters of one layer, or of one group of layers that are numbered alike, are removed
+by their L1 norm and nothing is fine-tuned, as in figure 2 of Li et al. (2017); on {IMAGES:,} test
+images. Colours go from the first layer to the last. Nothing was chosen by them.
+
+{pages.PICTURE}
+
+Where {100 * table.amount.max():g} % are missed the most:
+
+{markdown(["network", "group", "accuracy %"], lines)}
+
+{pages.extent(table)}"""
+
+
+PAGE = pages.Page("sensitivity", render, draw)
+
+
+def curves(config: ConfigDict, place: pathlib.Path, display: Display) -> list[dict[str, Any]]:
+    """Measures the curves of a network that a run has trained."""
+    from distill import data
+    from distill.compress import filters, rounds
+    from distill.compress.context import Context
+    from distill.training import trained
+
+    model = trained.load(place / "checkpoints" / "student" / "steps", display.warn)
+    dataset = data.load(config, *data.find(config, display.warn))
+    split = data.Split(dataset.test.images[:IMAGES], dataset.test.labels[:IMAGES])
+    network = rounds.as_network(model)
+    context = Context(
+        dataset.train.images[:IMAGES], dataset.train.labels[:IMAGES], tuple(config.dataset.mean),
+        tuple(config.dataset.std), "cross_entropy", network, config.seed, display.say,
+    )  # fmt: skip
+    found = filters.sensitivity(
+        network, context, "l1", SHARES,
+        lambda masked: trained.quality(rounds.as_trained(masked, model), split),
+    )  # fmt: skip
+    return [{**row, "test_images": len(split)} for row in found]
+
+
+def main(argv: list[str]) -> None:
+    """Measures, and writes the page."""
+    del argv
+    logging.set_verbosity(logging.WARNING)
+    display, quick = Display(), options.QUICK.value
+    base, rows = options.workdir("filter_pruning"), []
+    width, fine_tune = filter_pruning.WIDTH.value, filter_pruning.FINE_TUNE.value
+    every = filter_pruning.runs(
+        filter_pruning.NETWORKS.value, [0], width, options.EPOCHS.value, fine_tune, quick
+    )
+    for name, config, directory in every:
+        place = base / directory
+        found = pages.results(config, place, False, display)
+        shared = {"width": width, **pages.columns(config, place, found)}
+        rows += [{"network": name, **row, **shared} for row in curves(config, place, display)]
+    for path in pages.write(PAGE, rows, base / "tables" if quick else ROOT):
+        display.say(str(path))
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parse)

@@ -1,0 +1,197 @@
+"""How many of 1,000 units are left of a network that adds two numbers (Çallı 2017, 2.2.2).
+
+    python -m experiments.xy               # ten seeds; --epochs=10 --cycles=10
+    python -m experiments.xy --quick       # seconds, for a look
+    python -m experiments.xy --notrain     # writes the page of the rows that are there
+
+Train and prune until no seed loses a unit. All seeds train in one program, with masks; between
+cycles what no seed needs is cut off. Rows are added to xy.csv in --workdir after each variant, and
+what is there is not trained again. At the end results/xy.csv, docs/xy.md and its picture are
+written.
+"""
+
+import itertools
+import os
+import pathlib
+from typing import Any
+
+import pandas as pd
+from absl import flags
+from matplotlib.figure import Figure
+
+from distill import cli, provenance
+from distill.errors import InputError
+from distill.report.progress import Display
+from distill.report.tables import markdown
+from experiments import ROOT, options, pages
+
+CYCLES = flags.DEFINE_integer("cycles", 10, "Most cycles of training and pruning.")
+
+OPTIMIZERS = {
+    "momentum": {"optimizer": "sgd", "momentum": 0.3, "learning_rate": 0.01},
+    "adam": {"optimizer": "adam", "learning_rate": 0.001},
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "vanilla": {},
+    "distorted": {"distort": True},
+    "regularised": {"l1": 1e-4},
+    "outliers": {"outliers": True},
+    "combined": {"distort": True, "l1": 1e-4, "outliers": True},
+}
+INITS = ("lecun", "normal")
+PUBLISHED = {"vanilla": "about 50", "distorted": "1"}
+COLORS = dict(zip(VARIANTS, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#767676"), strict=True))
+
+WHAT = """\
+Two inputs, uniform in [−1, 1], a hidden layer of relu units, one output, and their sum as the
+target. One unit is enough for every sum up to an error of its bias: `relu(x + y + 2) − 2`.
+
+Each cycle trains, counts for each unit how many of the training samples activate it, and removes
+units. *Vanilla* removes those that none activates. *Distorted* adds noise, `rand · (1 − var(w))`
+with rand uniform in [−1, 1], to the kernels before counting, and trains on from there.
+*Regularised* adds 0.0001 times the sum of absolute kernel weights to the loss. *Outliers* removes
+what is below mean − 2·std of the counts. *Combined* does all three. It ends when nothing goes.
+
+The thesis trains by momentum and does not say how weights are initialised, on which a lot depends:
+*lecun* is Flax's default, normal with variance 1/inputs and no biases; *normal* is standard normal,
+biases too. With that the first steps diverge, until enough units have died."""
+
+
+def render(table: pd.DataFrame) -> str:
+    """Returns the page."""
+    last = final(table)
+    header = [
+        "optimiser", "initialisation", "variant", "cycles", "units left, median", "least to most",
+        "mean squared error, median", "units, thesis",
+    ]  # fmt: skip
+    lines = []
+    for (optimizer, init, variant), group in last.groupby(
+        ["optimizer", "init", "variant"], sort=False
+    ):
+        published = PUBLISHED.get(variant, "–") if optimizer == "momentum" else "–"
+        lines.append(
+            [
+                *map(str, (optimizer, init, variant)),
+                f"{group.cycle.max()}",
+                f"{group.units.median():g}",
+                f"{group.units.min()} to {group.units.max()}",
+                f"{group.loss.median():.2g}",
+                published,
+            ]
+        )
+    first = table.iloc[0]
+    return f"""# Units left of a network that adds
+
+{WHAT}
+
+{pages.PICTURE}
+
+{markdown(header, lines)}
+
+Before pruning there are {first.hidden:,} units. Errors are on 100,000 other samples, after the last
+training. {first.samples:,} samples, batches of {first.batch_size:,}, {first.epochs} epochs in each
+of at most {first.most_cycles} cycles; {table.seed.nunique()} seeds; {first.device}; commit
+{", ".join(sorted(table.commit.unique()))}."""
+
+
+def final(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns of each seed the row of its last cycle."""
+    keys = ["optimizer", "init", "variant", "seed"]
+    return table.sort_values("cycle", kind="stable").groupby(keys, sort=False).tail(1).sort_index()
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Units over the cycles: median, least and most of the seeds."""
+    optimizers, inits = table.optimizer.unique(), table.init.unique()
+    axes = figure.subplots(len(inits), len(optimizers), sharex=True, sharey=True, squeeze=False)
+    for (i, init), (j, optimizer) in itertools.product(enumerate(inits), enumerate(optimizers)):
+        axis = axes[i][j]
+        found = table[(table.init == init) & (table.optimizer == optimizer)]
+        for variant, group in found.groupby("variant", sort=False):
+            # A seed that has ended stays as it is.
+            units = group.pivot(index="cycle", columns="seed", values="units").ffill()
+            units.loc[0] = float(group.hidden.iloc[0])
+            units = units.sort_index()
+            color = COLORS[str(variant)]
+            axis.plot(units.index, units.median(axis=1), "-o", ms=3, color=color, label=variant)
+            axis.fill_between(
+                units.index, units.min(axis=1), units.max(axis=1), color=color, alpha=0.15, lw=0
+            )
+        axis.set_yscale("log")
+        axis.set_title(f"{optimizer}, {init}")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        if i + 1 == len(inits):
+            axis.set_xlabel("cycle")
+        if not j:
+            axis.set_ylabel("units left")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+
+
+PAGE = pages.Page("xy", render, draw)
+
+
+def collect(
+    path: pathlib.Path, sizes: dict[str, int], seeds: range, train: bool, display: Display
+) -> list[dict[str, Any]]:
+    """Trains each variant that has no rows in a file, and adds them.
+
+    Args:
+      path: of the CSV file.
+      sizes: `hidden`, `samples`, `batch_size`, `epochs` and `most_cycles`.
+      seeds: of the networks.
+      train: whether to train, or only to read.
+      display: says what happens.
+
+    Raises:
+      InputError: if there are no rows and none are to be made, or they are of other sizes.
+    """
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    if table.empty and not train:
+        raise InputError(f"{path} is missing; leave out --notrain")
+    if len(table) and any((table[name] != value).any() for name, value in sizes.items()):
+        raise InputError(f"{path} has rows of other sizes; choose another --workdir")
+    for key in itertools.product(OPTIMIZERS, INITS, VARIANTS) if train else ():
+        optimizer, init, variant = key
+        named = {"optimizer": optimizer, "init": init, "variant": variant}
+        there = table
+        for column, value in named.items():
+            there = there[there[column] == value] if len(there) else there
+        if len(there):
+            if sorted(there.seed.unique()) != list(seeds):
+                raise InputError(f"{path} has rows of other seeds; choose another --workdir")
+            continue
+        from experiments import xy_train  # imports JAX, which --help can do without
+
+        rows = xy_train.cycles(
+            seeds, init, {**OPTIMIZERS[optimizer], **VARIANTS[variant]}, sizes, display.say
+        )
+        more = {"commit": provenance.commit(), "device": provenance.device()}
+        rows = [{**named, **row, **sizes, **more} for row in rows]
+        table = pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+        table.to_csv(path, index=False)
+    return table.to_dict("records")
+
+
+def main(argv: list[str]) -> None:
+    """Trains, and writes the page."""
+    del argv
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(provenance.cores()))  # before JAX starts
+    display, workdir, quick = Display(), options.workdir("xy"), options.QUICK.value
+    if CYCLES.value < 1:
+        raise InputError(f"--cycles is {CYCLES.value}; it must be 1 or more")
+    sizes = {
+        "hidden": 100 if quick else 1000,
+        "samples": 20_000 if quick else 1_000_000,
+        "batch_size": 1000,
+        "epochs": options.EPOCHS.value or (2 if quick else 10),
+        "most_cycles": 3 if quick else CYCLES.value,
+    }
+    workdir.mkdir(parents=True, exist_ok=True)
+    seeds = options.seeds(2 if quick else 10)
+    rows = collect(workdir / "xy.csv", sizes, seeds, options.TRAIN.value, display)
+    for path in pages.write(PAGE, rows, workdir / "tables" if quick else ROOT):
+        display.say(str(path))
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parse)
