@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
-import test from "node:test";
+import test, { after } from "node:test";
 
-import { bundleOf, exportSite, open, python, ready, scratch, serve, text } from "./harness.js";
+import { bundleOf, closeAll, exportSite, open, python, ready, scratch, serve, text } from "./harness.js";
 import { draw } from "./strokes.js";
+
+after(closeAll);
 
 /**
  * Returns the outputs of the first bundle for inputs in base64, through the page's own runtime, and
@@ -120,7 +122,7 @@ test("a model that fails its self-test is not used", async (t) => {
     writeFileSync(file, JSON.stringify(meta));
   });
   await text(page, ".card .notice", 
-    /^\S+ float32 fails its self-test: the output differs by [\d.e-]+ from the golden one, the tolerance is 0\.0001$/);
+    /^.* float32 fails its self-test: the output differs by [\d.e-]+ from the golden one, the tolerance is 0\.0001$/);
   assert.equal(await draw(page, 3), "");
 });
 
