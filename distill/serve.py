@@ -205,11 +205,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", self.headers.get("Host", "")):
             self.send_error(421)
             return
-        address = urllib.parse.urlsplit(self.path).path.removeprefix("/") or "index.html"
         try:
+            address = urllib.parse.urlsplit(self.path).path.removeprefix("/") or "index.html"
             content = self.files[address]
             body = content if isinstance(content, bytes) else content.read_bytes()
-        except (KeyError, OSError):  # a bundle may have been removed meanwhile
+        except (
+            ValueError,
+            KeyError,
+            OSError,
+        ):  # no address, unknown, or removed meanwhile
             self.send_error(404)
             return
         self.send_response(200)

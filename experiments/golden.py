@@ -236,7 +236,8 @@ def write(out: pathlib.Path) -> None:
     write_frames(out)
     write_images(out)
     write_scores(out)
-    dump(out / "bundles.json", {"bundles": golden_bundles.entries()})
+    bundles = {"bundles": golden_bundles.entries(), "shown": golden_bundles.shown()}
+    dump(out / "bundles.json", bundles)
 
 
 def main() -> None:

@@ -1,14 +1,21 @@
 """Bundles with one fault each, for the tests of every reader: `mobile/golden/bundles.json`.
 
 An entry has the text of its `model.json`, the bytes of its `model.tflite` as base64, the kind of
-its fault (null where it has none), and two strings that the message of every reader contains: what
-was expected and what was found. They are compared without spaces and quotation marks.
+its fault (null where it has none), and what readers say of it: `message`, the words of the readers
+in Python and JavaScript (of a syntax error the beginning, what follows is the JSON parser's own),
+and two strings that the message of every reader contains: what was expected and what was found,
+compared without spaces and quotation marks.
 """
 
 import base64
 import hashlib
 import json
+import pathlib
+import tempfile
 from typing import Any
+
+from distill.errors import InputError
+from distill.export import bundle, manifest
 
 MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(88))
 """Starts as a FlatBuffer of TFLite does; no reader of a bundle looks further."""
@@ -102,7 +109,7 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
         "",
     ),
     "int8_not_quantized": ("quantization", "output.quantization", None, "", "null"),
-    "int8_scale_zero": ("quantization", "input.quantization.scale", 0.0, "0", "0"),
+    "int8_scale_zero": ("quantization", "input.quantization.scale", 0, "0", "0"),
     "int8_zero_point": ("quantization", "input.quantization.zero_point", 200, "127", "200"),
     "output_rank": ("shape", "output.shape", [3], "", "[3]"),
     "output_kind": ("value", "output.kind", "scores", "logits", "scores"),
@@ -117,10 +124,17 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
     "golden_input_length": ("golden", "golden.input", "AAAA", "16", "3"),
     "golden_output_length": ("golden", "golden.output", [0.5, 0.5], "3", "2"),
     "golden_tolerance": ("golden", "golden.tolerance", -1, "0", "-1"),
+    "name_empty": ("value", "name", "", "text", ""),
+    "provenance_commit": ("value", "provenance.commit", "", "text", ""),
+    "provenance_params": ("value", "provenance.num_params", 0, "", "0"),
+    "provenance_percent": ("value", "provenance.accuracy", 98.2, "0", "98.2"),
     "int8_golden_range": ("golden", "golden.output", [0, 0, 200], "127", "200"),
 }
 REMOVED = object()
-MISSING = ("format", "model", "input.scale", "output.dtype", "labels", "defaults.filter", "golden")
+MISSING = (
+    *("format", "model", "input.scale", "output.dtype", "labels", "defaults.filter", "golden"),
+    "provenance.accuracy",
+)
 
 
 def changed(path: str, value: Any = REMOVED, dtype: str = "float32") -> dict[str, Any]:
@@ -173,9 +187,39 @@ def entries() -> list[dict[str, Any]]:
 
 def entry(name: str, fault: tuple, text: str | None, model: bytes | None = MODEL) -> dict[str, Any]:
     """Returns a bundle; of a file that is absent the content is null."""
+    files = {"model.json": None if text is None else text.encode(), "model.tflite": model}
     return {
         "name": name,
         **dict(zip(("kind", "expected", "found"), fault, strict=True)),
+        "message": message(files),
         "model.json": text,
         "model.tflite": None if model is None else base64.b64encode(model).decode(),
     }
+
+
+def message(files: dict[str, bytes | None]) -> str | None:
+    """Returns what the reader in Python says of a bundle, without its directory, or None."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, content in files.items():
+            if content is not None:
+                (pathlib.Path(directory) / name).write_bytes(content)
+        try:
+            bundle.read(directory)
+        except InputError as error:
+            words = str(error).replace(f"{directory}/", "")
+            before, no_json, _ = words.partition(" is no JSON: ")
+            return before + no_json
+    return None
+
+
+VALUES = (
+    *(None, True, 0, -1, 2**31, 0.5, -0.25, 1e-4, 1.5e-5, 1e-7, -2e-10, 1e22, 1.5e300),
+    *("", 'a "b" \\ /', "\n\t\u0001\u007f", "Straße 東京 😀", "\ud800", "é" * 10, "é" * 9 + "1234"),
+    *([], [1, [2, "x"]], {}, {"scale": 0.5, "zero_point": [None]}, list(range(99)), "x" * 99),
+)
+"""Of every kind in JSON; no whole number is written with a point, which JavaScript cannot tell."""
+
+
+def shown() -> list[dict[str, Any]]:
+    """Returns values, and the text that stands for each in messages."""
+    return [{"value": value, "text": manifest.shown(value)} for value in VALUES]

@@ -83,7 +83,8 @@ def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
             f"{name} has the sha256 {digest}, {MANIFEST} says {described['sha256']}: it was changed"
         )
     if model[4:8] != b"TFL3":
-        raise InputError(f"{name} is no TensorFlow Lite file: its identifier is {model[4:8]!r}")
+        identifier = manifests.shown(model[4:8].decode("latin-1"))
+        raise InputError(f"{name} is no TensorFlow Lite file: its identifier is {identifier}")
 
 
 def encode(tensor: np.ndarray) -> str:

@@ -54,7 +54,7 @@ def check(manifest: Any) -> None:
       InputError: for the first thing that is wrong.
     """
     if not isinstance(manifest, dict):
-        raise InputError(f"it holds {_shown(manifest)} where an object is expected")
+        raise InputError(f"it holds {shown(manifest)} where an object is expected")
     _check_format(manifest.get("format"))
     for section, fields in _SECTIONS.items():
         _check_fields(manifest if not section else manifest.get(section), fields, section)
@@ -73,7 +73,7 @@ def _check_format(found: Any) -> None:
         re.fullmatch(rf"{NAME}/(\d{{1,9}})", found, re.ASCII) if isinstance(found, str) else None
     )
     if not match:
-        raise InputError(f"format is {_shown(found)}; expected {FORMAT!r}")
+        raise InputError(f"format is {shown(found)}; expected {FORMAT!r}")
     if int(match[1]) != MAJOR:
         raise InputError(
             f"format is {found!r}, and this reader knows {FORMAT!r}; export the model again, or "
@@ -83,13 +83,13 @@ def _check_format(found: Any) -> None:
 
 def _check_fields(section: Any, fields: dict[str, _Field], name: str) -> None:
     if not isinstance(section, dict):
-        raise InputError(f"{name} is {_shown(section)}; expected an object")
+        raise InputError(f"{name} is {shown(section)}; expected an object")
     for key, field in fields.items():
         path = f"{name}.{key}" if name else key
         if key not in section:
             raise InputError(f"{path} is missing; expected {field.accepted}")
         if not field.test(section[key]):
-            raise InputError(f"{path} is {_shown(section[key])}; expected {field.accepted}")
+            raise InputError(f"{path} is {shown(section[key])}; expected {field.accepted}")
 
 
 def _check_tensor(tensor: dict[str, Any], name: str) -> None:
@@ -134,7 +134,7 @@ def _check_golden(golden: dict[str, Any], tensor: dict[str, Any], output: dict[s
         wrong = [value for value in values if not _whole(low, high)(value)]
         if wrong:
             raise InputError(
-                f"golden.output has {_shown(wrong[0])}; expected whole numbers from {low} to {high}"
+                f"golden.output has {shown(wrong[0])}; expected whole numbers from {low} to {high}"
             )
 
 
@@ -150,7 +150,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Returns a JSON value as text, with its end cut off if it is long."""
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= 60 else text[:57] + "..."
 

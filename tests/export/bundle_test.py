@@ -160,7 +160,7 @@ def described(contents, model):
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path, float32):
-    with pytest.raises(InputError, match="is no TensorFlow Lite file: its identifier is b'2345'"):
+    with pytest.raises(InputError, match='is no TensorFlow Lite file: its identifier is "2345"'):
         bundles.write(tmp_path / "b", described(float32.manifest, b"0123" + b"2345" * 100))
 
 

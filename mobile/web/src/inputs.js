@@ -21,6 +21,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   const [pad, video, picture, message, hint] = ["pad", "video", "picture", "message", "hint"].map($);
   let source = "draw";
   let still = null; // the image that is shown, if it is no video
+  let turn = 0; // of the choices; an image that was decoded too late for its own is not shown
   let resume = false; // whether the camera runs again when the page is seen again
 
   const drawing = makeDrawing(pad, () => {
@@ -50,6 +51,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   /** Chooses where images come from. */
   function choose(name) {
     document.querySelector(`input[name="source"][value="${name}"]`).checked = true;
+    turn++;
     if (name === source) return;
     source = name;
     resume = false;
@@ -94,13 +96,15 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   async function showFile(file) {
     choose("image");
     say(message);
+    const own = turn;
     let image;
     try {
       image = await decode(file);
     } catch (error) {
-      say(message, error.message, true);
+      if (own === turn) say(message, error.message, true);
       return;
     }
+    if (own !== turn) return void image.close();
     const { x, y, side } = centerSquare(image.width, image.height);
     const context = picture.getContext("2d");
     context.fillStyle = "#fff";

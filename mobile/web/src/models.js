@@ -1,6 +1,7 @@
 /** The models that are shown: loading, proving and running them. */
 
-import { BundleError, fromBase64, goldenError, readBundle } from "./bundle.js";
+import { goldenError, readBundle } from "./bundle.js";
+import { BundleError, fromBase64, shown } from "./manifest.js";
 import { durations } from "./meters.js";
 import { typed } from "./preprocess.js";
 import { compile } from "./runtime.js";
@@ -22,6 +23,8 @@ async function fetchFile(url) {
   return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
 }
 
+const short = (number) => shown(Number(number.toPrecision(6)));
+
 /**
  * Loads a model and proves it on its golden pair.
  *
@@ -38,9 +41,8 @@ export async function loadModel(runtime, path) {
   const error = goldenError(run(input), meta);
   if (error > meta.golden.tolerance) {
     dispose();
-    throw new BundleError("selftest",
-      `The self-test failed: on its golden input the model is ${error} off, ` +
-      `and ${meta.golden.tolerance} is allowed. It is not used.`);
+    throw new BundleError(`${meta.name} fails its self-test: the output differs by ${short(error)} ` +
+      `from the golden one, the tolerance is ${short(meta.golden.tolerance)}`);
   }
   for (let i = 0; i < WARM_UP; i++) run(input);
 

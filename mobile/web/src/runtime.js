@@ -10,7 +10,7 @@
 
 import { loadLiteRt } from "@litertjs/core";
 
-import { BundleError } from "./bundle.js";
+import { BundleError, shown } from "./manifest.js";
 import { typed } from "./preprocess.js";
 
 const ELEMENT = { float32: 1, uint8: 3, int8: 9 };
@@ -44,8 +44,9 @@ export async function compile({ wasm, environment }, file, meta) {
   try {
     const model = own(wasm.loadModel(env, address, file.length));
     const inputType = own(model.getInputTensorType(0, 0));
-    checkTensor("input", inputType, meta.input);
-    checkTensor("output", own(model.getOutputTensorType(0, 0)), meta.output);
+    const name = `${meta.model.file} of ${meta.name}`;
+    checkTensor(inputType, meta.input, name);
+    checkTensor(own(model.getOutputTensorType(0, 0)), meta.output, name);
     const compiled = own(await wasm.compileModel(env, model, {
       environment, accelerator: "wasm", cpuOptions: { numThreads: 1 }, gpuOptions: {}, webNNOptions: {},
     }));
@@ -68,20 +69,23 @@ export async function compile({ wasm, environment }, file, meta) {
   } catch (error) {
     dispose();
     if (error instanceof BundleError) throw error;
-    throw new BundleError("model", `model.tflite cannot be run: ${error.message ?? error}`);
+    throw new BundleError(`LiteRT cannot run the file: ${error.message ?? error}`);
   }
 }
 
-function checkTensor(which, type, { dtype, shape }) {
+function checkTensor(type, described, name) {
   const layout = type.layout();
   const vector = layout.dimensions();
-  const found = Array.from({ length: vector.size() }, (_, i) => vector.get(i));
+  const shape = Array.from({ length: vector.size() }, (_, i) => vector.get(i));
   vector.delete();
   layout.delete();
-  if (type.elementType().value !== ELEMENT[dtype] || found.join() !== shape.join()) {
-    const name = Object.keys(ELEMENT).find((k) => ELEMENT[k] === type.elementType().value);
-    throw new BundleError("tensor",
-      `the ${which} of model.tflite is ${name ?? "of another type"} [${found.join(", ")}]; ` +
-      `model.json says ${dtype} [${shape.join(", ")}]`);
+  const element = type.elementType().value;
+  const dtype = Object.keys(ELEMENT).find((key) => ELEMENT[key] === element) ?? "another";
+  for (const [key, found] of Object.entries({ shape, dtype })) {
+    const expected = described[key];
+    if (String(found) !== String(expected)) {
+      const [is, wanted] = [found, expected].map((value) => shown(value).replaceAll('"', ""));
+      throw new BundleError(`${name} has a tensor of ${key} ${is}; expected ${wanted}`);
+    }
   }
 }

@@ -27,9 +27,9 @@ export function makeCard(parent) {
     const { num_params: count, accuracy, dataset } = meta.provenance;
     part("h2").textContent = name;
     part(".size").textContent = bytes(meta.model.bytes);
-    part(".facts").textContent = Number.isFinite(count) ? `${count.toLocaleString("en")} weights` : "";
-    part(".accuracy").textContent = Number.isFinite(accuracy) ? percent(accuracy, 2) : "–";
-    part(".dataset").textContent = typeof dataset === "string" ? `on ${dataset}` : "";
+    part(".facts").textContent = `${count.toLocaleString("en")} weights`;
+    part(".accuracy").textContent = percent(accuracy, 2);
+    part(".dataset").textContent = `on ${dataset}`;
     clear();
   }
 
@@ -126,8 +126,8 @@ export function compare(models) {
     `${times(large.meta.model.bytes / small.meta.model.bytes)} smaller`,
     Number.isFinite(speedup) &&
       (speedup >= 1 ? `${times(speedup)} faster` : `${times(1 / speedup)} slower`),
-    Number.isFinite(points) && (Math.abs(points) < 0.005 ? "equally accurate"
-      : `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`),
+    Math.abs(points) < 0.005 ? "equally accurate"
+      : `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`,
   ].filter(Boolean).join(", ");
   const rows = { "comparison-sizes": ({ meta }) => meta.model.bytes, "comparison-times": ({ median }) => median };
   const text = { "comparison-sizes": bytes, "comparison-times": (ms) => milliseconds(ms) };

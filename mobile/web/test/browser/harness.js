@@ -6,7 +6,6 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
@@ -15,6 +14,7 @@ const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 const SCRIPT = fileURLToPath(new URL("bundles.py", import.meta.url));
 const PYTHON = process.env.PYTHON ?? "python3";
 const ENVIRONMENT = { ...process.env, PYTHONPATH: ROOT };
+const PATIENCE = 120e3; // ms that a state may take to come; on a busy machine everything is slow
 const FLAGS = [
   "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -51,10 +51,12 @@ export function python(...args) {
 
 const servers = new Map();
 const browsers = new Map();
-after(async () => {
+
+/** Ends every browser and server; each file of tests does so after the last one. */
+export async function closeAll() {
   for (const browser of browsers.values()) await (await browser).close();
   for (const server of servers.values()) (await server).child.kill();
-});
+}
 
 /** Serves bundles, until the tests of the file end; returns the address. */
 export async function serve(...bundles) {
@@ -79,7 +81,8 @@ function launch(flags) {
   const key = flags.join();
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   if (!browsers.has(key)) {
-    browsers.set(key, chromium.launch({ executablePath, args: [...FLAGS, ...flags] }));
+    browsers.set(key, chromium.launch(
+      { executablePath, args: [...FLAGS, ...flags], timeout: PATIENCE }));
   }
   return browsers.get(key);
 }
@@ -100,6 +103,7 @@ export async function open(t, url, { flags = [], init, ...options } = {}) {
     assert.deepEqual(strangers, [], "requests to elsewhere");
     assert.deepEqual(errors, []);
   });
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());

@@ -1,10 +1,12 @@
 /** The page: drawing, images that are dropped, keyboard, widths. */
 
 import assert from "node:assert/strict";
-import test from "node:test";
+import test, { after } from "node:test";
 
-import { bundleOf, open, ready, serve, text } from "./harness.js";
+import { bundleOf, closeAll, open, ready, serve, text } from "./harness.js";
 import { draw } from "./strokes.js";
+
+after(closeAll);
 
 test("every digit that is drawn is recognised", async (t) => {
   const page = await open(t, await serve(bundleOf("float32")));
@@ -87,13 +89,15 @@ function makers() {
     seven(context, size);
     return new Promise((done) => canvas.toBlob((blob) => done(new File([blob], "seven.png", { type: "image/png" }))));
   };
-  const bytes = ({ base64, name, type }) =>
-    new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type });
+  const bytes = ({ base64, zeros = 0, name, type }) =>
+    new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)), new Uint8Array(zeros)], name, { type });
   globalThis.makers = { png, bytes, text: (value) => value };
 }
 
 const GIF = // two frames of one pixel, white and black
   "R0lGODlhAQABAIAAAP///wAAACH5BAAKAAAALAAAAAABAAEAAAICRAEAIfkEAAoAAAAsAAAAAAEAAQAAAgJMAQA7";
+const VAST = // 30,000 by 30,000 pixels, by its header; the rest is cut off
+  "iVBORw0KGgoAAAANSUhEUgAAdTAAAHUwAQAAAABOXMUXAAAAG0lEQVR4nO3BMQEAAADCoPVPbQ0PoAAAAODGAA6nAAG1dHxk";
 
 test("images of every kind are classified or refused, and the page goes on", async (t) => {
   const page = await open(t, await serve(bundleOf("float32")), { init: makers });
@@ -115,10 +119,14 @@ test("images of every kind are classified or refused, and the page goes on", asy
   await drop(page, "bytes", { base64: GIF, name: "two.gif", type: "image/gif" });
   await page.waitForFunction(() => document.getElementById("picture").ariaLabel === "two.gif");
   assert.ok(await page.isHidden("#message"));
+  assert.equal(await page.evaluate(() => // its first frame, white
+    document.getElementById("seen").getContext("2d").getImageData(14, 14, 1, 1).data[0]), 255);
   for (const [file, message] of [
     [{ base64: btoa("hello"), name: "a.txt", type: "text/plain" }, /^a\.txt is not an image/],
     [{ base64: btoa("hello"), name: "b.png", type: "image/png" }, /^b\.png is not an image/],
     [{ base64: "", name: "c.jpg", type: "image/jpeg" }, /^c\.jpg is not an image/],
+    [{ base64: VAST, name: "vast.png", type: "image/png" }, /^vast\.png is not an image/],
+    [{ base64: "", zeros: 65e6, name: "long.png", type: "image/png" }, /^long\.png has 65 MB; the limit is 64 MB\.$/],
   ]) {
     await drop(page, "bytes", file);
     await text(page, "#message", message);
@@ -127,6 +135,27 @@ test("images of every kind are classified or refused, and the page goes on", asy
   await text(page, "#message", /^Drop the file of an image/);
   await page.click("#input label:has(input[value=draw])");
   assert.equal(await draw(page, 4), "4");
+});
+
+test("an image that takes long to decode does not replace what was chosen meanwhile", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")), { init: () => {
+    const decode = globalThis.createImageBitmap;
+    globalThis.createImageBitmap = async (...args) => {
+      const image = await decode(...args);
+      await new Promise((done) => globalThis.decoded = done);
+      return image;
+    };
+  } });
+  await ready(page);
+  const image = { name: "two.gif", mimeType: "image/gif", buffer: Buffer.from(GIF, "base64") };
+  await page.setInputFiles("#file", image);
+  await page.waitForFunction(() => globalThis.decoded);
+  await page.click("#input label:has(input[value=draw])");
+  assert.equal(await draw(page, 6), "6");
+  await page.evaluate(() => globalThis.decoded());
+  await page.evaluate(() => new Promise((done) => setTimeout(done)));
+  assert.equal(await page.textContent(".answer .label"), "6");
+  assert.notEqual(await page.getAttribute("#picture", "aria-label"), "two.gif");
 });
 
 test("an image is pasted and one is chosen", async (t) => {

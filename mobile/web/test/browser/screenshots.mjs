@@ -6,10 +6,12 @@
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import test from "node:test";
+import test, { after } from "node:test";
 
-import { bundleOf, open, python, ready, scratch, serve, text } from "./harness.js";
+import { bundleOf, closeAll, open, python, ready, scratch, serve, text } from "./harness.js";
 import { drawSmooth } from "./strokes.js";
+
+after(closeAll);
 
 const DOCS = fileURLToPath(new URL("../../../../docs/", import.meta.url));
 const MODELS = ["simplenet", "teacher"].map((model) => bundleOf("float32", model));

@@ -41,9 +41,20 @@ fun readBundle(files: (String) -> ByteArray?): Bundle {
         labels = labels,
         defaults = readDefaults(root.fields("defaults")),
         golden = readGolden(root.fields("golden"), input.tensor, output.tensor),
-        provenance = root.fields("provenance").shown(),
+        provenance = readProvenance(root.fields("provenance")),
         model = readModel(root.fields("model"), files),
     )
+}
+
+private fun readProvenance(provenance: Fields): Map<String, String> {
+    for (name in listOf("exporter", "config_hash", "commit", "dataset", "model")) provenance.text(name)
+    val count = provenance.integer("num_params")
+    if (count < 1) refuse(Fault.VALUE, provenance.pathTo("num_params"), "1 or more", "$count")
+    for (name in listOf("accuracy", "accuracy_flax")) {
+        val rate = provenance.number(name)
+        if (rate !in 0.0..1.0) refuse(Fault.VALUE, provenance.pathTo(name), "0 to 1", "$rate")
+    }
+    return provenance.shown()
 }
 
 private fun checkFormat(format: String) {
