@@ -25,7 +25,7 @@ from distill.report.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 
-ROUNDS = 10  # at most
+ROUNDS = 5  # at most
 L1 = 1e-5
 VARIANTS: dict[str, dict[str, Any]] = {
     "vanilla": {},

@@ -26,7 +26,7 @@ from experiments import ROOT, options, pages, pareto_page
 
 Step = Mapping[str, Any]
 
-EPOCHS = 3  # of the fine-tuning after each step; none of this was tuned
+EPOCHS = {pareto_page.TEACHER: 1}  # of the fine-tuning after each step, else 3; not tuned
 
 FILTERS = {"method": "filters", "score": "taylor", "amount": 0.5}
 FEW_FILTERS = {**FILTERS, "amount": 0.8, "rounds": 3, "schedule": "polynomial"}
@@ -103,7 +103,7 @@ def runs(seeds: Sequence[int], epochs: int | None = None, quick: bool = False) -
                 if start != pareto_page.TEACHER:
                     config.stages = f"teacher,{config.stages}"
                 config.student.epochs = epochs or config.student.epochs
-                config.fine_tune.epochs = 1 if quick else EPOCHS
+                config.fine_tune.epochs = 1 if quick else EPOCHS.get(start, 3)
                 config.compress = steps
                 yield Chain(start, name, config, f"{start}-{seed}")
 

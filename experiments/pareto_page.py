@@ -92,7 +92,12 @@ def render(table: pd.DataFrame) -> str:
     table = table.fillna({"chain": ""})
     found = points(table)
     files = found[found.form != PACKED]
-    images, tuned = table.test_images.iloc[0], table.fine_tune_epochs.iloc[0]
+    images = table.test_images.iloc[0]
+    tuned = {
+        short(start): n for start, n in table.groupby("start").fine_tune_epochs.first().items()
+    }
+    fewest = min(tuned.values())
+    fewer = ", ".join(name for name, n in tuned.items() if n == fewest < max(tuned.values()))
     return f"""# Accuracy against bytes
 
 {WHAT}
@@ -119,8 +124,8 @@ Packed, without a graph:
 
 {_all(table)}
 
-Accuracy in percent on the whole test set, after {plural(tuned, "epoch")} of fine-tuning for each
-step; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on one
+Accuracy in percent on the whole test set, after {plural(max(tuned.values()), "epoch")} of
+fine-tuning for each step{f" ({fewer}: {fewest})" if fewer else ""}; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on one
 thread, all files timed in turns.
 
 {pages.extent(table)}"""
