@@ -93,11 +93,10 @@ def render(table: pd.DataFrame) -> str:
     found = points(table)
     files = found[found.form != PACKED]
     images = table.test_images.iloc[0]
-    tuned = {
-        short(start): n for start, n in table.groupby("start").fine_tune_epochs.first().items()
-    }
-    fewest = min(tuned.values())
-    fewer = ", ".join(name for name, n in tuned.items() if n == fewest < max(tuned.values()))
+    epochs = table.groupby("start").fine_tune_epochs.first()
+    most, fewest = epochs.max(), epochs.min()
+    fewer = ", ".join(short(start) for start, n in epochs.items() if n == fewest < most)
+    but = f" (from the {fewer}: {fewest})" if fewer else ""
     return f"""# Accuracy against bytes
 
 {WHAT}
@@ -124,9 +123,9 @@ Packed, without a graph:
 
 {_all(table)}
 
-Accuracy in percent on the whole test set, after {plural(max(tuned.values()), "epoch")} of
-fine-tuning for each step{f" ({fewer}: {fewest})" if fewer else ""}; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on one
-thread, all files timed in turns.
+Accuracy in percent on the whole test set, after {plural(most, "epoch")} of fine-tuning for each
+step{but}; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on
+one thread, all files timed in turns.
 
 {pages.extent(table)}"""
 

@@ -40,7 +40,7 @@ def test_every_chain_is_a_valid_configuration():
     assert len({(chain.directory, chain.name) for chain in found}) == len(found)
     for chain in found:
         pipeline.validate(chain.config)
-        assert chain.config.student.epochs == 2 and chain.config.fine_tune.epochs == 3
+        assert chain.config.student.epochs == 2 and chain.config.fine_tune.epochs in (1, 3)
     assert len(list(pareto.runs([0], quick=True))) == sum(pareto.QUICK.values())
 
 
