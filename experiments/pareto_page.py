@@ -92,7 +92,6 @@ def render(table: pd.DataFrame) -> str:
     table = table.fillna({"chain": ""})
     found = points(table)
     files = found[found.form != PACKED]
-    images = table.test_images.iloc[0]
     epochs = table.groupby("start").fine_tune_epochs.first()
     most, fewest = epochs.max(), epochs.min()
     fewer = ", ".join(short(start) for start, n in epochs.items() if n == fewest < most)
@@ -105,11 +104,11 @@ def render(table: pd.DataFrame) -> str:
 
 ## The front
 
-{_front(table, front(files), images)}
+{front_table(table, front(files))}
 
 Packed, without a graph:
 
-{_front(table, front(found[found.form == PACKED]), images)}
+{front_table(table, front(found[found.form == PACKED]))}
 
 ## Where distillation alone is enough
 
@@ -130,7 +129,9 @@ one thread, all files timed in turns.
 {pages.extent(table)}"""
 
 
-def _front(table: pd.DataFrame, best: pd.DataFrame, images: int) -> str:
+def front_table(table: pd.DataFrame, best: pd.DataFrame) -> str:
+    """Lays out the points that `front` has found in the rows of the experiment."""
+    images = table.test_images.iloc[0]
     header = ["", "network", "form", "bytes", "accuracy %", "µs"]
     lines = []
     for number, point in enumerate(best.itertuples(), 1):

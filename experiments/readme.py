@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT
+from experiments import RESULTS, ROOT, pages, pareto_page
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
@@ -144,8 +144,16 @@ def sweep_table() -> str:
     return f"{markdown(header, lines)}\n\n{notes}"
 
 
+def pareto_table() -> str:
+    """The files that no other beats in bytes and accuracy."""
+    table = pd.read_csv(RESULTS / "pareto.csv").fillna({"chain": ""})
+    found = pareto_page.points(table)
+    best = pareto_page.front(found[found.form != pareto_page.PACKED])
+    return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"
+
+
 TABLES = {
-    "study": study_table, "export": export_table, "speed": speed_table, "sweep": sweep_table,
+    "pareto": pareto_table, "study": study_table, "export": export_table, "speed": speed_table, "sweep": sweep_table,
 }  # fmt: skip
 
 
