@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
@@ -264,7 +265,8 @@ def _note(axis: Axes, found: pd.DataFrame, notes: list[tuple[Any, str, str]]) ->
     for point, text, weight in notes:
         note = axis.annotate(
             text, (point.bytes, 100 * point.accuracy), xytext=(0, 0), textcoords="offset points",
-            fontsize=11, ha="center", va="center", fontweight=weight,
+            fontsize=11, ha="center", va="center", fontweight=weight, zorder=9,
+            path_effects=[patheffects.withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
         size = note.get_window_extent()
         for radius, angle in itertools.product(range(9, 90, 3), np.arange(0.75, -1.25, -0.25)):

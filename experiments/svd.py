@@ -43,16 +43,9 @@ to rank 771 for `hidden`, and 9 for `logits`. One layer is factorised at a time.
 
 def base(seed: int, epochs: int | None = None, quick: bool = False) -> ConfigDict:
     """Returns the configuration that trains the teacher, in the place of the student."""
-    config = common.simplenet(4, "baseline,quick" if quick else "baseline")
-    config.stages, config.seed = "student,compress,evaluate", seed
-    recipe = config.teacher.copy_and_resolve_references()
-    with recipe.unlocked():
-        del recipe.members, recipe.directory
-    config.student = recipe
-    config.student.epochs = epochs or recipe.epochs
-    if quick:
-        with config.unlocked():
-            config.student.args.update({"filters": (8, 16), "hidden": 64})
+    config = common.teacher_to_compress("quick" if quick else None)
+    config.seed = seed
+    config.student.epochs = epochs or config.student.epochs
     return config
 
 
