@@ -37,7 +37,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
                 100 * curve.amount, 100 * curve.accuracy, "-o", ms=3, color=color, label=label
             )
         axis.set_title(name)
-        axis.set_xlabel("% of one layer's filters removed")
+        axis.set_xlabel("% of filters removed")
         axis.legend()
     axes[0].set_ylabel("accuracy, %")
 

@@ -178,7 +178,7 @@ def _batch(module, mean, std, kind, loss, readers, variables, images, labels, va
     """Returns for each group what `_totals` sums, over one batch."""
     pixels = images.astype(jnp.float32) / 255
     inputs = normalize(pixels, mean, std)
-    found: dict[str, list[jax.Array]] = {name: [] for name, *_ in readers}
+    found = {name: [] for name, *_ in readers}
 
     def look(name, part, size, x):
         folded = x.reshape(x.shape[0], -1, part.of or x.shape[-1])
