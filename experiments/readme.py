@@ -153,7 +153,8 @@ def pareto_table() -> str:
 
 
 TABLES = {
-    "pareto": pareto_table, "study": study_table, "export": export_table, "speed": speed_table, "sweep": sweep_table,
+    "study": study_table, "pareto": pareto_table, "export": export_table, "speed": speed_table,
+    "sweep": sweep_table,
 }  # fmt: skip
 
 
