@@ -11,7 +11,6 @@ written.
 """
 
 import itertools
-import os
 import pathlib
 from typing import Any
 
@@ -24,8 +23,10 @@ from distill.errors import InputError
 from distill.report.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
+from experiments.thesis.text import plural
 
 CYCLES = flags.DEFINE_integer("cycles", 10, "Most cycles of training and pruning.")
+SAMPLES = flags.DEFINE_integer("samples", 1_000_000, "To train on; a multiple of 1,000.")
 
 OPTIMIZERS = {
     "momentum": {"optimizer": "sgd", "momentum": 0.3, "learning_rate": 0.01},
@@ -54,7 +55,7 @@ what is below mean − 2·std of the counts. *Combined* does all three. It ends 
 
 The thesis trains by momentum and does not say how weights are initialised, on which a lot depends:
 *lecun* is Flax's default, normal with variance 1/inputs and no biases; *normal* is standard normal,
-biases too. With that the first steps diverge, until enough units have died."""
+biases too."""
 
 
 def render(table: pd.DataFrame) -> str:
@@ -80,7 +81,11 @@ def render(table: pd.DataFrame) -> str:
             ]
         )
     first = table.iloc[0]
-    return f"""# Units left of a network that adds
+    whole = (1_000_000, 10)  # samples and epochs of the thesis
+    reduced = (first.samples, first.epochs) != whole
+    size = f"{first.samples:,} samples, {plural(first.epochs, 'epoch')}"
+    title = f" (reduced: {size} instead of 1,000,000 and 10)" if reduced else ""
+    return f"""# Units left of a network that adds{title}
 
 {WHAT}
 
@@ -89,8 +94,8 @@ def render(table: pd.DataFrame) -> str:
 {markdown(header, lines)}
 
 Before pruning there are {first.hidden:,} units. Errors are on 100,000 other samples, after the last
-training. {first.samples:,} samples, batches of {first.batch_size:,}, {first.epochs} epochs in each
-of at most {first.most_cycles} cycles; {table.seed.nunique()} seeds; {first.device}; commit
+training. {size} in each of at most {first.most_cycles} cycles, batches of
+{first.batch_size:,}; {table.seed.nunique()} seeds; {first.device}; commit
 {", ".join(sorted(table.commit.unique()))}."""
 
 
@@ -175,13 +180,15 @@ def collect(
 def main(argv: list[str]) -> None:
     """Trains, and writes the page."""
     del argv
-    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(provenance.cores()))  # before JAX starts
+    provenance.make_a_device_of_each_core()
     display, workdir, quick = Display(), options.workdir("xy"), options.QUICK.value
     if CYCLES.value < 1:
         raise InputError(f"--cycles is {CYCLES.value}; it must be 1 or more")
+    if SAMPLES.value < 1000 or SAMPLES.value % 1000:
+        raise InputError(f"--samples is {SAMPLES.value}; it must be a multiple of 1,000")
     sizes = {
         "hidden": 100 if quick else 1000,
-        "samples": 20_000 if quick else 1_000_000,
+        "samples": 20_000 if quick else SAMPLES.value,
         "batch_size": 1000,
         "epochs": options.EPOCHS.value or (2 if quick else 10),
         "most_cycles": 3 if quick else CYCLES.value,
