@@ -209,11 +209,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             address = urllib.parse.urlsplit(self.path).path.removeprefix("/") or "index.html"
             content = self.files[address]
             body = content if isinstance(content, bytes) else content.read_bytes()
-        except (
-            ValueError,
-            KeyError,
-            OSError,
-        ):  # no address, unknown, or removed meanwhile
+        except (ValueError, KeyError, OSError):  # no address, unknown, or removed meanwhile
             self.send_error(404)
             return
         self.send_response(200)
