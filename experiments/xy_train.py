@@ -94,7 +94,8 @@ def cycles(
         began = time.monotonic()
         if cycle > 1:
             states = world.train(states, alive.shape[1])
-        loss = np.asarray(_errors(world.module, states.params, states.held["mask"], test))
+        module = world.sized(alive.shape[1])
+        loss = np.asarray(_errors(module, states.params, states.held["mask"], test))
         params = {path: np.array(leaf) for path, leaf in flat(states.params).items()}
         if distort:
             _distort(params, alive, rngs)
@@ -130,11 +131,15 @@ class _World:
     epochs: int
     batch_size: int
 
+    def sized(self, hidden: int) -> Adder:
+        """Returns the module for networks of so many units."""
+        return dataclasses.replace(self.module, hidden=hidden)
+
     def train(self, states: TrainState, hidden: int) -> TrainState:
         """Trains networks of so many units for the epochs of a cycle; donates the states."""
         task = Task(
-            dataclasses.replace(self.module, hidden=hidden), "sum_error", AUGMENTATIONS["none"],
-            self.make_optimizer, constraints=MASKED, l1=self.l1,
+            self.sized(hidden), "sum_error", AUGMENTATIONS["none"], self.make_optimizer,
+            constraints=MASKED, l1=self.l1,
         )  # fmt: skip
         for epoch in range(self.epochs):
             order = engine.epoch_order(
