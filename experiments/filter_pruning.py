@@ -27,6 +27,7 @@ from experiments import ROOT, options, pages
 
 NETWORKS = flags.DEFINE_list("networks", ["vgg16", "resnet56", "densenet40"], "Which of them.")
 WIDTH = flags.DEFINE_float("width", 1.0, "Multiplier of all channels, to train on a CPU.")
+IMAGES = flags.DEFINE_integer("images", None, "To train on; by default all.")
 FINE_TUNE = flags.DEFINE_integer("fine_tune", 10, "Epochs of the fine-tuning.")
 
 AMOUNTS: dict[str, dict[str, float]] = {  # Li et al. (2017), section 4, each their largest
@@ -63,6 +64,7 @@ def runs(
     width: float = 1.0,
     epochs: int | None = None,
     fine_tune: int = 10,
+    images: int | None = None,
     quick: bool = False,
 ) -> Iterator[tuple[str, ConfigDict, str]]:
     """Yields each network with its configuration and the name of its directory.
@@ -80,6 +82,8 @@ def runs(
             config = module.get_config("quick" if quick else None)
             config.stages, config.seed = "student,compress,evaluate", seed
             config.dataset.name = "cifar10_jpeg"
+            if images and not quick:
+                config.dataset.train = f"train[:{images}]"
             config.student.epochs = epochs or config.student.epochs
             if width < 1 and not quick:
                 with config.unlocked():
@@ -210,8 +214,9 @@ def main(argv: list[str]) -> None:
     display, quick = Display(), options.QUICK.value
     base, rows = options.workdir("filter_pruning"), []
     every = runs(
-        NETWORKS.value, options.seeds(1), WIDTH.value, options.EPOCHS.value, FINE_TUNE.value, quick
-    )
+        NETWORKS.value, options.seeds(1), WIDTH.value, options.EPOCHS.value, FINE_TUNE.value,
+        IMAGES.value, quick,
+    )  # fmt: skip
     for name, config, directory in every:
         place = base / directory
         found = pages.results(config, place, options.TRAIN.value, display)

@@ -98,7 +98,13 @@ def main(argv: list[str]) -> None:
     base, rows = options.workdir("filter_pruning"), []
     width, fine_tune = filter_pruning.WIDTH.value, filter_pruning.FINE_TUNE.value
     every = filter_pruning.runs(
-        filter_pruning.NETWORKS.value, [0], width, options.EPOCHS.value, fine_tune, quick
+        filter_pruning.NETWORKS.value,
+        [0],
+        width,
+        options.EPOCHS.value,
+        fine_tune,
+        filter_pruning.IMAGES.value,
+        quick,
     )
     for name, config, directory in every:
         place = base / directory

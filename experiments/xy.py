@@ -14,6 +14,7 @@ import itertools
 import pathlib
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from absl import flags
 from matplotlib.figure import Figure
@@ -63,20 +64,22 @@ def render(table: pd.DataFrame) -> str:
     last = final(table)
     header = [
         "optimiser", "initialisation", "variant", "cycles", "units left, median", "least to most",
-        "mean squared error, median", "units, thesis",
+        "mean squared error, median", "diverged", "units, thesis",
     ]  # fmt: skip
     lines = []
     for (optimizer, init, variant), group in last.groupby(
         ["optimizer", "init", "variant"], sort=False
     ):
         published = PUBLISHED.get(variant, "–") if optimizer == "momentum" else "–"
+        errors = group.loss[np.isfinite(group.loss)]
         lines.append(
             [
                 *map(str, (optimizer, init, variant)),
                 f"{group.cycle.max()}",
                 f"{group.units.median():g}",
                 f"{group.units.min()} to {group.units.max()}",
-                f"{group.loss.median():.2g}",
+                "–" if errors.empty else f"{errors.median():.2g}",
+                f"{len(group) - len(errors)} of {len(group)}",
                 published,
             ]
         )
@@ -94,9 +97,9 @@ def render(table: pd.DataFrame) -> str:
 {markdown(header, lines)}
 
 Before pruning there are {first.hidden:,} units. Errors are on 100,000 other samples, after the last
-training. {size} in each of at most {first.most_cycles} cycles, batches of
-{first.batch_size:,}; {table.seed.nunique()} seeds; {first.device}; commit
-{", ".join(sorted(table.commit.unique()))}."""
+training, of the networks that have not diverged; one that has keeps a unit that counts nothing.
+{size} in each of at most {first.most_cycles} cycles, batches of {first.batch_size:,};
+{table.seed.nunique()} seeds; {first.device}; commit {", ".join(sorted(table.commit.unique()))}."""
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:

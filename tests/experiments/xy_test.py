@@ -58,7 +58,7 @@ def rows():
 
 def test_the_page_counts_each_seed_after_its_last_cycle():
     text = xy.PAGE.text(pd.DataFrame(rows()))
-    assert "| momentum | normal | vanilla | 2 | 35 | 30 to 40 | 0.38 | about 50 |" in text
+    assert "| momentum | normal | vanilla | 2 | 35 | 30 to 40 | 0.38 | 0 of 2 | about 50 |" in text
 
 
 def test_rows_of_other_sizes_are_refused(tmp_path):
