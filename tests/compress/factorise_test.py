@@ -95,7 +95,7 @@ def test_without_rank_or_energy_it_is_the_largest_that_saves_macs(svd, said, net
     before, after = (cost(n.module, n.input_shape).macs for n in (found, less))
     assert before - after == saved
     assert said[1] == (
-        "svd: hidden at rank 5 of 7 keeps "
+        "hidden at rank 5 of 7 keeps "
         f"{100 * _kept(found.params['hidden/kernel'], 5):.1f} % of its energy; "
         "140 MACs become 135"
     )
@@ -110,7 +110,7 @@ def test_layers_that_would_not_get_cheaper_stay(svd, said, network):
     found = network("teacher")
     less = svd(found, layers="hidden,logits", rank=3)
     assert list(less.args["factors"]) == ["hidden"]
-    assert said[1] == "svd: logits stays; rank 3 would not save MACs (21)"
+    assert said[1] == "logits stays; rank 3 would not save MACs (21)"
     assert list(svd(found, layers="logits", rank=3, only_cheaper=False).args["factors"]) == [
         "logits"
     ]
