@@ -121,7 +121,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
             units.loc[0] = float(group.hidden.iloc[0])
             units = units.sort_index()
             color = COLORS[str(variant)]
-            axis.plot(units.index, units.median(axis=1), "-o", ms=3, color=color, label=variant)
+            width = 6 - 1.1 * list(VARIANTS).index(str(variant))  # what lies below shows
+            axis.plot(units.index, units.median(axis=1), color=color, lw=width, label=variant)
             axis.fill_between(
                 units.index, units.min(axis=1), units.max(axis=1), color=color, alpha=0.15, lw=0
             )
