@@ -71,13 +71,19 @@ def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pa
     for path in (csv, picture):
         path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(csv, index=False)
-    table = pd.read_csv(csv)
+    table = read_csv(csv)
     text.write_text(page.text(table))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.6, 5.4), layout="constrained")
         page.draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={SOURCE: digest(csv)})
     return [csv, text, picture]
+
+
+def read_csv(path: pathlib.Path) -> pd.DataFrame:
+    """Reads rows; what is a hash or a yes or no stays text, whatever the rest of its column is."""
+    text = ("id", "config_hash", "commit", "gradient_correction", "learn_temperature")
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str))
 
 
 def digest(*paths: pathlib.Path) -> str:

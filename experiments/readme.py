@@ -19,7 +19,7 @@ def study_table() -> str:
     published = study.published["2_6"].set_index("model")
     groups = {model: (group, Group(model, LABELS)) for model, group in study.chosen.items()}
     verdicts = judge(study, list(groups.values()))
-    teacher = pd.read_csv(RESULTS / "mnist.csv").query("role == 'teacher'").iloc[0]
+    teacher = pages.read_csv(RESULTS / "mnist.csv").query("role == 'teacher'").iloc[0]
     header = [
         "model", "weights", "compression", "T", "distilled", "thesis, distilled", "labels only",
         "thesis, labels only", "distilled − labels",
@@ -63,7 +63,7 @@ def _with_thesis(study: Study, group: Group, published: float) -> list[str]:
 
 def speed_table() -> str:
     """Examples per second of a training step, and ratios."""
-    table = pd.read_csv(RESULTS / "train_step.csv")
+    table = pages.read_csv(RESULTS / "train_step.csv")
     speeds = table.pivot(index="model", columns="framework", values="examples_per_second")
     header = ["model", "distill", "PyTorch", "Keras", "against PyTorch", "against Keras"]
     rows = [
@@ -84,7 +84,7 @@ def speed_table() -> str:
 
 def export_table() -> str:
     """Every exported file: accuracy, size and latency."""
-    table = pd.read_csv(RESULTS / "export.csv")
+    table = pages.read_csv(RESULTS / "export.csv")
     ours = table[table.framework == "distill"]
     header = [
         "model", "format", "Flax", "TFLite", "bytes", "gzipped", "overhead", "median µs", "p90 µs",
@@ -118,7 +118,7 @@ def export_table() -> str:
 
 def sweep_table() -> str:
     """Student-examples per second of ten students at once, and ratios."""
-    table = pd.read_csv(RESULTS / "sweep.csv")
+    table = pages.read_csv(RESULTS / "sweep.csv")
     header = [
         "model", "distill", "PyTorch, one by one", "Keras, one by one", "against PyTorch",
         "against Keras", "compiled in",
@@ -146,7 +146,7 @@ def sweep_table() -> str:
 
 def pareto_table() -> str:
     """The files that no other beats in bytes and accuracy."""
-    table = pd.read_csv(RESULTS / "pareto.csv").fillna({"chain": ""})
+    table = pages.read_csv(RESULTS / "pareto.csv").fillna({"chain": ""})
     found = pareto_page.points(table)
     best = pareto_page.front(found[found.form != pareto_page.PACKED])
     return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"

@@ -16,7 +16,7 @@ from configs import thesis_study
 from distill import cli, provenance
 from distill.errors import InputError, unknown
 from distill.report.progress import Display
-from experiments import RESULTS, options, results_page
+from experiments import RESULTS, options, pages, results_page
 from experiments.thesis import comparisons, rows
 from experiments.thesis.rows import Group
 
@@ -65,11 +65,11 @@ def collect(workdir: pathlib.Path, labels: np.ndarray, folder: pathlib.Path) -> 
     paths = [*workdir.glob("results.csv"), *sorted(workdir.glob("*/results.csv"))]
     if not paths:
         raise InputError(f"no results.csv in {workdir} or its folders; leave out --notrain")
-    tables = [rows.read_csv(path).assign(folder=str(path.parent)) for path in paths]
+    tables = [pages.read_csv(path).assign(folder=str(path.parent)) for path in paths]
     table = pd.concat(tables, ignore_index=True).drop_duplicates("id")
     parts = rows.split(table)
     for old in folder.glob("thesis*.csv"):
-        missing = set(rows.read_csv(old).get("id", [])) - set(table.id)
+        missing = set(pages.read_csv(old).get("id", [])) - set(table.id)
         if missing:
             raise InputError(
                 f"{old} has {len(missing)} rows that {workdir} has not; remove the file if they "

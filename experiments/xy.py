@@ -154,7 +154,7 @@ def collect(
     Raises:
       InputError: if there are no rows and none are to be made, or they are of other sizes.
     """
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    table = pages.read_csv(path) if path.exists() else pd.DataFrame()
     if table.empty and not train:
         raise InputError(f"{path} is missing; leave out --notrain")
     if len(table) and any((table[name] != value).any() for name, value in sizes.items()):

@@ -13,6 +13,7 @@ from configs.thesis_study import MODELS, TEMPERATURES
 from distill import statistics
 from distill.errors import InputError
 from experiments import PUBLISHED
+from experiments.pages import read_csv
 
 MEASURES = ("accuracy", "precision", "recall", "f_measure")
 DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
@@ -124,12 +125,6 @@ def named(table: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
         for row in table.itertuples()
     ]
     return table.assign(method=[g.method for g in groups], group=[str(g) for g in groups])
-
-
-def read_csv(path: pathlib.Path) -> pd.DataFrame:
-    """Reads rows; what is a hash or a yes or no stays text, whatever the rest of its column is."""
-    text = ("id", "config_hash", "commit", "gradient_correction", "learn_temperature")
-    return pd.read_csv(path, dtype=dict.fromkeys(text, str))
 
 
 def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -5,7 +5,7 @@ import pandas as pd
 from configs.thesis_study import DETAILED, MODELS, TEMPERATURES
 from distill import statistics
 from distill.report.tables import markdown
-from experiments import RESULTS
+from experiments import RESULTS, pages
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import DISTILLED, LABELS, MEASURES, Group, Study
@@ -18,7 +18,7 @@ def teacher_runs(study: Study) -> pd.DataFrame:
     """Returns the runs of the teacher: those of the study, else those of the main results."""
     found = study.of(Group("teacher", LABELS))
     if found.empty:
-        main = pd.read_csv(RESULTS / "mnist.csv")
+        main = pages.read_csv(RESULTS / "mnist.csv")
         found = main[main.role == "teacher"]
     return found
 

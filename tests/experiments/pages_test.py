@@ -27,7 +27,7 @@ def test_the_page_is_that_of_the_committed_results(page):
     assert csv.exists() == text.exists() == picture.exists()
     if csv.exists():
         stale = f"run python -m experiments.{page.name} --notrain"
-        assert text.read_text() == page.text(pd.read_csv(csv)), stale
+        assert text.read_text() == page.text(pages.read_csv(csv)), stale
         with Image.open(picture) as image:
             assert image.text[pages.SOURCE] == pages.digest(csv), stale
 

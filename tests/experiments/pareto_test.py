@@ -103,6 +103,6 @@ def test_what_was_not_run_is_missed(tmp_path):
 def test_rows_of_the_page_are_those_of_the_file():
     csv, *_ = pareto.PAGE.files()
     if csv.exists():
-        found = pd.read_csv(csv).fillna({"chain": ""})
+        found = pages.read_csv(csv).fillna({"chain": ""})
         wanted = {(chain.start, chain.name) for chain in pareto.runs([0])}
         assert {pair for pair in zip(found.start, found.chain, strict=True) if pair[1]} == wanted

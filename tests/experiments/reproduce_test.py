@@ -5,7 +5,7 @@ from absl.testing import flagsaver
 
 from distill import cli
 from distill.errors import InputError
-from experiments import reproduce
+from experiments import pages, reproduce
 from experiments.thesis import rows
 
 LABELS = np.arange(20) % 10
@@ -49,8 +49,8 @@ def test_each_sweep_is_run_once():
 def test_collect(workdir, tmp_path):
     written = reproduce.collect(workdir, LABELS, tmp_path / "tables")
     assert [path.name for path in written] == ["thesis.csv", "thesis_mcnemar.csv"]
-    table = rows.read_csv(written[0])
-    assert list(table.columns) == list(rows.read_csv(workdir / "results.csv").columns)
+    table = pages.read_csv(written[0])
+    assert list(table.columns) == list(pages.read_csv(workdir / "results.csv").columns)
     counts = pd.read_csv(written[1])
     assert counts.seed.tolist() == ["0", "1", "all"]
     assert counts[["a_better", "b_better", "images"]].to_numpy().tolist() == [
@@ -114,7 +114,7 @@ def test_a_quick_study_ends_with_a_page_and_trains_nothing_twice(run, tmp_path, 
     run(*arguments)
     table = tmp_path / "study" / "results.csv"
     first, page = table.read_text(), tmp_path / "study" / "tables" / "results.md"
-    assert len(rows.read_csv(table)) == 4  # two seeds, two temperatures
+    assert len(pages.read_csv(table)) == 4  # two seeds, two temperatures
     assert (
         "### Table 2.5 — reduced: 2 of 10 seeds, 2 of 11 temperatures, 1 of 20 epochs, "
         "4,000 of 60,000 training images"

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from distill.errors import InputError
+from experiments import pages
 from experiments.thesis import rows
 from experiments.thesis.rows import Group
 
@@ -32,7 +33,7 @@ def _table(row, *changes):
 )  # fmt: skip
 def test_a_row_has_its_group_and_its_file(made_row, tmp_path, change, name, file):
     _table(made_row, change).to_csv(tmp_path / "rows.csv", index=False)
-    table = rows.read_csv(tmp_path / "rows.csv")
+    table = pages.read_csv(tmp_path / "rows.csv")
     assert rows.named(table).group[0] == name
     assert list(rows.split(table)) == [file]
 
@@ -46,7 +47,7 @@ def test_a_diverged_student_of_the_selection_is_told_by_its_training_images(made
 
 def test_hashes_of_digits_stay_text(tmp_path):
     (tmp_path / "rows.csv").write_text("id,commit,seed\n0123,12e4567890,1\n")
-    read = rows.read_csv(tmp_path / "rows.csv")
+    read = pages.read_csv(tmp_path / "rows.csv")
     assert (read.id[0], read.commit[0], read.seed[0]) == ("0123", "12e4567890", 1)
 
 
