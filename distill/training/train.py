@@ -101,7 +101,8 @@ def train(
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = fitting.length(recipe, len(split))
     task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
-
+    if start is not None and teacher is not None and _table_path(task, split, teacher).exists():
+        task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
@@ -288,14 +289,19 @@ def _table_shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, 
     return variants, len(split), len(teacher.members), teacher.about["num_classes"]
 
 
+def _table_path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:
+    """Returns where the table of what the teachers say of the training set lies, if it does."""
+    variants, seen = task.augmentation.num_variants or 0, fingerprint(split.images)
+    return teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+
+
 def _soft_target_table(
     task: Task, split: Split, teacher: Trained, plan: Execution, display: Display
 ) -> np.ndarray:
     """Computes what the teachers say of the training set, or reads it from beside their weights."""
     shape = _table_shape(task, split, teacher)
     variants = shape[0]
-    seen = fingerprint(split.images)
-    path = teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+    path = _table_path(task, split, teacher)
     table = np.zeros(0)
     with contextlib.suppress(OSError, ValueError):
         table = np.load(path)
