@@ -68,10 +68,16 @@ FROM_V1: dict[str, Sequence[Step]] = {
     "magnitude, int8": (HALF, QUANTIZE),
     "filters, magnitude, clusters": (ONE_FILTER, HALF, CLUSTER),
 }
+FROM_V5: dict[str, Sequence[Step]] = {
+    **FROM_STUDENT,
+    # Half of its pool0 are 8 weights: fewer than the clusters.
+    "magnitude, clusters": (HALF, {**CLUSTER, "layers": "!pool0"}),
+}
 CHAINS: dict[str, dict[str, Sequence[Step]]] = {
     pareto_page.TEACHER: FROM_TEACHER,
     "simplenet_v1": FROM_V1,
-    **{f"simplenet_v{i}": FROM_STUDENT for i in range(2, 6)},
+    **{f"simplenet_v{i}": FROM_STUDENT for i in range(2, 5)},
+    "simplenet_v5": FROM_V5,
 }
 QUICK = {pareto_page.TEACHER: 4, "simplenet_v1": 4}  # of the chains of each
 

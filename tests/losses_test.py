@@ -9,6 +9,8 @@ from distill import losses
 LOGITS = jnp.array([[1.0, -2.0, 0.5], [0.0, 3.0, 3.0]])
 TEACHER = jnp.array([[0.2, 1.5, -1.0], [4.0, -1.0, 0.0]])
 LABELS = jnp.array([2, 0])
+# Without the entries that experiments add.
+OURS = [name for name, loss in losses.LOSSES.items() if loss.__module__ == losses.__name__]
 
 
 def _softmax(logits, temperature=1.0):
@@ -95,7 +97,7 @@ def test_reconstruction_is_the_mean_over_pixels():
     assert not losses.compares_with_pixels("cross_entropy")
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", OURS)
 def test_gradient(name):
     check_grads(lambda x: _call(name, x), (LOGITS,), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
 
@@ -119,7 +121,7 @@ def test_correction_multiplies_the_gradient_by_t_squared(temperature):
     assert np.abs(gradient(False)).max() > 0
 
 
-@pytest.mark.parametrize("name", losses.LOSSES)
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("scale", [1e3, 1e6])
 def test_value_and_gradient_are_finite_at_extreme_logits(name, scale):
     for temperature in (0.5, 1.0):
