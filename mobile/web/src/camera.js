@@ -1,5 +1,7 @@
 /** The camera: starting, stopping, choosing one, and what to say when there is none. */
 
+import { framePixels } from "./pixels.js";
+
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } };
 
 const REASONS = {
@@ -18,8 +20,9 @@ export function explain(error) {
  * Makes a camera that shows in a video element.
  *
  * @param {HTMLVideoElement} video
- * @param {{onFrame: function(), onLost: function(string)}} listeners of every new frame, and of a
- *     camera that is gone, such as one that was unplugged.
+ * @param {{onFrame: function, onLost: function(string)}} listeners of every new frame
+ *     `(pixels, started)`: as of `framePixels`, and when the work on them began; and of a camera
+ *     that is gone, such as one that was unplugged.
  * @return {{start: function, stop: function, list: function, running: boolean}}
  */
 export function makeCamera(video, { onFrame, onLost }) {
@@ -30,9 +33,14 @@ export function makeCamera(video, { onFrame, onLost }) {
     ? (callback) => video.requestVideoFrameCallback(callback)
     : (callback) => requestAnimationFrame(callback);
 
-  function loop(own) {
+  async function loop(own) {
     if (stream !== own) return;
-    if (video.readyState >= video.HAVE_CURRENT_DATA) onFrame();
+    if (video.readyState >= video.HAVE_CURRENT_DATA && video.videoWidth) {
+      const started = performance.now();
+      const pixels = await framePixels(video);
+      if (stream !== own) return;
+      onFrame(pixels, started);
+    }
     next(() => loop(own));
   }
 

@@ -3,6 +3,7 @@
 import { makeCamera } from "./camera.js";
 import { makeDrawing } from "./drawing.js";
 import { decode, fileFrom } from "./images.js";
+import { squarePixels } from "./pixels.js";
 import { centerSquare } from "./preprocess.js";
 import { $, placeCrop, say } from "./view.js";
 
@@ -12,8 +13,8 @@ const HINTS = { draw: "Draw here", camera: "The camera is off", image: "Drop an 
  * Wires the inputs of the page.
  *
  * @param {{onImage: function, onEmpty: function(), onNewSequence: function()}} listeners: of an
- *     image `(image, width, height, smooth)`, where `smooth` says that it is one of a sequence; of
- *     no image any more; and of a sequence that begins.
+ *     image `(pixels, started, smooth)`: as of `squarePixels`, when the work on it began, and
+ *     whether it is one of a sequence; of no image any more; and of a sequence that begins.
  * @return {{again: function(), mirror: function(boolean)}} `again` hands out the still image that
  *     is shown, if any, once more.
  */
@@ -29,7 +30,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
     show(drawing.empty ? null : pad);
   });
   const camera = makeCamera(video, {
-    onFrame: () => onImage(video, video.videoWidth, video.videoHeight, true),
+    onFrame: (pixels, started) => onImage(pixels, started, true),
     onLost: (reason) => {
       showCamera();
       say(message, reason, true);
@@ -45,7 +46,9 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   }
 
   function again() {
-    if (still) onImage(still, still.width, still.height, false);
+    if (!still) return;
+    const started = performance.now();
+    onImage(squarePixels(still, still.width, still.height), started, false);
   }
 
   /** Chooses where images come from. */

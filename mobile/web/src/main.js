@@ -3,7 +3,6 @@
 import { makeInputs } from "./inputs.js";
 import { durations, milliseconds, rate } from "./meters.js";
 import { listBundles, loadModel } from "./models.js";
-import { squarePixels } from "./pixels.js";
 import { invert, isInverted, resizeArea, toTensor } from "./preprocess.js";
 import { loadRuntime } from "./runtime.js";
 import { topK } from "./scores.js";
@@ -20,14 +19,12 @@ const loaded = () => slots.filter(({ model }) => model);
 const inputs = makeInputs({ onImage: classify, onEmpty: clearAnswers, onNewSequence: resetFilters });
 
 /** Classifies an image with every model, and shows what comes out. */
-function classify(image, width, height, smooth) {
+function classify({ square, rgba }, started, smooth) {
   const active = loaded();
-  if (!active.length || !width || !height) return;
-  const start = performance.now();
-  const { square, rgba } = squarePixels(image, width, height);
+  if (!active.length) return;
   const resized = new Map();
   const prepared = active.map(({ model }) => prepare(rgba, square, model.meta.input, resized));
-  meters.preprocessing.add(performance.now() - start);
+  meters.preprocessing.add(performance.now() - started);
   active.forEach(({ model, card }, i) => {
     try {
       const ranked = topK(model.infer(prepared[i].tensor, smooth), settings.topK);
@@ -39,7 +36,7 @@ function classify(image, width, height, smooth) {
   });
   showSeen($("seen"), prepared[0].cells, active[0].model.meta.input.shape);
   const now = performance.now();
-  meters.frame.add(now - start);
+  meters.frame.add(now - started);
   if (smooth) meters.fps.tick(now);
   if (!smooth || now - shown.figures > FIGURES_EVERY) showFigures(active, prepared[0]);
 }

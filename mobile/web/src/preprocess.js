@@ -42,10 +42,11 @@ export function resizeArea(rgba, { x, y, side }, [, height, width, channels]) {
   const sums = new Float64Array(width * 3);
   for (let r = 0; r < height; r++) {
     sums.fill(0);
-    rows[r].weights.forEach((weight, k) => {
-      sumAcross(across, rgba, (rows[r].first + k) * side, columns);
-      for (let i = 0; i < sums.length; i++) sums[i] += weight * across[i];
-    });
+    const { first, weights } = rows[r];
+    for (let k = 0; k < weights.length; k++) {
+      sumAcross(across, rgba, (first + k) * side, columns);
+      for (let i = 0; i < sums.length; i++) sums[i] += weights[k] * across[i];
+    }
     for (let c = 0; c < width; c++) {
       const [red, green, blue] = [0, 1, 2].map((channel) => sums[3 * c + channel] / area);
       const at = (r * width + c) * channels;
@@ -56,17 +57,26 @@ export function resizeArea(rgba, { x, y, side }, [, height, width, channels]) {
   return cells;
 }
 
-/** Sums one row of pixels over the columns of cells, into `[columns, 3]`. */
+/** Sums one row of pixels over the columns of cells, into `[columns, 3]`; all weights within are 1. */
 function sumAcross(out, rgba, row, columns) {
   for (let c = 0; c < columns.length; c++) {
     const { first, weights } = columns[c];
-    let red = 0;
-    let green = 0;
-    let blue = 0;
-    for (let k = 0, p = (row + first) * 4; k < weights.length; k++, p += 4) {
-      red += weights[k] * rgba[p];
-      green += weights[k] * rgba[p + 1];
-      blue += weights[k] * rgba[p + 2];
+    const last = weights.length - 1;
+    let p = (row + first) * 4;
+    let red = weights[0] * rgba[p];
+    let green = weights[0] * rgba[p + 1];
+    let blue = weights[0] * rgba[p + 2];
+    for (let k = 1; k < last; k++) {
+      p += 4;
+      red += rgba[p];
+      green += rgba[p + 1];
+      blue += rgba[p + 2];
+    }
+    if (last > 0) {
+      p += 4;
+      red += weights[last] * rgba[p];
+      green += weights[last] * rgba[p + 1];
+      blue += weights[last] * rgba[p + 2];
     }
     out[3 * c] = red;
     out[3 * c + 1] = green;
