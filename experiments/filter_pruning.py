@@ -106,12 +106,14 @@ def scaled(value: Any, width: float) -> Any:
     return max(1, round(value * width))
 
 
-def row(name: str, width: float, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what the results of a run say, before and after."""
+def row(name: str, width: float, config: ConfigDict, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how a network was trained, and what the results say, before and after."""
     before, after = found["compress"][0], found["compress"][-1]
     return {
         "network": name,
         "width": width,
+        "train": config.dataset.train,
+        "fine_tune_epochs": config.compress[0]["fine_tune"]["epochs"],
         "test_images": sum(map(sum, found["models"]["student"]["confusion_matrix"])),
         "original": before["accuracy"],
         "pruned": after["untuned_accuracy"],
@@ -124,7 +126,7 @@ def row(name: str, width: float, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def render(table: pd.DataFrame) -> str:
     """Returns the page."""
-    images = table.test_images.iloc[0]
+    images, train, epochs = table[["test_images", "train", "fine_tune_epochs"]].iloc[0]
     header = [
         "network", "width", "original", "pruned", "fine-tuned", "scratch",
         "weights", "MACs", "float32 µs", "int8 µs",
@@ -149,10 +151,11 @@ def render(table: pd.DataFrame) -> str:
 
 {markdown(header, lines)}
 
-Accuracy in percent on the whole test set after the last epoch; in brackets, or behind ±, its 95 %
-interval. A *width* below full multiplies all channels of the published network, so that a CPU can
-train it; such rows are not to be compared with the paper's but in what pruning changes. Files are
-those of TensorFlow Lite; microseconds are medians for one image on one thread, both files in turns.
+Trained on `{train}`; fine-tuned for {epochs:g} epochs. Accuracy in percent on the whole test set
+after the last epoch; in brackets, or behind ±, its 95 % interval. A *width* below full multiplies
+all channels of the published network, so that a CPU can train it; such rows are not to be compared
+with the paper's but in what pruning changes. Files are those of TensorFlow Lite; microseconds are
+medians for one image on one thread, both files in turns.
 
 ## Beside Li et al. (2017)
 
@@ -220,7 +223,9 @@ def main(argv: list[str]) -> None:
     for name, config, directory in every:
         place = base / directory
         found = pages.results(config, place, options.TRAIN.value, display)
-        rows.append({**row(name, WIDTH.value, found), **pages.columns(config, place, found)})
+        rows.append(
+            {**row(name, WIDTH.value, config, found), **pages.columns(config, place, found)}
+        )
     root = base / "tables" if quick else ROOT
     for path in pages.write(PAGE, rows, root):
         display.say(str(path))

@@ -73,12 +73,14 @@ def test_the_page_stands_beside_the_paper(tmp_path):
         "compress": [before, after],
         "models": {"student": {"confusion_matrix": [[5000, 0], [0, 5000]]}},
     }
-    rows = [{**filter_pruning.row("vgg16", 0.25, found), **SHARED}]
+    (_, config, _), *_ = filter_pruning.runs(["vgg16"], [0], 0.25, images=20_000, fine_tune=3)
+    rows = [{**filter_pruning.row("vgg16", 0.25, config, found), **SHARED}]
     pages.write(filter_pruning.PAGE, rows, tmp_path)
     text = (tmp_path / "docs" / "filter_pruning.md").read_text()
     assert "| vgg16 | 6.75 | 6.60 | 6.88 | −34.2 % | −64.0 % | Li et al. |" in text
     assert "| vgg16 | 9.00 | 10.00 | 11.00 | −50.0 % | −50.0 % | ours, × 0.25 |" in text
     assert "1,800 → 900 (-50 %)" in text
+    assert "Trained on `train[:20000]`; fine-tuned for 3 epochs." in text
 
 
 def test_curves_name_what_is_missed_the_most():
