@@ -231,7 +231,9 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axis.set_xlabel("bytes")
     axis.set_ylabel("test accuracy, %")
     below = int((found.accuracy < shown.min() - 2 * margin).sum())
-    axis.set_title("Accuracy against bytes" + (f" — {below} below the picture" if below else ""))
+    axis.set_title(
+        "Accuracy against bytes" + (f" ({below} lie below the picture)" if below else "")
+    )
     for family, color in COLORS.items():
         axis.plot(
             [], [], "D", color=color, label=f"from the {family}".replace("students", "student")
