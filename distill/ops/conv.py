@@ -8,6 +8,7 @@ from jax import lax
 
 from distill.ops.banded import banded_conv
 from distill.ops.depthwise import depthwise_conv
+from distill.ops.shifted import shifted_conv
 from distill.ops.split import each_its_part
 from distill.ops.winograd import WIDTHS, winograd_conv
 
@@ -38,8 +39,9 @@ def conv_cpu(
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
 
-    Winograd's filtering where there are many channels, shifted multiply-adds where each channel is
-    by itself, a banded matrix elsewhere; groups one after the other. Anything but an undilated 2-D
+    Winograd's filtering where there are many channels, a sum of shifted pieces where there are few
+    outputs, shifted multiply-adds where each channel is by itself, a banded matrix elsewhere;
+    groups one after the other. Anything but an undilated 2-D
     convolution with NHWC images and an HWIO kernel goes to `jax.lax.conv_general_dilated`,
     arguments unchanged.
     """
@@ -79,6 +81,8 @@ def _ungrouped(
 ) -> jax.Array:
     if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:
         return winograd_conv(lhs, rhs, padding)
+    if _few_outputs(rhs) and strides == (1, 1):
+        return shifted_conv(lhs, rhs, padding)
     return banded_conv(lhs, rhs, strides, padding, _tile(lhs, rhs, strides, padding))
 
 
@@ -86,6 +90,12 @@ def _many_channels(kernel: jax.Array) -> bool:
     """Whether saving multiplications pays for transforming the data."""
     _, kw, c_in, c_out = kernel.shape
     return kw in WIDTHS and min(c_in, c_out) >= 16
+
+
+def _few_outputs(kernel: jax.Array) -> bool:
+    """Whether moving pieces of the outputs is cheaper than moving the inputs."""
+    kh, kw, c_in, c_out = kernel.shape
+    return c_in >= 4 and max(kh, kw) * c_out <= 4 * c_in  # by measurement
 
 
 def _tile(lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Sequence) -> int:
