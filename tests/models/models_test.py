@@ -43,7 +43,7 @@ def test_strided_variant_of_v1_by_one_argument():
     assert cost(model, (28, 28, 1)).num_params == 3_484 + (36 + 3) + (144 + 6)
 
 
-@pytest.mark.parametrize("name", filter(models.classifies, models.MODELS))
+@pytest.mark.parametrize("name", [name for name in models.MODELS if models.classifies(name)])
 @pytest.mark.parametrize("num_classes", [10, 3])
 def test_maps_colour_images_to_logits(name, num_classes, key):
     model = models.build(name, {}, num_classes=num_classes)
