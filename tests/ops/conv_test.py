@@ -46,27 +46,30 @@ def _arrays(image, kernel):
     return _normal(4, *image), _normal(kh, kw, image[-1], c_out, seed=1)
 
 
-def _value_and_gradients(conv, x, kernel, dy):
-    y, pullback = jax.vjp(conv, x, kernel)
-    return y, *pullback(dy)
-
-
 def _assert_close(actual, desired):
     """Equal to float32 rounding, relative to the largest entry."""
     for a, d in zip(jax.tree.leaves(actual), jax.tree.leaves(desired), strict=True):
         np.testing.assert_allclose(a, d, rtol=0, atol=1e-5 * np.abs(d).max())
 
 
+def _assert_equals_lax(x, kernel, **args):
+    """Compares `ops.conv_cpu` with `lax`: the value, and both gradients."""
+
+    def value_and_gradients(conv):
+        def both(x, kernel):
+            y, pullback = jax.vjp(functools.partial(conv, **args), x, kernel)
+            return y, *pullback(_normal(*y.shape, seed=2))
+
+        return jax.jit(both)(x, kernel)
+
+    _assert_close(value_and_gradients(ops.conv_cpu), value_and_gradients(lax.conv_general_dilated))
+
+
 @pytest.mark.parametrize(("image", "kernel", "strides", "padding"), CASES)
 def test_conv_cpu_equals_lax(image, kernel, strides, padding):
     x, k = _arrays(image, kernel)
     args = {"window_strides": strides, "padding": padding, "dimension_numbers": NHWC}
-    dy = _normal(*lax.conv_general_dilated(x, k, **args).shape, seed=2)
-    actual, desired = (
-        jax.jit(functools.partial(_value_and_gradients, functools.partial(conv, **args)))(x, k, dy)
-        for conv in (ops.conv_cpu, lax.conv_general_dilated)
-    )
-    _assert_close(actual, desired)
+    _assert_equals_lax(x, k, **args)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +91,7 @@ def test_groups_equal_lax(image, kernel, groups, strides, padding):
         "window_strides": strides, "padding": padding, "dimension_numbers": NHWC,
         "feature_group_count": groups,
     }  # fmt: skip
-    dy = _normal(*lax.conv_general_dilated(x, k, **args).shape, seed=2)
-    actual, desired = (
-        jax.jit(functools.partial(_value_and_gradients, functools.partial(conv, **args)))(x, k, dy)
-        for conv in (ops.conv_cpu, lax.conv_general_dilated)
-    )
-    _assert_close(actual, desired)
+    _assert_equals_lax(x, k, **args)
 
 
 @pytest.mark.parametrize(
