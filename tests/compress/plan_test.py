@@ -58,6 +58,10 @@ def test_amounts_grow_over_the_rounds(schedule, amounts, monkeypatch):
         ({"method": "svd", "fine_tune": {"epochs": "a"}}, r"compress\[0\].fine_tune.epochs is 'a'"),
         ({"method": "svd", "fine_tune": {"loss": {"nam": "kl"}}}, "'nam'; did you mean 'name'"),
         ({"method": "svd", "fine_tune": {"loss": {"name": "kd"}}}, "unknown loss 'kd'"),
+        (
+            {"method": "svd", "fine_tune": {"loss": {"name": "reconstruction"}}},
+            "name is reconstruction, and the network's own soft_squared_error; both must be",
+        ),
         ({"method": "svd", "fine_tune": {"teacher": "x"}}, "known: original, same"),
     ],
 )  # fmt: skip
