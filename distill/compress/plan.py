@@ -102,7 +102,7 @@ def _step(config: ConfigDict, number: int, given: dict[str, Any]) -> Step:
     _require_known("loss", loss.name, losses.LOSSES)
     if losses.compares_with_pixels(loss.name) != losses.compares_with_pixels(config.loss.name):
         raise InputError(
-            f"{where}.fine_tune.loss.name is {loss.name}, and the network's own {config.loss.name}; "
+            f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
     section = config.student.copy_and_resolve_references()
