@@ -51,8 +51,8 @@ def shifted_conv(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, i
 def _stored(y: jax.Array) -> jax.Array:
     """Returns `y` as it is, by a product with the identity, whose operands XLA stores.
 
-    Otherwise it computes what the gradient of `y` is made of anew for each of the shifted copies: in
-    a dense block a sum over all the layers that follow. (On a CPU it drops optimization barriers.)
+    Otherwise it computes what the gradient of `y` is made of anew for each of the shifted copies:
+    in a dense block, a sum over all the layers that follow. (It drops optimization barriers here.)
     """
     width, c_out, *_ = y.shape
     identity = jnp.broadcast_to(jnp.eye(c_out, dtype=y.dtype), (width, c_out, c_out))
