@@ -7,7 +7,8 @@
 Each network is trained by the recipe of its configuration; then the stage `compress` prunes it once
 and fine-tunes it, and trains the pruned shape from scratch. What is complete in --workdir is not
 trained again. At the end results/filter_pruning.csv, docs/filter_pruning.md and its picture are
-written. `experiments.sensitivity` measures more of the same networks.
+written; of networks that are not named they keep what they have. `experiments.sensitivity` measures
+more of the same networks.
 """
 
 import importlib
@@ -126,15 +127,16 @@ def row(name: str, width: float, config: ConfigDict, found: Mapping[str, Any]) -
 
 def render(table: pd.DataFrame) -> str:
     """Returns the page."""
-    images, train, epochs = table[["test_images", "train", "fine_tune_epochs"]].iloc[0]
+    images = table.test_images.iloc[0]
     header = [
-        "network", "width", "original", "pruned", "fine-tuned", "scratch",
+        "network", "width", "trained on", "epochs", "original", "pruned", "fine-tuned", "scratch",
         "weights", "MACs", "float32 µs", "int8 µs",
     ]  # fmt: skip
     lines = []
     for (name, width), group in table.groupby(["network", "width"], sort=False):
         mean = group.mean(numeric_only=True)
-        cells = [str(name), f"× {width:g}" if width < 1 else "full"]
+        epochs = f"{mean.epochs:g} + {mean.fine_tune_epochs:g}"
+        cells = [str(name), f"× {width:g}" if width < 1 else "full", group.train.iloc[0], epochs]
         for column in ("original", "pruned", "fine_tuned", "scratch"):
             cells.append(pages.accuracy(group[column], images))
         for cost in COSTS:
@@ -151,11 +153,11 @@ def render(table: pd.DataFrame) -> str:
 
 {markdown(header, lines)}
 
-Trained on `{train}`; fine-tuned for {epochs:g} epochs. Accuracy in percent on the whole test set
-after the last epoch; in brackets, or behind ±, its 95 % interval. A *width* below full multiplies
-all channels of the published network, so that a CPU can train it; such rows are not to be compared
-with the paper's but in what pruning changes. Files are those of TensorFlow Lite; microseconds are
-medians for one image on one thread, both files in turns.
+Accuracy in percent on the whole test set after the last epoch; in brackets, or behind ±, its 95 %
+interval. Epochs are those of the training and, behind the plus, of the fine-tuning. A *width* below
+full multiplies all channels of the published network, so that a CPU can train it; such rows are not
+to be compared with the paper's but in what pruning changes. Files are those of TensorFlow Lite;
+microseconds are medians for one image on one thread, both files in turns.
 
 ## Beside Li et al. (2017)
 
@@ -227,6 +229,8 @@ def main(argv: list[str]) -> None:
             {**row(name, WIDTH.value, config, found), **pages.columns(config, place, found)}
         )
     root = base / "tables" if quick else ROOT
+    rows = pages.with_others(PAGE, rows, root, "network")
+    rows.sort(key=lambda row: list(AMOUNTS).index(row["network"]))
     for path in pages.write(PAGE, rows, root):
         display.say(str(path))
 

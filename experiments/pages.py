@@ -80,6 +80,18 @@ def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pa
     return [csv, text, picture]
 
 
+def with_others(
+    page: Page, rows: list[dict[str, Any]], root: pathlib.Path, column: str
+) -> list[dict[str, Any]]:
+    """Returns rows after those that the CSV file already has of other values of a column."""
+    csv = page.files(root)[0]
+    if not csv.exists():
+        return rows
+    table = read_csv(csv)
+    others = table[~table[column].isin([row[column] for row in rows])]
+    return [*others.to_dict("records"), *rows]
+
+
 def read_csv(path: pathlib.Path) -> pd.DataFrame:
     """Reads rows; what is a hash or a yes or no stays text, whatever the rest of its column is."""
     text = ("id", "config_hash", "commit", "gradient_correction", "learn_temperature")

@@ -4,7 +4,8 @@
     python -m experiments.sensitivity --quick
 
 The networks are those that `experiments.filter_pruning` has trained with the same flags, of the
-first seed. results/sensitivity.csv, docs/sensitivity.md and its picture are written.
+first seed. results/sensitivity.csv, docs/sensitivity.md and its picture are written; of networks
+that are not named they keep what they have.
 """
 
 import pathlib
@@ -111,7 +112,10 @@ def main(argv: list[str]) -> None:
         found = pages.results(config, place, False, display)
         shared = {"width": width, **pages.columns(config, place, found)}
         rows += [{"network": name, **row, **shared} for row in curves(config, place, display)]
-    for path in pages.write(PAGE, rows, base / "tables" if quick else ROOT):
+    root = base / "tables" if quick else ROOT
+    rows = pages.with_others(PAGE, rows, root, "network")
+    rows.sort(key=lambda row: list(filter_pruning.AMOUNTS).index(row["network"]))
+    for path in pages.write(PAGE, rows, root):
         display.say(str(path))
 
 

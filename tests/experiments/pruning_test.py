@@ -80,7 +80,22 @@ def test_the_page_stands_beside_the_paper(tmp_path):
     assert "| vgg16 | 6.75 | 6.60 | 6.88 | −34.2 % | −64.0 % | Li et al. |" in text
     assert "| vgg16 | 9.00 | 10.00 | 11.00 | −50.0 % | −50.0 % | ours, × 0.25 |" in text
     assert "1,800 → 900 (-50 %)" in text
-    assert "Trained on `train[:20000]`; fine-tuned for 3 epochs." in text
+    assert "| vgg16 | × 0.25 | train[:20000] | 12 + 3 | 91.00 (" in text
+
+
+def test_rows_of_other_networks_stay(tmp_path):
+    def names():
+        return pages.read_csv(sensitivity.PAGE.files(tmp_path)[0]).network.tolist()
+
+    row = {
+        "network": "vgg16", "group": "conv0", "size": 8, "score": "l1", "amount": 0.5,
+        "removed": 4, "accuracy": 0.4, "width": 1.0, **SHARED,
+    }  # fmt: skip
+    other = {**row, "network": "resnet56"}
+    for rows in ([row, row], [other], [{**row, "accuracy": 0.3}]):
+        rows = pages.with_others(sensitivity.PAGE, rows, tmp_path, "network")
+        pages.write(sensitivity.PAGE, rows, tmp_path)
+    assert names() == ["resnet56", "vgg16"]
 
 
 def test_curves_name_what_is_missed_the_most():
