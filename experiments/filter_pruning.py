@@ -98,6 +98,11 @@ def runs(
             yield name, config, f"{name}-{'quick' if quick else f'{width:g}'}-{seed}"
 
 
+def called(name: str, width: float) -> str:
+    """Returns the name of a network with its width, if that is not the published one."""
+    return f"{name} × {width:g}" if width < 1 else name
+
+
 def scaled(value: Any, width: float) -> Any:
     """Multiplies numbers of channels, at any depth, to at least 1."""
     if isinstance(value, Mapping):
@@ -187,7 +192,7 @@ def published(table: pd.DataFrame) -> str:
         )
         ours = [100 * (1 - mean[column]) for column in ("original", "fine_tuned", "scratch")]
         gone = [100 * (1 - mean[cost] / mean[f"{cost}_before"]) for cost in ("macs", "num_params")]
-        whose = "ours" if width == 1 else f"ours, × {width:g}"
+        whose = called("ours", width)
         lines.append([name, *(f"{e:.2f}" for e in ours), *(f"−{s:.1f} %" for s in gone), whose])
     return markdown(header, lines)
 

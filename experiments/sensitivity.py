@@ -27,17 +27,17 @@ IMAGES = 1000  # on which the curves are measured
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """A curve for each group of channels, as figure 2 of Li et al."""
-    networks = list(table.network.unique())
+    networks = table.groupby(["network", "width"], sort=False)
     axes = figure.subplots(1, len(networks), squeeze=False)[0]
-    for axis, name in zip(axes, networks, strict=True):
-        groups = list(table[table.network == name].groupby("group", sort=False))
+    for axis, ((name, width), rows) in zip(axes, networks, strict=True):
+        groups = list(rows.groupby("group", sort=False))
         for i, (group, curve) in enumerate(groups):
             color = (0.1 + 0.8 * i / len(groups), 0.35, 0.75 - 0.6 * i / len(groups))
             label = str(group) if i in (0, len(groups) - 1) else None
             axis.plot(
                 100 * curve.amount, 100 * curve.accuracy, "-o", ms=3, color=color, label=label
             )
-        axis.set_title(name)
+        axis.set_title(filter_pruning.called(name, width))
         axis.set_xlabel("% of filters removed")
         axis.legend()
     axes[0].set_ylabel("accuracy, %")
@@ -45,17 +45,18 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 
 def render(table: pd.DataFrame) -> str:
     """Returns the page of the curves."""
-    worst = table[table.amount == table.amount.max()].sort_values("accuracy").groupby("network")
+    last = table[table.amount == table.amount.max()]
     lines = [
-        [str(name), str(row.group), f"{100 * row.accuracy:.2f}"]
-        for name, group in worst
-        for row in group.head(3).itertuples()
+        [filter_pruning.called(name, width), str(row.group), f"{100 * row.accuracy:.2f}"]
+        for (name, width), group in last.groupby(["network", "width"], sort=False)
+        for row in group.sort_values("accuracy").head(3).itertuples()
     ]
     return f"""# How much of one layer can go
 
 Accuracy when filters of one layer, or of one group of layers that are numbered alike, are removed
 by their L1 norm and nothing is fine-tuned, as in figure 2 of Li et al. (2017); on {IMAGES:,} test
-images. Colours go from the first layer to the last. Nothing was chosen by them.
+images. Colours go from the first layer to the last. Nothing was chosen by them. The networks are
+those of [filter pruning](filter_pruning.md), as narrow and trained as briefly as there.
 
 {pages.PICTURE}
 
