@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/mnist_autoencoder.py[:quick]
 python -m distill.summary --config=configs/mnist_autoencoder.py
 
-It learns the images without their classes. Not measured yet.
+It learns the images without their classes. Measured in docs/autoencoder.md.
 """
 
 from configs import common
