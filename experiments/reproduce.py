@@ -26,6 +26,7 @@ TABLES = {
     "2.4": ("runs",),
     "2.5": ("temperatures",),
     "2.6": ("students", "selection", "baselines"),
+    "learned": ("selection", "learned"),
     **{name: (name,) for name in ("teacher", "corrected", "kl", "ensemble", "unlabelled")},
 }
 

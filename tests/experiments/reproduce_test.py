@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from absl.testing import flagsaver
 
+from configs import thesis_study
 from distill import cli
 from distill.errors import InputError
 from experiments import pages, reproduce
@@ -42,6 +43,7 @@ def workdir(made_row, tmp_path):
 def test_each_sweep_is_run_once():
     assert reproduce.sweeps(["2.3", "2.6"]) == ["students", "selection", "baselines"]
     assert reproduce.sweeps(["2.5", "kl"]) == ["temperatures", "kl"]
+    assert set(thesis_study.SWEEPS) == set(reproduce.sweeps(reproduce.TABLES))
     with pytest.raises(InputError, match="unknown table '2.7'"):
         reproduce.sweeps(["2.7"])
 
