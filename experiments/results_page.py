@@ -83,13 +83,12 @@ def digest(results: pathlib.Path) -> str:
 
 def _extent(study: Study) -> str:
     """Says what was run, on what, with which code."""
-    runs = study.runs
-    everything = len(runs) + len(study.selection)
-    hours = (runs.train_seconds.sum() + study.selection.train_seconds.sum()) / 3600
-    diverged = (runs.status != "ok").sum() + (study.selection.status != "ok").sum()
+    runs = study.runs  # those of the selection among them
+    hours = runs.train_seconds.sum() / 3600
+    diverged = (runs.status != "ok").sum()
     failed = f", {diverged} of them diverged" if diverged else ""
     return (
-        f"{everything:,} trainings{failed}, {hours:.1f} hours of training in all; data set "
+        f"{len(runs):,} trainings{failed}, {hours:.1f} hours of training in all; data set "
         f"{_values(runs.dataset)}; seeds {_values(runs.seed)}; {_values(runs.device)}; commit "
         f"{_values(runs.commit)}. Every row is in [experiments/results]({_link()}), and "
         "`python -m experiments.reproduce` makes them again."

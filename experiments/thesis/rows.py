@@ -46,7 +46,8 @@ class Study:
     """Everything that the tables are made of.
 
     Attributes:
-      runs: a row for each student, `method` and `group` among the columns.
+      runs: a row for each student, `method` and `group` among the columns; also those of the
+        selection.
       selection: those of them trained on a part of the images, with the accuracy on the rest.
       counts: images on which one group does better than another, by their names.
       published: the thesis's tables by name, `2_3` to `2_6`.

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from experiments import RESULTS, results_page
+from experiments import RESULTS, pages, results_page
 from experiments.thesis import figures, rows
 from experiments.thesis.rows import DISTILLED, LABELS
 
@@ -56,6 +56,8 @@ def test_a_page_has_everything_there_are_rows_for(written):
     assert sum(h.startswith(("### (a)", "### (b)", "### (c)")) for h in headings) == 4
     for name in figures.DRAW:
         assert f"(results/{name}.png)" in text
+    trained = [path for path in written.glob("thesis*.csv") if "mcnemar" not in path.name]
+    assert f"{sum(len(pages.read_csv(path)) for path in trained):,} trainings, " in text
     _check(written, page)
 
 
