@@ -107,6 +107,7 @@ def study(
                     round(config.student.epochs / LABELLED_FRACTION),
                 ),
             },
+            {"teacher.epochs": (round(config.teacher.epochs / LABELLED_FRACTION),)},
         ),
     }
     config.sweep.seeds = tuple(seeds[:LEARNED_SEEDS] if name == "learned" else seeds)

@@ -113,10 +113,12 @@ def test_sweeps_of_the_study_can_share_a_directory():
     assert all(config == rest[0] for config in rest)
 
 
-def test_without_labels_both_students_make_the_same_number_of_steps():
+def test_without_labels_nobody_makes_fewer_steps():
     points = study.expand(thesis_study.study("unlabelled", epochs=20))
     images = {"soft_squared_error": 60_000, "cross_entropy": 6_000}
     assert {p.student.epochs * images[p.loss.name] for p in points} == {1_200_000}
+    whole = thesis_study.study("students").teacher.epochs * 60_000
+    assert {p.teacher.epochs * 6_000 for p in points} == {whole}
 
 
 def test_the_study_names_one_sweep_at_a_time():

@@ -65,7 +65,8 @@ def unlabelled(study: Study) -> str:
         f"(c) {share} of the labels{rows.reduced(behind)}",
         text.tally(verdicts, "distilling with the unlabelled images", "training on the labels"),
         f"The teacher too sees only {share} of the labels; the distilled student sees all images "
-        "and no label. Both students make the same number of steps.",
+        "and no label. Both students make the same number of steps, and the teacher as many as "
+        "with all labels.",
         markdown(header, lines),
         text.tested(verdicts),
     )
