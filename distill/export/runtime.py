@@ -15,20 +15,20 @@ from distill.export.manifest import RANGES
 class Model:
     """A bundle in an interpreter."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1, plain: bool = False):
+    def __init__(self, bundle: Bundle, threads: int = 1, delegate: bool = True):
         """Opens the file.
 
         Args:
           bundle: what to run; of its manifest, what describes the tensors.
           threads: how many to compute with.
-          plain: with reference kernels instead of optimised ones.
+          delegate: whether XNNPACK may compute what it can, as usual, or LiteRT's own kernels all.
 
         Raises:
           InputError: if the file cannot be run, or its tensors are not those of the manifest.
         """
         manifest = bundle.manifest
         name = f"{manifest['model']['file']} of {manifest['name']}"
-        self._interpreter = _interpreter(bundle.model, threads, plain)
+        self._interpreter = _interpreter(bundle.model, threads, delegate)
         self._input = _only(self._interpreter.get_input_details(), manifest["input"], name)
         self._output = _only(self._interpreter.get_output_details(), manifest["output"], name)
         self._manifest = manifest
@@ -125,9 +125,10 @@ def load() -> Any:
     return interpreter
 
 
-def _interpreter(model: bytes, threads: int = 1, plain: bool = False) -> Any:
+def _interpreter(model: bytes, threads: int = 1, delegate: bool = True) -> Any:
     litert = load()
-    kernels = litert.OpResolverType.BUILTIN_REF if plain else litert.OpResolverType.AUTO
+    kinds = litert.OpResolverType
+    kernels = kinds.AUTO if delegate else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         with quiet():
             interpreter = litert.Interpreter(

@@ -40,10 +40,9 @@ def conv_cpu(
     """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
 
     Winograd's filtering where there are many channels, a sum of shifted pieces where there are few
-    outputs, shifted multiply-adds where each channel is by itself, a banded matrix elsewhere;
-    groups one after the other. Anything but an undilated 2-D
-    convolution with NHWC images and an HWIO kernel goes to `jax.lax.conv_general_dilated`,
-    arguments unchanged.
+    outputs or windows overlap in strides, shifted multiply-adds where each channel is by itself, a
+    banded matrix elsewhere; groups one after the other. Anything but an undilated 2-D convolution
+    with NHWC images and an HWIO kernel goes to `jax.lax.conv_general_dilated`, arguments unchanged.
     """
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     ones = (*(lhs_dilation or ()), *(rhs_dilation or ()), batch_group_count)
@@ -81,8 +80,8 @@ def _ungrouped(
 ) -> jax.Array:
     if _many_channels(rhs) and strides == (1, 1) and lhs.dtype == jnp.float32:
         return winograd_conv(lhs, rhs, padding)
-    if _few_outputs(rhs) and strides == (1, 1):
-        return shifted_conv(lhs, rhs, padding)
+    if strides == (1, 1) and _few_outputs(rhs) or _overlapping(rhs, strides):
+        return shifted_conv(lhs, rhs, strides, padding)
     return banded_conv(lhs, rhs, strides, padding, _tile(lhs, rhs, strides, padding))
 
 
@@ -96,6 +95,12 @@ def _few_outputs(kernel: jax.Array) -> bool:
     """Whether moving pieces of the outputs is cheaper than moving the inputs."""
     kh, kw, c_in, c_out = kernel.shape
     return c_in >= 4 and max(kh, kw) * c_out <= 4 * c_in  # by measurement
+
+
+def _overlapping(kernel: jax.Array, strides: tuple[int, int]) -> bool:
+    """Whether windows that are strides apart have pixels in common."""
+    kh, kw, *_ = kernel.shape
+    return strides != (1, 1) and kh > strides[0] and kw > strides[1]
 
 
 def _tile(lhs: jax.Array, rhs: jax.Array, strides: tuple[int, int], padding: Sequence) -> int:

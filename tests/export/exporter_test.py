@@ -109,6 +109,24 @@ def test_batch_normalisation_disappears_into_the_convolution(sample, tmp_path):
         assert not {"MUL", "ADD", "SUB", "RSQRT"} & set(proof["operators"])
 
 
+class Averaged(nn.Module):
+    """What is far apart in its classes, so that a wrong mean over the image would show."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.relu(nn.Conv(8, (3, 3))(x)).mean((1, 2))
+        return nn.Dense(10, kernel_init=nn.initializers.normal(10.0))(x)
+
+
+def test_a_mean_over_the_image_is_exported_to_int8(sample, tmp_path):
+    proofs = sample.export(
+        sample.untrained(Averaged()), tmp_path, sample.part_of_test(100), formats="int8"
+    )
+    assert proofs["int8"]["accuracy_tflite"] == proofs["int8"]["accuracy_flax"]
+    found = bundle.read(tmp_path / "int8")
+    assert found.manifest["golden"]["tolerance"] <= 4  # of 255
+
+
 def test_an_accuracy_that_is_lost_leaves_no_bundle(sample, tmp_path, monkeypatch):
     scores = runtime.Model.scores
     monkeypatch.setattr(runtime.Model, "scores", lambda *args: -scores(*args))
