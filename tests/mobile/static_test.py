@@ -148,6 +148,30 @@ def test_what_can_be_seen_can_be_heard_and_touched():
     assert '<item name="android:minHeight">48dp</item>' in (RES / "values/styles.xml").read_text()
 
 
+def test_many_labels_scroll_and_leave_the_buttons_their_height():
+    """Views are measured in order: one that wraps its content may leave nothing for the next."""
+    root = ET.parse(RES / "layout/activity_camera.xml").getroot()
+    parents = {child: parent for parent in root.iter() for child in parent}
+    views = {view.get(f"{ANDROID}id"): view for view in root.iter()}
+
+    def around(name):
+        view = views[f"@+id/{name}"]
+        while view is not root:
+            view = parents[view]
+            yield view
+
+    def height(view):
+        return view.get(f"{ANDROID}layout_height"), view.get(f"{ANDROID}layout_weight")
+
+    panel = views["@+id/result_panel"]
+    for name in ("scores", "timing", "system"):
+        (scroll,) = [view for view in around(name) if view.tag == "ScrollView"]
+        assert parents[scroll] is panel and height(scroll) == height(panel) == ("0dp", "1")
+    for name in ("model", "settings"):
+        row = parents[views[f"@+id/{name}"]]
+        assert parents[row] is parents[panel] and height(row) == ("wrap_content", None)
+
+
 def test_the_core_knows_nothing_of_android():
     for path in (MOBILE / "core").rglob("*.kt"):
         assert not re.search(r"^import (android|org\.tensorflow)", path.read_text(), re.MULTILINE)
