@@ -20,14 +20,16 @@ class SystemStats(private val onReading: (SystemReading) -> Unit) {
     private val main = Handler(Looper.getMainLooper())
     private val meter = CpuMeter(Runtime.getRuntime().availableProcessors())
     private val timer = Executors.newSingleThreadScheduledExecutor()
+    private var closed = false // of the main thread
 
     init {
         timer.scheduleWithFixedDelay(::read, 0, 1, TimeUnit.SECONDS)
     }
 
+    /** Call it on the main thread: after it there is no reading, also not the one under way. */
     fun close() {
+        closed = true
         timer.shutdownNow()
-        main.removeCallbacksAndMessages(null)
     }
 
     private fun read() {
@@ -36,7 +38,7 @@ class SystemStats(private val onReading: (SystemReading) -> Unit) {
             nativeHeapMb = Debug.getNativeHeapAllocatedSize() / KB_PER_MB / BYTES_PER_KB,
             cpuPercent = meter.percent(Process.getElapsedCpuTime(), SystemClock.elapsedRealtime()),
         )
-        main.post { onReading(reading) }
+        main.post { if (!closed) onReading(reading) }
     }
 
     private companion object {
