@@ -43,6 +43,7 @@ class CameraActivity : Activity(), ClassifierListener {
     private var camera: CameraInfo? = null
     private var source: Camera2Source? = null
     private var stats: SystemStats? = null
+    private var choice: AlertDialog? = null
     private var models = emptyList<String>()
     private var loaded: Loaded? = null
     private var defaults: Defaults? = null
@@ -102,6 +103,7 @@ class CameraActivity : Activity(), ClassifierListener {
     }
 
     override fun onDestroy() {
+        choice?.dismiss() // a turned device destroys its activity, and would leak the window
         service<DisplayManager>().unregisterDisplayListener(displays)
         classifier.close()
         super.onDestroy()
@@ -200,7 +202,8 @@ class CameraActivity : Activity(), ClassifierListener {
     }
 
     private fun chooseModel() {
-        AlertDialog.Builder(this)
+        choice?.dismiss()
+        choice = AlertDialog.Builder(this)
             .setTitle(R.string.model)
             .setSingleChoiceItems(models.toTypedArray(), models.indexOf(loaded?.model)) { dialog, which ->
                 prefs.model = models[which]
