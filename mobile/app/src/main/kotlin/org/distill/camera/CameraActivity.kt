@@ -21,6 +21,7 @@ import org.distill.core.Permission
 import org.distill.core.Size
 import org.distill.core.Way
 import org.distill.core.isBlocked
+import org.distill.core.isUnusable
 import org.distill.core.nearest
 import org.distill.core.offered
 import org.distill.core.previewTransform
@@ -213,7 +214,7 @@ class CameraActivity : Activity(), ClassifierListener {
             .show()
     }
 
-    /** Loads the chosen model, unless it is loaded, with the chosen number of threads. */
+    /** Loads the chosen model with the chosen number of threads, unless it is loaded and can be used. */
     private fun loadIfChanged() {
         val name = prefs.model.takeIf { it in models } ?: models.firstOrNull()
         views.showModel(name)
@@ -221,7 +222,7 @@ class CameraActivity : Activity(), ClassifierListener {
         val settings = prefs.settings(defaults ?: UNTIL_LOADED).clamped(classes)
         classifier.settings = settings
         val wanted = Loaded(name, settings.threads)
-        if (wanted == loaded) return
+        if (wanted == loaded && !isUnusable(facts.model)) return
         loaded = wanted
         onEvent(Event.ModelChosen)
         classifier.load(name, settings.threads)

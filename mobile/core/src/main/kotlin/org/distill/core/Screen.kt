@@ -106,6 +106,9 @@ fun wantsCamera(facts: Facts): Boolean =
     facts.permission == Permission.GRANTED && facts.model == Model.READY &&
         (facts.camera == Camera.UNKNOWN || facts.camera == Camera.RUNNING)
 
+/** Says whether the model was tried in vain: then choosing it again is to try it again. */
+fun isUnusable(model: Model): Boolean = model == Model.INVALID || model == Model.SELF_TEST_FAILED
+
 /**
  * Says whether the system will not ask for a permission again.
  *

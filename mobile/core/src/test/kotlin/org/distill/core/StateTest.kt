@@ -72,6 +72,9 @@ class StateTest {
         assertEquals(Screen.Loading, shown(*running, invalid, Event.ModelChosen))
         assertEquals(Screen.Running, shown(*running, invalid, Event.ModelChosen, Event.ModelReady))
         assertEquals("", after(invalid, Event.ModelReady).modelDetail)
+        assertTrue(isUnusable(after(invalid).model))
+        assertFalse(isUnusable(after(invalid, Event.ModelChosen).model)) // or each look would load it anew
+        assertFalse(isUnusable(after(*running).model))
     }
 
     @Test
@@ -94,6 +97,8 @@ class StateTest {
         for (facts in reached) {
             val shown = screen(facts)
             assertEquals("$facts", shown == Screen.Running, wantsCamera(facts) && facts.camera == Camera.RUNNING)
+            // Where a person is sent to choose a model, the only one there is can be chosen again.
+            if (shown.way == Way.CHOOSE_MODEL) assertTrue("$facts", isUnusable(facts.model))
         }
         assertEquals(reached, reached + reached.flatMap { facts -> events.map { reduce(facts, it) } })
     }
