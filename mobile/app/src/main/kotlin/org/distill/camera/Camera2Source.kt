@@ -13,6 +13,7 @@ import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
 import android.view.Surface
+import org.distill.core.CameraInfo
 import org.distill.core.Frame
 import org.distill.core.FrameSource
 import org.distill.core.Plane

@@ -13,6 +13,8 @@ import android.os.SystemClock
 import android.provider.Settings
 import android.view.TextureView
 import android.view.WindowManager
+import org.distill.core.Camera
+import org.distill.core.CameraInfo
 import org.distill.core.Defaults
 import org.distill.core.Event
 import org.distill.core.Facts
@@ -86,8 +88,7 @@ class CameraActivity : Activity(), ClassifierListener {
     override fun onResume() {
         super.onResume()
         inFront = true
-        camera = findCamera(this)
-        if (camera == null) onEvent(Event.CameraAbsent) else onEvent(Event.CameraRetried)
+        lookForCamera()
         askOrTakeNote()
         loadIfChanged()
         if (prefs.settings(defaults ?: UNTIL_LOADED).showSystem) stats = SystemStats { views.show(it) }
@@ -126,6 +127,12 @@ class CameraActivity : Activity(), ClassifierListener {
         if (!wantsCamera(facts)) return
         onEvent(Event.FrameClassified)
         views.show(result, SystemClock.elapsedRealtimeNanos())
+    }
+
+    private fun lookForCamera() {
+        val search = findCamera(this)
+        camera = search.camera
+        onEvent(search.event)
     }
 
     /** Makes camera and screen follow the facts. */
@@ -167,7 +174,7 @@ class CameraActivity : Activity(), ClassifierListener {
     }
 
     private fun askOrTakeNote() {
-        if (camera == null) return // nothing to be allowed
+        if (facts.camera == Camera.ABSENT) return // nothing to be allowed
         if (checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED) {
             onEvent(Event.PermissionAnswered(granted = true, blocked = false))
         } else if (!asked) {
@@ -198,7 +205,7 @@ class CameraActivity : Activity(), ClassifierListener {
         Way.OPEN_SYSTEM_SETTINGS -> startActivity(
             Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)),
         )
-        Way.RETRY_CAMERA -> onEvent(Event.CameraRetried)
+        Way.RETRY_CAMERA -> lookForCamera()
         Way.CHOOSE_MODEL -> chooseModel()
     }
 

@@ -72,7 +72,7 @@ class SettingsActivity : Activity() {
 
     private fun showResolutions() {
         val spinner = view<Spinner>(R.id.camera_resolution)
-        val sizes = offered(findCamera(this)?.sizes.orEmpty())
+        val sizes = offered(findCamera(this).camera?.sizes.orEmpty())
         val adapter = ArrayAdapter(this, android.R.layout.simple_spinner_item, sizes)
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item)
         spinner.adapter = adapter
