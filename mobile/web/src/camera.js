@@ -28,6 +28,7 @@ export function explain(error) {
 export function makeCamera(video, { onFrame, onLost }) {
   let stream = null;
   let attempt = 0; // a start that was overtaken by a stop gives its camera back
+  let last; // the device id of the camera that was started last
 
   const next = video.requestVideoFrameCallback
     ? (callback) => video.requestVideoFrameCallback(callback)
@@ -51,12 +52,16 @@ export function makeCamera(video, { onFrame, onLost }) {
     video.srcObject = null;
   }
 
-  /** Starts the camera of a device id, or else the one that looks away from the user. */
-  async function start(deviceId) {
+  /**
+   * Starts the camera of a device id, or else the last one; where there is none, or it is gone, the
+   * one that looks away from the user.
+   */
+  async function start(deviceId = last) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("The camera needs a page from https or from this computer; draw, or drop an image.");
     }
     stop();
+    last = deviceId;
     const own = attempt;
     const which = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
     let opened;
@@ -64,6 +69,10 @@ export function makeCamera(video, { onFrame, onLost }) {
       opened = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...which }, audio: false });
     } catch (error) {
       if (own !== attempt) return;
+      if (deviceId && error.name === "OverconstrainedError") {
+        last = undefined;
+        return start();
+      }
       throw new Error(explain(error), { cause: error });
     }
     if (own !== attempt) {
@@ -71,6 +80,7 @@ export function makeCamera(video, { onFrame, onLost }) {
       return;
     }
     stream = opened;
+    last = opened.getVideoTracks()[0].getSettings().deviceId;
     opened.getVideoTracks()[0].addEventListener("ended", () => {
       if (stream !== opened) return;
       stop();
@@ -81,14 +91,13 @@ export function makeCamera(video, { onFrame, onLost }) {
     next(() => loop(opened));
   }
 
-  /** Returns `{id, label, active}` of every camera; names are known once one was allowed. */
+  /** Returns `{id, label, chosen}` of every camera; names are known once one was allowed. */
   async function list() {
     const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
-    const active = stream?.getVideoTracks()[0].getSettings().deviceId;
     return devices
       .filter(({ kind, deviceId }) => kind === "videoinput" && deviceId)
       .map(({ deviceId, label }, i) => (
-        { id: deviceId, label: label || `Camera ${i + 1}`, active: deviceId === active }));
+        { id: deviceId, label: label || `Camera ${i + 1}`, chosen: deviceId === last }));
   }
 
   return { start, stop, list, get running() { return stream !== null; } };

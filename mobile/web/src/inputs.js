@@ -93,7 +93,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
     const cameras = await camera.list();
     $("cameras").hidden = cameras.length < 2;
     $("camera").replaceChildren(
-      ...cameras.map(({ id, label, active }) => new Option(label, id, false, active)));
+      ...cameras.map(({ id, label, chosen }) => new Option(label, id, false, chosen)));
   }
 
   async function showFile(file) {
@@ -134,7 +134,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
       resume = true;
     } else if (!document.hidden && resume) {
       resume = false;
-      startCamera($("camera").value);
+      startCamera();
     }
   });
   listenForFiles(showFile, (reason) => say(message, reason, true));

@@ -124,7 +124,8 @@ test("a camera that is unplugged is told, and can be started again", async (t) =
   assert.equal(await running(page), false);
 });
 
-test("one of two cameras is chosen, and the preview is mirrored", async (t) => {
+/** Opens the page with two cameras, starts the second one, and returns the page and its device id. */
+async function withSecond(t) {
   const page = await open(t, `${await serve(bundleOf("float32"))}#camera`,
     { flags: [FAKE[0], "--use-fake-device-for-media-stream=device-count=2"] });
   await ready(page);
@@ -132,8 +133,41 @@ test("one of two cameras is chosen, and the preview is mirrored", async (t) => {
   await page.waitForFunction(() => document.getElementById("camera").options.length === 2);
   const id = await page.evaluate(() => document.getElementById("camera").options[1].value);
   await page.selectOption("#camera", id);
-  await page.waitForFunction((wanted) =>
-    document.getElementById("video").srcObject?.getTracks()[0].getSettings().deviceId === wanted, id);
+  await runs(page, id);
+  return { page, id };
+}
+
+/** Waits until the camera of a device id runs, and the list says so. */
+const runs = (page, id) => page.waitForFunction((wanted) =>
+  document.getElementById("video").srcObject?.getTracks()[0].getSettings().deviceId === wanted &&
+  document.getElementById("camera").value === wanted, id);
+
+test("the camera that was chosen comes back after a stop, and after the tab was hidden", async (t) => {
+  const { page, id } = await withSecond(t);
+  await page.click("#toggle-camera");
+  await text(page, "#toggle-camera", "Start camera");
+  assert.equal(await page.inputValue("#camera"), id);
+  await page.click("#toggle-camera");
+  await runs(page, id);
+  await text(page, "#toggle-camera", "Stop camera");
+  await hide(page, true);
+  await text(page, "#toggle-camera", "Start camera");
+  await hide(page, false);
+  await runs(page, id);
+});
+
+test("where the camera that was chosen is gone, another one starts", async (t) => {
+  const { page } = await withSecond(t);
+  await page.evaluate(() => document.getElementById("camera").add(new Option("Gone", "gone")));
+  await page.selectOption("#camera", "gone");
+  await page.waitForFunction(() => document.getElementById("camera").options.length === 2);
+  const id = await page.inputValue("#camera");
+  await runs(page, id);
+  assert.ok(await page.isHidden("#message"));
+});
+
+test("one of two cameras is chosen, and the preview is mirrored", async (t) => {
+  const { page } = await withSecond(t);
   await page.click("#settings summary");
   await page.check("#mirror");
   assert.equal(await page.evaluate(() => document.getElementById("viewfinder").className), "mirrored");
