@@ -23,7 +23,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   let source = "draw";
   let still = null; // the image that is shown, if it is no video
   let turn = 0; // of the choices; an image that was decoded too late for its own is not shown
-  let resume = false; // whether the camera runs again when the page is seen again
+  let wanted = false; // whether the camera runs, or will as soon as it may and the page is seen
 
   const drawing = makeDrawing(pad, () => {
     if (source !== "draw") return;
@@ -32,7 +32,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   const camera = makeCamera(video, {
     onFrame: (pixels, started) => onImage(pixels, started, true),
     onLost: (reason) => {
-      showCamera();
+      stopCamera();
       say(message, reason, true);
     },
   });
@@ -57,14 +57,11 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
     turn++;
     if (name === source) return;
     source = name;
-    resume = false;
-    camera.stop();
-    showCamera();
+    stopCamera();
     for (const part of document.querySelectorAll("[data-source]")) {
       part.hidden = part.dataset.source !== name;
     }
     say(message);
-    show(null);
     drawing.clear();
     picture.getContext("2d").clearRect(0, 0, picture.width, picture.height);
   }
@@ -72,16 +69,21 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   async function startCamera(id) {
     say(message);
     onNewSequence();
+    wanted = true;
     try {
       await camera.start(id);
     } catch (error) {
+      stopCamera();
       say(message, error.message, true);
     }
     showCamera();
   }
 
+  /** Stops the camera; what was shown of it goes too. */
   function stopCamera() {
+    wanted = false;
     camera.stop();
+    show(null);
     showCamera();
   }
 
@@ -129,11 +131,12 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   });
   navigator.mediaDevices?.addEventListener?.("devicechange", showCamera);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden && camera.running) {
+    if (source !== "camera") return;
+    if (document.hidden) {
+      const before = wanted;
       stopCamera();
-      resume = true;
-    } else if (!document.hidden && resume) {
-      resume = false;
+      wanted = before;
+    } else if (wanted) {
       startCamera();
     }
   });

@@ -82,6 +82,7 @@ function clearAnswers() {
   const seen = $("seen");
   seen.getContext("2d").clearRect(0, 0, seen.width, seen.height);
   meters.fps.reset();
+  $("fps").textContent = "–";
   shown.label = "";
 }
 

@@ -107,6 +107,44 @@ test("a hidden tab stops the camera, and it runs again when the tab is seen", as
   assert.equal(await running(page), false);
 });
 
+/** Makes every camera come only when `give` is called. */
+function withhold() {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await open(wanted);
+    await new Promise((done) => Object.assign(globalThis, { stream, give: done }));
+    delete globalThis.give;
+    return stream;
+  };
+}
+
+test("a camera that comes when the tab is hidden is given back, and asked for again", async (t) => {
+  const page = await open(t, `${await serve(bundleOf("float32"))}#camera`, { flags: FAKE, init: withhold });
+  await ready(page);
+  const asked = () => page.waitForFunction(() => globalThis.give);
+  await page.click("#toggle-camera");
+  await asked();
+  await hide(page, true);
+  await page.evaluate(() => globalThis.give());
+  await page.waitForFunction(() => globalThis.stream.getTracks()[0].readyState === "ended");
+  assert.equal(await running(page), false);
+  await hide(page, false);
+  await asked();
+  await page.evaluate(() => globalThis.give());
+  await text(page, "#toggle-camera", "Stop camera");
+  assert.equal(await running(page), true);
+});
+
+test("what was shown of a camera goes with it", async (t) => {
+  const page = await open(t, `${await serve(bundleOf("float32"))}#camera`, { flags: FAKE });
+  await ready(page);
+  await page.click("#toggle-camera");
+  await text(page, "#fps", /\d/);
+  await text(page, ".answer .label", /\d/);
+  await page.click("#toggle-camera");
+  assert.deepEqual(await page.locator(".answer .label, #fps").allTextContents(), ["–", ""]);
+});
+
 test("a camera that is unplugged is told, and can be started again", async (t) => {
   const page = await open(t, await serve(bundleOf("float32")), { flags: FAKE });
   await ready(page);
