@@ -43,7 +43,7 @@ test("settings are clamped and change what is shown", async (t) => {
   await page.click("#settings summary");
   for (const [id, given, kept] of [
     ["top-k", "99", "10"], ["top-k", "0", "1"], ["top-k", "5", "5"], ["stages", "2.4", "2"], ["stages", "-1", "0"],
-    ["stages", "", "3"], ["factor", "7", "1"], ["factor", "-1", "0.05"],
+    ["stages", "", "3"], ["factor", "7", "1"], ["factor", "-1", "0.01"],
   ]) {
     await page.fill(`#${id}`, given);
     await page.press(`#${id}`, "Tab");
@@ -55,6 +55,7 @@ test("settings are clamped and change what is shown", async (t) => {
   await page.click("#defaults");
   await text(page, "#seen-size", /^28 × 28$/);
   assert.equal(await page.inputValue("#factor"), "0.4");
+  assert.ok(await page.locator("#factor").evaluate((input) => input.checkValidity()));
 });
 
 /** Drops what one of `makers` makes in the page. */
