@@ -8,10 +8,11 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * Makes a canvas a drawing area.
  *
  * @param {HTMLCanvasElement} canvas
+ * @param {HTMLElement} marker shows the pen of the keyboard; it lies over the canvas, never on it.
  * @param {function()} onChange called once per animation frame in which something was drawn.
  * @return {{clear: function, empty: boolean}}
  */
-export function makeDrawing(canvas, onChange) {
+export function makeDrawing(canvas, marker, onChange) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const strokes = new Map(); // pointer id to its last point
   const cursor = { x: canvas.width / 2, y: canvas.height / 2, down: false };
@@ -27,11 +28,18 @@ export function makeDrawing(canvas, onChange) {
     });
   }
 
+  function mark() {
+    const share = (pixels) => `${(100 * pixels) / canvas.width}%`;
+    Object.assign(marker.style, { left: share(cursor.x), top: share(cursor.y), width: share(PEN) });
+    marker.classList.toggle("down", cursor.down);
+  }
+
   function clear() {
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
     strokes.clear();
     cursor.down = false;
+    mark();
     empty = true;
     changed();
   }
@@ -90,6 +98,7 @@ export function makeDrawing(canvas, onChange) {
     } else {
       return;
     }
+    mark();
     event.preventDefault();
   });
 

@@ -25,7 +25,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   let turn = 0; // of the choices; an image that was decoded too late for its own is not shown
   let wanted = false; // whether the camera runs, or will as soon as it may and the page is seen
 
-  const drawing = makeDrawing(pad, () => {
+  const drawing = makeDrawing(pad, $("pen"), () => {
     if (source !== "draw") return;
     show(drawing.empty ? null : pad);
   });

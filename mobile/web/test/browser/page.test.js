@@ -36,6 +36,37 @@ test("a digit is drawn with the keyboard", async (t) => {
   await page.waitForFunction(() => !document.querySelector(".answer .label").textContent);
 });
 
+test("the pen of the keyboard is seen, up or down, and is no part of the drawing", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  assert.ok(await page.isHidden("#pen"));
+  await page.focus("#clear");
+  await page.keyboard.press("Shift+Tab");
+  assert.ok(await page.isVisible("#pen"));
+  await page.getByRole("application", { name: /Arrows.*Space.*Escape/ }).waitFor();
+  for (let i = 0; i < 5; i++) await page.keyboard.press("ArrowLeft");
+  const [pen, pad] = await Promise.all(["#pen", "#pad"].map((id) => page.locator(id).boundingBox()));
+  assert.ok(Math.abs(pen.x + pen.width / 2 - pad.x - (pad.width * 110) / 280) < 1);
+  assert.ok(Math.abs(pen.y + pen.height / 2 - pad.y - pad.height / 2) < 1);
+  const drawn = () => page.evaluate(() => {
+    const { data } = document.getElementById("pad").getContext("2d").getImageData(0, 0, 280, 280);
+    const values = data.filter((_, i) => i % 4 < 3);
+    return { black: values.every((v) => v === 0), gray: values.every((v, i) => v === values[i - (i % 3)]) };
+  });
+  const fill = () => page.locator("#pen").evaluate((pen) => getComputedStyle(pen).backgroundColor);
+  const up = await fill();
+  assert.deepEqual(await drawn(), { black: true, gray: true });
+  await page.keyboard.press("Space");
+  assert.notEqual(await fill(), up);
+  await page.keyboard.press("ArrowLeft");
+  assert.deepEqual(await drawn(), { black: false, gray: true });
+  await page.keyboard.press("Escape");
+  assert.equal(await fill(), up);
+  assert.deepEqual(await drawn(), { black: true, gray: true });
+  await page.mouse.click(pad.x + pad.width / 2, pad.y + pad.height + 5);
+  assert.ok(await page.isHidden("#pen"));
+});
+
 test("settings are clamped and change what is shown", async (t) => {
   const page = await open(t, await serve(bundleOf("float32")));
   await ready(page);
