@@ -45,13 +45,16 @@ export function makeDrawing(canvas, marker, onChange) {
   }
 
   function line(from, to) {
-    context.strokeStyle = "#fff";
+    context.strokeStyle = context.fillStyle = "#fff";
     context.lineWidth = PEN;
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
     context.moveTo(from.x, from.y);
     context.lineTo(to.x, to.y);
     context.stroke();
+    context.beginPath(); // a line of no length is not drawn
+    context.arc(to.x, to.y, PEN / 2, 0, 2 * Math.PI);
+    context.fill();
     empty = false;
     changed();
   }
