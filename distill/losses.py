@@ -181,8 +181,8 @@ def weighted_terms(
       logits: the student's, `[batch, num_classes]`.
       labels: ground truth `[batch]`; -1 where hidden.
       teacher_logits: `[members, batch, num_classes]`, or None for a loss without a teacher.
-      hyper: the numbers of `config.loss` by name. `alpha` is the weight of the soft term and
-        `1 - alpha` that of the cross-entropy.
+      hyper: the numbers of `config.loss` by name. `alpha` is the weight of the soft term, a mean
+        over the batch, and `1 - alpha` that of the cross-entropy, a mean over the visible labels.
       pixels: between 0 and 1, `[batch, height, width, channels]`, for a loss that reads them.
 
     Returns:
@@ -201,4 +201,6 @@ def weighted_terms(
     if not needs_teacher(name):
         return {name: value}
     alpha = hyper["alpha"]
-    return {name: alpha * value, "hard_loss": (1 - alpha) * cross_entropy(logits, labels)}
+    visible = (labels >= 0).mean()
+    hard = jnp.where(visible > 0, 1 / visible, 0) * cross_entropy(logits, labels)
+    return {name: alpha * value, "hard_loss": (1 - alpha) * hard}

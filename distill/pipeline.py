@@ -49,7 +49,8 @@ def validate(config: ConfigDict) -> None:
             "back, as with --config.dataset.train=train[:55000] "
             "--config.dataset.validation=train[55000:]"
         )
-    plan.steps(config)
+    if plan.steps(config) and configs.is_sweep(config):
+        raise InputError("the students of a sweep are not compressed: leave out config.compress")
     data.check(config)
     exporter.check(config.export)
     # The students of a sweep are divided among the devices, and not their batches.
@@ -170,10 +171,13 @@ def evaluate(run: Run) -> None:
         matrix = metrics.confusion_matrix(
             run.dataset.test.labels, predictions[role], run.dataset.num_classes
         )
-        others = predictions.get("teacher") if role != "teacher" else None
-        measured = measure(run, model, predictions[role], others)
-        if role == "teacher":
-            measured["compression_rate"] = None
+        measured = measure(
+            run.dataset,
+            model,
+            predictions[role],
+            teacher_predictions=predictions.get("teacher") if role != "teacher" else None,
+            larger=_larger(found, role),
+        )
         results[role] = {
             "model": model.about["recipe"]["model"],
             **measured,
@@ -191,7 +195,17 @@ def evaluate(run: Run) -> None:
     }
     if "compressed" in found:
         contents["compress"] = stage.read(run.workdir)
-    write(run.workdir / report.RESULTS, contents)
+    path = run.workdir / report.RESULTS
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    if "export" in earlier and earlier["models"] == json.loads(json.dumps(results)):
+        contents["export"] = earlier["export"]  # of the same models
+    write(path, contents)
+
+
+def _larger(found: dict[str, Trained], role: str) -> Trained | None:
+    """Returns what a model is a smaller form of: its teacher, or the student it was made of."""
+    candidates = {"student": ("teacher",), "compressed": ("teacher", "student")}.get(role, ())
+    return next((found[name] for name in candidates if name in found), None)
 
 
 def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
@@ -207,38 +221,46 @@ def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
 
 
 def measure(
-    run: Run, model: Trained, predictions: np.ndarray, teacher_predictions: np.ndarray | None
+    dataset: data.Dataset,
+    model: Trained,
+    predictions: np.ndarray,
+    *,
+    teacher_predictions: np.ndarray | None,
+    larger: Trained | None,
 ) -> dict[str, Any]:
     """Measures a model by its predictions of the test set.
 
     Args:
-      run: the data, and the teacher that the compression rate is against.
+      dataset: whose test set it is.
       model: a model, or the members of an ensemble.
       predictions: classes `[n]`, of the whole test set.
       teacher_predictions: likewise, for the agreement.
+      larger: what the compression rate is against: the teacher, as a rule.
 
     Returns:
       `num_params`, `macs`, the fields of `metrics.Measures`, `agreement` (None without a teacher's
-      predictions) and `compression_rate`.
+      predictions) and `compression_rate` (None without a larger model).
     """
-    dataset = run.dataset
-    shape = dataset.test.images.shape[1:]
-    section = run.config.teacher
-    teacher = models.build(section.model, section.args, num_classes=dataset.num_classes)
-    counted = cost(model.model, shape)
     matrix = metrics.confusion_matrix(dataset.test.labels, predictions, dataset.num_classes)
-    agreement = None
+    agreement = rate = None
     if teacher_predictions is not None:
         agreement = metrics.agreement(predictions, teacher_predictions)
+    num_params, macs = _size(dataset, model)
+    if larger is not None:
+        rate = metrics.compression_rate(_size(dataset, larger)[0], num_params)
     return {
-        "num_params": counted.num_params * len(model.members),
-        "macs": counted.macs * len(model.members),
+        "num_params": num_params,
+        "macs": macs,
         **metrics.measures(matrix)._asdict(),
         "agreement": agreement,
-        "compression_rate": metrics.compression_rate(
-            cost(teacher, shape).num_params, counted.num_params
-        ),
+        "compression_rate": rate,
     }
+
+
+def _size(dataset: data.Dataset, model: Trained) -> tuple[int, int]:
+    """Returns weights and multiply-accumulates of a model, or of all members of an ensemble."""
+    counted = cost(model.model, dataset.test.images.shape[1:])
+    return counted.num_params * len(model.members), counted.macs * len(model.members)
 
 
 def export(run: Run, role: str = "student") -> dict[str, Any]:
@@ -255,7 +277,8 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
     )
     path = run.workdir / report.RESULTS
     if role == "student" and path.exists():
-        write(path, {**json.loads(path.read_text()), "export": proofs})
+        results = json.loads(path.read_text())
+        write(path, {**results, "export": {**results.get("export", {}), **proofs}})
     return proofs
 
 

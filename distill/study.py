@@ -247,7 +247,10 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     folder = run.workdir / PREDICTIONS
     folder.mkdir(exist_ok=True)
     np.save(folder / f"{student.id}.npy", predictions)
-    row |= pipeline.measure(run, model, predictions, student.teacher_predictions)
+    row |= pipeline.measure(
+        dataset, model, predictions,
+        teacher_predictions=student.teacher_predictions, larger=student.teacher,
+    )  # fmt: skip
     if dataset.validation is not None:
         guesses = model.logits(dataset.validation.images).argmax(-1)
         row["validation_accuracy"] = float((guesses == dataset.validation.labels).mean())

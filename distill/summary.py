@@ -45,7 +45,8 @@ def configured(config: Any) -> dict[str, Any]:
     from distill.data import sources
 
     pipeline.validate(config)
-    section = config[ROLE.value or pipeline.roles(config)[-1]]
+    trained = [role for role in pipeline.roles(config) if role != "compressed"]
+    section = config[ROLE.value or trained[-1]]
     shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
     model = models.build(section.model, section.args, num_classes=num_classes)
     return _describe(section.model, model, shape)

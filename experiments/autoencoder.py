@@ -144,7 +144,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     places = range(len(mean))
     for i, (layer, color) in enumerate(zip(LAYERS, COLORS, strict=True)):
         at = [p + 0.27 * (i - 1) for p in places]
-        channels.barh(at, mean[layer], 0.25, color=color, label=layer)
+        side, index = LAYERS[layer]
+        channels.barh(at, mean[layer], 0.25, color=color, label=f"{side} {index + 1}")
     channels.set_yticks(places, mean.index)
     channels.invert_yaxis()
     channels.set_title("channels")

@@ -145,6 +145,18 @@ def test_hidden_labels_have_no_loss_and_no_gradient():
     np.testing.assert_allclose(gradient[1], _softmax(LOGITS)[1] - [1, 0, 0], atol=1e-6)
 
 
+def test_hidden_labels_do_not_dilute_the_term_of_the_labels():
+    def hard(labels):
+        hyper = {"temperature": 2.0, "alpha": 0.3}
+        terms = losses.weighted_terms("kl", LOGITS, jnp.array(labels), TEACHER[None], hyper)
+        return terms["hard_loss"].mean()
+
+    seen = -np.log(_softmax(LOGITS)[[0, 1], [2, 0]])
+    assert float(hard([2, 0])) == pytest.approx(0.7 * seen.mean(), rel=1e-6)
+    assert float(hard([-1, 0])) == pytest.approx(0.7 * seen[1], rel=1e-6)
+    assert float(hard([-1, -1])) == 0
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_ensemble_is_averaged_in_probability_space(temperature):
     members = jnp.stack([TEACHER, LOGITS, -LOGITS])

@@ -236,8 +236,8 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     accepted = max(tolerance, 2 * difference)
     if accepted > MAX_TOLERANCE * (255 if format == "int8" else 1):
         raise InputError(
-            f"LiteRT's kernels and XNNPACK's differ by {difference:.3g} in an output on every test image, so "
-            "nothing can be said of another device's"
+            f"LiteRT's kernels and XNNPACK's differ by {difference:.3g} in an output on every test "
+            "image, so nothing can be said of another device's"
         )
     return {
         "input": bundles.encode(tensor),

@@ -25,7 +25,8 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
         upper.set_title(f"{role}: {own[0]['model']}")
         upper.set_ylabel("training loss")
         upper.set_yscale("log")
-        measured = "accuracy" if "train_accuracy" in own[0] else "reconstruction_error"
+        error = "reconstruction_error"
+        measured = error if any(name.endswith(error) for name in own[0]) else "accuracy"
         scale = 100 if measured == "accuracy" else 1
         place = "lower right" if measured == "accuracy" else "best"
         lower.set_ylabel("accuracy, %" if scale == 100 else "reconstruction error")
@@ -37,8 +38,8 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
             marker = "o" if len(run) < 3 else None
             upper.plot(epochs, [r["loss"] for r in run], color=COLORS[role], marker=marker)
             for label, style in {"train": "--", "validation": "-", "test": "-"}.items():
-                if (name := f"{label}_{measured}") in run[0]:
-                    values = [scale * r[name] for r in run]
+                if any((name := f"{label}_{measured}") in r for r in run):
+                    values = [scale * r.get(name, np.nan) for r in run]
                     lower.plot(
                         epochs, values, style, color=COLORS[role], marker=marker, label=label
                     )

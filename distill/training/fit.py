@@ -144,7 +144,7 @@ def fit(
             {
                 "epoch": epoch + 1,
                 "step": step,
-                **{name: float(value[i] / steps) for name, value in sums.items()},
+                **_measures({name: float(value[i]) for name, value in sums.items()}, steps),
                 **({} if diverged_at[i] is None else {"diverged_at": diverged_at[i]}),
                 **extra,
                 "seconds": round(seconds, 3),
@@ -160,6 +160,16 @@ def fit(
             checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
             saved_at = time.monotonic()
     return states
+
+
+def _measures(sums: dict[str, float], steps: int) -> Record:
+    """Returns the means over the steps of an epoch, and the accuracy on its visible labels if any.
+
+    What is right, too, was counted while the weights changed.
+    """
+    correct, visible = sums.pop("correct", 0.0), sums.pop("visible", 0.0)
+    means = {name: value / steps for name, value in sums.items()}
+    return means | ({"train_accuracy": correct / visible} if visible else {})
 
 
 def _diverged_at(history: list[list[Record]]) -> list[int | None]:

@@ -83,8 +83,8 @@ def train_step(
       index: `[batch]` int32, the examples of this batch.
 
     Returns:
-      The next state, and scalars: `loss`, its terms, and `train_accuracy` on visible labels, unless
-      the loss is of reconstructed pixels.
+      The next state, and scalars: `loss`, its terms, and how many labels are `visible` and of those
+      `correct`, unless the loss is of reconstructed pixels.
     """
     step_key = jax.random.fold_in(state.key, state.step)
     augment_key, dropout_key = jax.random.split(step_key)
@@ -147,8 +147,7 @@ def train_step(
         return new_state, measured
     visible = labels >= 0
     correct = (logits.argmax(-1) == labels) & visible
-    accuracy = correct.sum() / jnp.maximum(visible.sum(), 1)
-    return new_state, {**measured, "train_accuracy": accuracy}
+    return new_state, {**measured, "correct": correct.sum(), "visible": visible.sum()}
 
 
 def validation_loss(

@@ -119,9 +119,7 @@ def train(
                 record[f"{name}_{measured}"] = value
         return records
 
-    shown = [("loss", "loss", "{:.5f}")]
-    if measured == "accuracy":
-        shown.append(("train", "train_accuracy", "{:.2%}"))
+    shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
     if bilevel.RATE in about["loss"]:
         shown.append(("T", "temperature", "{:.3g}"))
     if monitor is not None:
@@ -138,6 +136,7 @@ def train(
         line += ", ".join(
             f"{label} {_range([record[key] for record in records], form)}"
             for label, key, form in shown
+            if key in records[0]
         )
         speed = sum(record["examples_per_second"] for record in records)
         display.say(f"{line}, {speed:,.0f} examples/s")

@@ -104,7 +104,7 @@ def figure_2_3(study: Study, figure: Figure) -> None:
     axis.ticklabel_format(useOffset=False)
     axis.set_xlabel("compression rate, % of the teacher's weights saved")
     axis.set_ylabel("F-measure, %")
-    axis.set_title(f"F-measure ± standard error, and compression rate{extent(study)}")
+    axis.set_title(f"F-measure against compression{extent(study)}")
 
 
 def figure_2_4(study: Study, figure: Figure) -> None:
