@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from configs import simplenet_v1_compressed
-from distill import summary
 from distill.data import sources
 from distill.errors import InputError
 
@@ -41,8 +39,8 @@ def test_table():
 
 
 def test_of_what_is_compressed_it_is_the_student_that_is_counted():
-    described = summary.configured(simplenet_v1_compressed.get_config())
-    assert described["num_params"] == 3484
+    result = command("--config=configs/simplenet_v1_compressed.py", "--json")
+    assert json.loads(result.stdout)["num_params"] == 3484
 
 
 def test_one_line_of_json_about_either_role():
