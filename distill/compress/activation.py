@@ -1,6 +1,7 @@
 """Removing what is not active on the training data (Çallı 2017, 2.2.2 and 2.2.3)."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -38,8 +39,7 @@ def activation(
     Raises:
       InputError: if the threshold is negative, a pattern matches nothing or nothing reads a group.
     """
-    if threshold < 0:
-        raise InputError(f"threshold is {threshold}; it must be 0 or more")
+    check(threshold=threshold)
     groups = removable(network, layers)
     if distort:
         rng = np.random.default_rng(context.seed)
@@ -52,6 +52,12 @@ def activation(
         if emptied:
             context.say(f"{name} would be empty; its most active unit of {counts.size} is kept")
     return networks.remove(network, kept)
+
+
+def check(*, threshold: int = 0, **_: Any) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    if threshold < 0:
+        raise InputError(f"threshold is {threshold}; it must be 0 or more")
 
 
 def distorted(kernel: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Weight clustering: the weights of a layer share a few values, so that each is an index."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -34,10 +35,7 @@ def cluster(
       InputError: if there are fewer weights than values, or the values are too many to index.
     """
     del context
-    if not 1 <= num_clusters < MAX_CLUSTERS:
-        raise InputError(
-            f"num_clusters is {num_clusters}; it must be between 1 and {MAX_CLUSTERS - 1}"
-        )
+    check(num_clusters=num_clusters)
     params, counts, clusters = dict(network.params), {}, {}
     found = weights(network)
     for layer in matching(layers, network.kernels):
@@ -53,6 +51,14 @@ def cluster(
         params[path] = np.concatenate([[np.float32(0)], codebook])[indices]
         clusters[path], counts[path] = indices.astype(np.uint8), len(codebook) + 1
     return _sharing(dataclasses.replace(network, params=params), counts, clusters)
+
+
+def check(*, num_clusters: int = 1, **_: Any) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    if not 1 <= num_clusters < MAX_CLUSTERS:
+        raise InputError(
+            f"num_clusters is {num_clusters}; it must be between 1 and {MAX_CLUSTERS - 1}"
+        )
 
 
 def k_means(values: np.ndarray, num_clusters: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -44,14 +45,7 @@ def svd(
     Raises:
       InputError: if a layer cannot be factorised, or not at that rank.
     """
-    if kind not in FACTORISATIONS:
-        raise unknown("kind", kind, FACTORISATIONS)
-    if rank and energy:
-        raise InputError(f"rank={rank} and energy={energy:g} are given; give one of them")
-    if rank < 0:
-        raise InputError(f"rank is {rank}; it must be 1 or more, or 0 to choose by MACs")
-    if not 0 <= energy <= 1:
-        raise InputError(f"energy is {energy:g}; it must be above 0 and at most 1")
+    check(kind=kind, rank=rank, energy=energy)
     counted = {layer.name: layer for layer in count(network.module, network.input_shape)}
     chosen = _choose(network, layers, counted)
     found = network
@@ -73,6 +67,18 @@ def svd(
         root = np.sqrt(values[:wanted])
         found = _replaced(found, name, u[:, :wanted] * root, v[:wanted] * root[:, None], kind)
     return found
+
+
+def check(*, kind: str = "channels", rank: int = 0, energy: float = 0.0, **_: Any) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    if kind not in FACTORISATIONS:
+        raise unknown("kind", kind, FACTORISATIONS)
+    if rank and energy:
+        raise InputError(f"rank={rank} and energy={energy:g} are given; give one of them")
+    if rank < 0:
+        raise InputError(f"rank is {rank}; it must be 1 or more, or 0 to choose by MACs")
+    if not 0 <= energy <= 1:
+        raise InputError(f"energy is {energy:g}; it must be above 0 and at most 1")
 
 
 def matrix(kernel: np.ndarray, kind: str) -> np.ndarray:

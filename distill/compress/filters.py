@@ -44,18 +44,12 @@ def filters(
     Raises:
       InputError: if a name is unknown, a share is not in [0, 1), or nothing reads a group.
     """
-    if score not in SCORES:
-        raise unknown("score", score, SCORES)
-    if scope not in SCOPES:
-        raise unknown("scope", scope, SCOPES)
+    check(score=score, amount=amount, scope=scope, images=images)
     groups = removable(network, layers)
     before = {group.name: group.size for group in context.begin.channels().groups}
     if isinstance(amount, Mapping):
-        if scope == "global":
-            raise InputError("amount has a share for each layer; scope='global' takes one number")
         shares = _shares(amount, groups)
     else:
-        require_share("amount", amount)
         shares = {group.name: amount for group in groups}
     found = SCORES[score](network, some_of(context, images), groups)
     gone = {group.name: before[group.name] - group.size for group in groups}
@@ -68,6 +62,27 @@ def filters(
             for name, values in found.items()
         }
     return networks.remove(network, kept)
+
+
+def check(
+    *,
+    score: str = "l1",
+    amount: float | Mapping[str, float] = 0.0,
+    scope: str = "layer",
+    images: int = 1,
+    **_: Any,
+) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    if score not in SCORES:
+        raise unknown("score", score, SCORES)
+    if scope not in SCOPES:
+        raise unknown("scope", scope, SCOPES)
+    if isinstance(amount, Mapping) and scope == "global":
+        raise InputError("amount has a share for each layer; scope='global' takes one number")
+    for patterns, share in amount.items() if isinstance(amount, Mapping) else [("", amount)]:
+        require_share(f"amount of {patterns}" if patterns else "amount", share)
+    if images < 1:
+        raise InputError(f"images is {images}; it must be 1 or more")
 
 
 def sensitivity(
@@ -92,10 +107,8 @@ def sensitivity(
     Returns:
       For each group and amount `group`, `size`, `score`, `amount`, `removed` and `accuracy`.
     """
-    if score not in SCORES:
-        raise unknown("score", score, SCORES)
     for amount in amounts:
-        require_share("amount", amount)
+        check(score=score, amount=amount)
     groups = removable(network, "*")
     found = SCORES[score](network, context, groups)
     rows = []
@@ -137,8 +150,6 @@ def removable(network: Network, layers: str) -> list[Group]:
 
 def some_of(context: Context, images: int) -> Context:
     """Returns a context with that many of its images, drawn at random."""
-    if images < 1:
-        raise InputError(f"images is {images}; it must be 1 or more")
     order = np.random.default_rng(context.seed).permutation(len(context.images))[:images]
     order.sort()
     return dataclasses.replace(context, images=context.images[order], labels=context.labels[order])
@@ -148,7 +159,6 @@ def _shares(amount: Mapping[str, float], groups: Sequence[Group]) -> dict[str, f
     """Returns the share of each group; nothing of those that no pattern fits."""
     shares = {group.name: 0.0 for group in groups}
     for patterns, share in amount.items():
-        require_share(f"amount of {patterns}", share)
         for name in networks.matching(patterns, list(shares), "amount"):
             shares[name] = share
     return shares

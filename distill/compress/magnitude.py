@@ -11,16 +11,16 @@ from distill.compress.network import Arrays, Network, matching, weights
 from distill.errors import InputError, unknown
 
 SCOPES = ("global", "layer")
-AMOUNT = 0.5
+UNSTRUCTURED = "unstructured"
 
 
 def magnitude(
     network: Network,
     context: Context,
     *,
-    amount: float | None = None,
+    amount: float = 0.5,
     scope: str = "global",
-    pattern: str = "unstructured",
+    pattern: str = UNSTRUCTURED,
     layers: str = "*",
 ) -> Network:
     """Zeroes the weights of smallest magnitude in kernels (Han et al. 2015, arXiv:1506.02626).
@@ -31,8 +31,8 @@ def magnitude(
     Args:
       network: trained.
       context: is told which layers keep their last weight.
-      amount: the share of the weights that is zero afterwards; by default half of them, or what
-        the pattern says.
+      amount: the share of the weights that is zero afterwards. A pattern N:M says its own, and this
+        is not looked at.
       scope: `global` ranks the weights of all layers together, `layer` takes the amount of each.
       pattern: `unstructured`, or N:M such as `2:4`: of every M consecutive weights that an output
         reads, the N largest stay. Those of a convolution are in the order of taps, then channels.
@@ -44,6 +44,8 @@ def magnitude(
     Raises:
       InputError: if an option cannot be used, or M does not divide what an output reads.
     """
+    unstructured = pattern == UNSTRUCTURED
+    check(scope=scope, pattern=pattern, amount=amount if unstructured else None)
     kernels = network.kernels
     paths = {f"{layer}/kernel": layer for layer in matching(layers, kernels)}
     values, old = weights(network), network.held.get("mask", {})
@@ -51,17 +53,11 @@ def magnitude(
     scores = {
         path: np.where(old.get(path, True), np.abs(values[path]), np.float32(-1)) for path in paths
     }
-    if scope not in SCOPES:
-        raise unknown("scope", scope, SCOPES)
-    if pattern == "unstructured":
-        amount = AMOUNT if amount is None else amount
-        require_share("amount", amount)
+    if unstructured:
         parts = [[path] for path in paths] if scope == "layer" else [list(paths)]
         kept = {path: mask for part in parts for path, mask in _largest(scores, part, amount)}
     else:
         n, m = _numbers(pattern)
-        if amount is not None:
-            raise InputError(f"amount is {amount}, but pattern={pattern} says it; leave it out")
         kept = {path: _n_of_m(scores[path], n, m, layer) for path, layer in paths.items()}
     masks: Arrays = {}
     for path, mask in kept.items():
@@ -70,6 +66,24 @@ def magnitude(
             masks[path].flat[scores[path].argmax()] = True
             context.say(f"{paths[path]} would lose all of its weights; it keeps the largest")
     return masked(network, masks)
+
+
+def check(
+    *,
+    amount: float | None = None,
+    scope: str = "global",
+    pattern: str = UNSTRUCTURED,
+    **_: Any,
+) -> None:
+    """Raises `InputError` for an option that cannot be used; an amount of None is not given."""
+    if scope not in SCOPES:
+        raise unknown("scope", scope, SCOPES)
+    if pattern != UNSTRUCTURED:
+        _numbers(pattern)
+        if amount is not None:
+            raise InputError(f"amount is {amount}, but pattern={pattern} says it; leave it out")
+    elif amount is not None:
+        require_share("amount", amount)
 
 
 def masked(network: Network, masks: Arrays) -> Network:

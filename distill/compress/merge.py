@@ -1,6 +1,7 @@
 """Merging of neurons that compute nearly the same, without data."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def merge(network: Network, context: Context, *, amount: float = 0.1, layers: st
     Raises:
       InputError: if an option cannot be used, or batch normalisation or a constraint is in the way.
     """
-    require_share("amount", amount)
+    check(amount=amount)
     groups = {group.name: group for group in network.channels().groups if _dense(network, group)}
     if not groups:
         raise InputError(f"{network.name} has no dense layer that feeds dense layers only")
@@ -43,6 +44,11 @@ def merge(network: Network, context: Context, *, amount: float = 0.1, layers: st
         left = max(1, began[name] - round(amount * began[name]))
         kept[name] = _merge(params, network, groups[name], left)
     return remove(dataclasses.replace(network, params=params), kept)
+
+
+def check(*, amount: float = 0.0, **_: Any) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    require_share("amount", amount)
 
 
 def order(incoming: np.ndarray, outgoing: np.ndarray, left: int) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ from distill import config as configs
 from distill import losses
 from distill.compress import methods
 from distill.data import AUGMENTATIONS
-from distill.errors import InputError, unknown
+from distill.errors import InputError, one_line, unknown
 from distill.training import recipe
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -64,7 +64,7 @@ class Step:
         """Returns the options of a round, counted from 0, with the amount that it is to reach."""
         share = SCHEDULES[self.schedule]((round + 1) / self.rounds)
         options = dict(self.options)
-        amount = options.get("amount")
+        amount = options.get("amount", methods.known(self.method).get("amount"))
         if isinstance(amount, Mapping):
             options["amount"] = {name: value * share for name, value in amount.items()}
         elif amount is not None:
@@ -79,44 +79,38 @@ def steps(config: ConfigDict) -> list[Step]:
       InputError: for the first name or value that cannot be used.
     """
     _require_known("fine_tune.teacher", config.fine_tune.teacher, TEACHERS)
-    return [_step(config, i, dict(given)) for i, given in enumerate(config.compress)]
+    if not isinstance(config.compress, tuple | list):
+        raise InputError(
+            f"compress is a {type(config.compress).__name__}; it must be a list of steps, where a "
+            "single one has a comma behind it: ({'method': 'svd'},)"
+        )
+    found = [_step(config, f"compress[{i}]", given) for i, given in enumerate(config.compress)]
+    for number, step in enumerate(found):
+        for before in found[: number + 1]:
+            if step.scratch and before.method in methods.CONSTRAINING:
+                raise InputError(
+                    f"compress[{number}].scratch: {before.method} leaves weights with constraints, "
+                    "and not a shape that could be trained from scratch; leave out `scratch`"
+                )
+    return found
 
 
-def _step(config: ConfigDict, number: int, given: dict[str, Any]) -> Step:
-    given = json.loads(json.dumps(given))
+def _step(config: ConfigDict, where: str, given: Any) -> Step:
+    given = _mapping(where, given, "{'method': 'svd'}")
     left = dict(given)
     rounds, schedule = left.pop("rounds", 1), left.pop("schedule", "linear")
     until, scratch = left.pop("until", None), left.pop("scratch", False)
-    tuned = {**config.fine_tune.to_dict(), **dict(left.pop("fine_tune", {}))}
-    methods.check(left)
-    where = f"compress[{number}]"
-    if not isinstance(rounds, int) or rounds < 1:
-        raise InputError(f"{where}.rounds is {rounds}; it must be 1 or more")
+    tuned = _mapping(f"{where}.fine_tune", left.pop("fine_tune", {}), "{'epochs': 3}")
+    try:
+        methods.check(left)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    if not methods.fits(rounds, int) or rounds < 1:
+        raise InputError(f"{where}.rounds is {rounds!r}; it must be 1 or more")
+    if not isinstance(scratch, bool):
+        raise InputError(f"{where}.scratch is {scratch!r}; it must be True or False")
     _require_known(f"{where}.schedule", schedule, SCHEDULES)
-    loss, teacher = config.loss.copy_and_resolve_references(), tuned.pop("teacher")
-    _require_known(f"{where}.fine_tune.teacher", teacher, TEACHERS)
-    for name, value in dict(tuned.pop("loss", {})).items():
-        if name not in loss:
-            raise unknown(f"{where}.fine_tune.loss", name, loss)
-        loss[name] = value
-    _require_known("loss", loss.name, losses.LOSSES)
-    if losses.compares_with_pixels(loss.name) != losses.compares_with_pixels(config.loss.name):
-        raise InputError(
-            f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "
-            "both must be of models that classify, or both of models that reconstruct images"
-        )
-    section = config.student.copy_and_resolve_references()
-    section.steps = None
-    for name, value in tuned.items():
-        if name not in section or name in ("model", "args"):
-            raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
-        try:
-            section[name] = value
-        except TypeError as error:
-            raise InputError(f"{where}.fine_tune.{name} is {value!r}: {error}") from error
-    checked = {f"{where}.fine_tune": section} if section.epochs else {}
-    configs.check_trainings(checked)
-    _require_known("augmentation", section.augmentation, AUGMENTATIONS)
+    section, loss, teacher = _fine_tuning(config, where, tuned)
     return Step(
         method=left.pop("method"),
         options=left,
@@ -131,19 +125,49 @@ def _step(config: ConfigDict, number: int, given: dict[str, Any]) -> Step:
     )
 
 
+def _fine_tuning(
+    config: ConfigDict, where: str, given: dict[str, Any]
+) -> tuple[ConfigDict, ConfigDict, str]:
+    """Reads how a step is fine-tuned: the recipe, the loss, and who teaches."""
+    tuned = {**config.fine_tune.to_dict(), **given}
+    loss, teacher = config.loss.copy_and_resolve_references(), tuned.pop("teacher")
+    _require_known(f"{where}.fine_tune.teacher", teacher, TEACHERS)
+    of_loss = f"{where}.fine_tune.loss"
+    for name, value in _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}").items():
+        if name not in loss:
+            raise unknown(of_loss, name, loss)
+        _set(loss, name, value, of_loss)
+    _require_known("loss", loss.name, losses.LOSSES)
+    if losses.compares_with_pixels(loss.name) != losses.compares_with_pixels(config.loss.name):
+        raise InputError(
+            f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "
+            "both must be of models that classify, or both of models that reconstruct images"
+        )
+    section = config.student.copy_and_resolve_references()
+    section.steps = None
+    for name, value in tuned.items():
+        if name not in section or name in ("model", "args"):
+            raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
+        _set(section, name, value, f"{where}.fine_tune")
+    checked = {f"{where}.fine_tune": section} if section.epochs else {}
+    configs.check_trainings(checked)
+    _require_known("augmentation", section.augmentation, AUGMENTATIONS)
+    return section, loss, teacher
+
+
 def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | None] | None:
     """Reads what ends the rounds of a step early: its name, and its number if it has one."""
     if given is None:
         return None
-    found = dict(given) if isinstance(given, Mapping) else {given: None}
-    (name, value), *more = found.items()
-    if more:
-        raise InputError(f"{where}.until names {', '.join(found)}; it must be one of them")
+    found = given if isinstance(given, Mapping) else {str(given): None}
+    if len(found) != 1:
+        raise InputError(f"{where}.until is {given!r}; it must name one end, like {{'macs': 0.5}}")
+    ((name, value),) = found.items()
     _require_known(f"{where}.until", name, UNTIL)
     if (value is None) != (name == "nothing removed"):
         raise InputError(f"{where}.until is {given!r}; it must be like {{'macs': 0.5}}")
-    if value is not None and not 0 < value < 1:
-        raise InputError(f"{where}.until.{name} is {value}; it must be between 0 and 1")
+    if value is not None and not (methods.fits(value, float) and 0 < value < 1):
+        raise InputError(f"{where}.until.{name} is {value!r}; it must be between 0 and 1")
     if name == "accuracy" and losses.compares_with_pixels(config.loss.name):
         raise InputError(f"{where}.until.accuracy is of models that classify; use another end")
     if name == "accuracy" and not config.dataset.validation:
@@ -156,5 +180,25 @@ def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | Non
 
 
 def _require_known(kind: str, name: Any, known: Any) -> None:
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise unknown(kind, str(name), known)
+
+
+def _mapping(where: str, given: Any, example: str) -> dict[str, Any]:
+    """Returns a mapping as JSON values."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"{where} is {given!r}; it must be a mapping, like {example}")
+    try:
+        return json.loads(json.dumps(dict(given)))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} cannot be written as JSON: {error}") from error
+
+
+def _set(section: ConfigDict, name: str, value: Any, where: str) -> None:
+    """Replaces a value by another of its type."""
+    try:
+        section[name] = value
+    except TypeError as error:
+        raise InputError(f"{where}.{name} is {value!r}: {one_line(error)}") from error
+    if value is None:
+        raise InputError(f"{where}.{name} is None; leave it out")

@@ -38,8 +38,7 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
     Raises:
       InputError: if there are none, or `fold` refuses.
     """
-    if calibration < 1:
-        raise InputError(f"calibration is {calibration}; it must be 1 image or more")
+    check(calibration=calibration)
     network = fold(network, context)
     step = max(1, len(context.images) // calibration)
     found = ranges(network, context.images[::step][:calibration], context.mean, context.std)
@@ -48,6 +47,12 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
         constraints={**network.constraints, "quantize": list(found)},
         held={**network.held, "quantize": found},
     )
+
+
+def check(*, calibration: int = 1, **_: Any) -> None:
+    """Raises `InputError` for an option that cannot be used."""
+    if calibration < 1:
+        raise InputError(f"calibration is {calibration}; it must be 1 image or more")
 
 
 def ranges(

@@ -184,11 +184,6 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
         record |= measure.files(made.trained, run.dataset, run.config.export, made.directory)
     scratch = f"scratch_{quality_of(student.about)}"
     if step.scratch and scratch not in record:
-        if made.network.constraints:
-            raise InputError(
-                f"{step.method} leaves weights with constraints, and not a shape that could be "
-                "trained from scratch; leave out `scratch`"
-            )
         about = json.loads(json.dumps(student.about))
         about["recipe"]["args"] = made.trained.about["recipe"]["args"]
         teacher = None

@@ -126,7 +126,6 @@ def test_training_leaves_what_is_pruned_at_zero(small, context):
         ({"scope": "globl"}, "unknown scope 'globl'; did you mean 'global'"),
         ({"pattern": "2-4"}, "pattern is '2-4'; it must be unstructured, or N:M with N below M"),
         ({"pattern": "4:2"}, "pattern is '4:2'"),
-        ({"pattern": "1:2", "amount": 0.3}, "amount is 0.3, but pattern=1:2 says it"),
         ({"pattern": "2:4"}, "each output of a reads 2 weights, which 4 does not divide; leave"),
         ({"layers": "c*"}, r"layers='c\*' matches nothing; there are a, b"),
     ],

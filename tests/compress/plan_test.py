@@ -30,15 +30,24 @@ def test_a_step_fine_tunes_by_the_recipe_of_the_student():
     ("schedule", "amounts"),
     [("linear", [0.2, 0.4, 0.6, 0.8]), ("polynomial", [0.4625, 0.7, 0.7875, 0.8])],
 )
-def test_amounts_grow_over_the_rounds(schedule, amounts, monkeypatch):
-    monkeypatch.setitem(plan.methods.COMPRESSORS, "some", lambda n, c, *, amount=0.0: n)
-    given = {"method": "some", "amount": 0.8, "rounds": 4, "schedule": schedule}
+def test_amounts_grow_over_the_rounds(schedule, amounts):
+    given = {"method": "filters", "amount": 0.8, "rounds": 4, "schedule": schedule}
     (step,) = plan.steps(config(given))
     assert [step.at(i)["amount"] for i in range(4)] == pytest.approx(amounts)
     (step,) = plan.steps(config({**given, "amount": {"conv*": 0.4, "hidden": 0.8}}))
     assert step.at(1)["amount"] == pytest.approx(
         {"conv*": amounts[1] / 2, "hidden": amounts[1]}
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "amount"), [("filters", 0.1), ("magnitude", 0.5), ("merge", 0.1), ("svd", None)]
+)
+def test_so_do_those_that_are_left_to_the_method(method, amount):
+    (step,) = plan.steps(config({"method": method, "rounds": 4}))
+    assert [step.at(i).get("amount") for i in range(4)] == [
+        amount and pytest.approx(amount * share) for share in (0.25, 0.5, 0.75, 1)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -63,12 +72,62 @@ def test_amounts_grow_over_the_rounds(schedule, amounts, monkeypatch):
             r"name is reconstruction, the network's own \w+; both must be of",
         ),
         ({"method": "svd", "fine_tune": {"teacher": "x"}}, "known: original, same"),
+        ("svd", r"compress\[0\] is 'svd'; it must be a mapping, like \{'method': 'svd'\}"),
+        ({"method": ["svd"]}, r"unknown method .\['svd'\]"),
+        ({"method": "svd", "rank": {1}}, r"compress\[0\] cannot be written as JSON: "),
+        ({"method": "svd", "rank": 2.0}, "rank is 2.0; it must be a whole number"),
+        ({"method": "svd", "rank": True}, "rank is True; it must be a whole number"),
+        ({"method": "svd", "rank": 2, "energy": 0.5}, "rank=2 and energy=0.5 are given; give one"),
+        ({"method": "svd", "kind": "spatail"}, "unknown kind 'spatail'; did you mean 'spatial'"),
+        ({"method": "svd", "only_cheaper": 1}, "only_cheaper is 1; it must be True or False"),
+        ({"method": "svd", "layers": ["conv0"]}, r"layers is \['conv0'\]; it must be a string"),
+        ({"method": "filters", "score": "tailor"}, "unknown score 'tailor'; did you mean 'taylor'"),
+        ({"method": "filters", "scope": "globl"}, "unknown scope 'globl'; did you mean 'global'"),
+        ({"method": "filters", "amount": "0.5"}, "'0.5'; it must be a number or a mapping to numb"),
+        ({"method": "filters", "amount": {"a": 1.5}, "rounds": 2}, "amount of a is 1.5; it must"),
+        ({"method": "filters", "amount": {"a": 0.1}, "scope": "global"}, "takes one number"),
+        ({"method": "filters", "images": 0}, "images is 0; it must be 1 or more"),
+        ({"method": "activation", "threshold": -1}, "threshold is -1; it must be 0 or more"),
+        ({"method": "merge", "amount": 1.5, "rounds": 2}, "amount is 1.5; it must be at least 0"),
+        ({"method": "merge", "amount": 1}, r"compress\[0\]: amount is 1; it must be at least"),
+        ({"method": "merge", "amount": {"a": 0.5}}, "{'a': 0.5}; it must be a number"),
+        ({"method": "magnitude", "amount": -1}, "amount is -1; it must be at least 0 and below 1"),
+        ({"method": "magnitude", "pattern": "2-4"}, "pattern is '2-4'; it must be unstructured"),
+        ({"method": "magnitude", "pattern": "1:2", "amount": 0.5}, "but pattern=1:2 says it"),
+        ({"method": "cluster", "num_clusters": 256}, "256; it must be between 1 and 255"),
+        ({"method": "cluster", "num_clusters": 16.0}, "16.0; it must be a whole number"),
+        ({"method": "cluster", "scratch": True}, "scratch: cluster leaves weights with constraint"),
+        ({"method": "quantize", "calibration": 0}, "calibration is 0; it must be 1 image or more"),
+        ({"method": "svd", "scratch": "no"}, r"compress\[0\].scratch is 'no'; it must be True or"),
+        ({"method": "svd", "rounds": "2"}, "rounds is '2'; it must be 1 or more"),
+        ({"method": "svd", "fine_tune": 3}, "fine_tune is 3; it must be a mapping, like"),
+        ({"method": "svd", "fine_tune": {"epochs": None}}, "fine_tune.epochs is None; leave it"),
+        ({"method": "svd", "fine_tune": {"loss": "kl"}}, "loss is 'kl'; it must be a mapping"),
+        ({"method": "svd", "fine_tune": {"loss": {"alpha": "a"}}}, "fine_tune.loss.alpha is 'a': "),
+        ({"method": "svd", "until": {"macs": "0.5"}}, "until.macs is '0.5'; it must be between 0"),
+        ({"method": "svd", "until": {}}, "until is {}; it must name one end, like {'macs': 0.5}"),
+        ({"method": "svd", "until": ["macs"]}, r"unknown compress\[0\].until"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_told_in_one_line(given, message):
     with pytest.raises(InputError, match=message) as error:
         plan.steps(config(given))
     assert "\n" not in str(error.value)
+
+
+def test_nothing_that_is_constrained_is_trained_from_scratch_later():
+    steps = {"method": "quantize"}, {"method": "filters", "scratch": True}
+    with pytest.raises(InputError, match=r"compress\[1\].scratch: quantize leaves weights with"):
+        plan.steps(config(*steps))
+    assert plan.steps(config(*reversed(steps)))[0].scratch
+
+
+def test_a_single_step_needs_its_comma():
+    found = config()
+    with found.ignore_type():
+        found.compress = {"method": "svd"}
+    with pytest.raises(InputError, match=r"must be a list of steps.*\(\{'method': 'svd'\},\)"):
+        plan.steps(found)
 
 
 def test_no_fine_tuning_is_zero_epochs():
