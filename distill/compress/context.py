@@ -14,7 +14,8 @@ class Context:
     """What a method may look at beside the network.
 
     Attributes:
-      images: for training, `[n, height, width, channels]` uint8.
+      images: of `dataset.train`, `[n, height, width, channels]` uint8, also those whose label is
+        hidden, and also where the network learns from a transfer set: they are what it is for.
       labels: `[n]` int32, -1 where hidden.
       mean, std: of pixels between 0 and 1, as the network expects them to be normalised.
       loss: the entry of `losses.LOSSES` without a teacher that gradients are taken of.

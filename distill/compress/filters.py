@@ -9,7 +9,7 @@ import numpy as np
 from distill.compress import network as networks
 from distill.compress.context import Context, require_share
 from distill.compress.network import Network
-from distill.compress.scores import SCORES, Scores
+from distill.compress.scores import SCORES, Scores, looked_at
 from distill.errors import InputError, unknown
 from distill.models.channels import Group
 
@@ -39,7 +39,8 @@ def filters(
       scope: `layer` takes the amount of each group. `global` takes it of all of them together, the
         scores of each group divided by their Euclidean norm (Molchanov et al. 2017, section 2.3).
       layers: names of groups.
-      images: how many of the training images are looked at, drawn at random.
+      images: how many of the training images are looked at, drawn at random; `taylor` needs those
+        with labels.
 
     Raises:
       InputError: if a name is unknown, a share is not in [0, 1), or nothing reads a group.
@@ -51,7 +52,7 @@ def filters(
         shares = _shares(amount, groups)
     else:
         shares = {group.name: amount for group in groups}
-    found = SCORES[score](network, some_of(context, images), groups)
+    found = SCORES[score](network, some_of(looked_at(score, context), images), groups)
     gone = {group.name: before[group.name] - group.size for group in groups}
     if scope == "global":
         wanted = round(shares[groups[0].name] * sum(before[group.name] for group in groups))
@@ -110,7 +111,7 @@ def sensitivity(
     for amount in amounts:
         check(score=score, amount=amount)
     groups = removable(network, "*")
-    found = SCORES[score](network, context, groups)
+    found = SCORES[score](network, looked_at(score, context), groups)
     rows = []
     for group in groups:
         for amount in amounts:

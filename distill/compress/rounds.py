@@ -92,18 +92,9 @@ def apply(
         found = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
         return Round(found, as_network(found), json.loads(path.read_text()), directory)
-    context = Context(
-        images=run.training_set.images,
-        labels=run.training_set.labels,
-        mean=tuple(run.config.dataset.mean),
-        std=tuple(run.config.dataset.std),
-        loss=step.loss["name"] if not losses.needs_teacher(step.loss["name"]) else "cross_entropy",
-        begin=begin,
-        seed=run.config.seed + round,
-        say=lambda line: run.display.say(f"compress {number} {step.method}: {line}"),
-    )
+    seen = context(run, number, step, round, begin)
     try:
-        network = methods.COMPRESSORS[step.method](before.network, context, **step.at(round))
+        network = methods.COMPRESSORS[step.method](before.network, seen, **step.at(round))
     except InputError as error:
         raise InputError(f"compress[{number}], {step.method}: {error}") from error
     if step.until == ("nothing removed", None) and not _removed(before.network, network):
@@ -123,6 +114,20 @@ def apply(
     }  # fmt: skip
     write(path, record)
     return Round(found, network, record, directory)
+
+
+def context(run: Run, number: int, step: Step, round: int, begin: Network) -> Context:
+    """Returns what the method of a step may look at beside the network, in one round."""
+    return Context(
+        images=run.dataset.train.images,
+        labels=run.dataset.train.labels,
+        mean=tuple(run.config.dataset.mean),
+        std=tuple(run.config.dataset.std),
+        loss=step.loss["name"] if not losses.needs_teacher(step.loss["name"]) else "cross_entropy",
+        begin=begin,
+        seed=run.config.seed + round,
+        say=lambda line: run.display.say(f"compress {number} {step.method}: {line}"),
+    )
 
 
 def _obeying(network: Network) -> Network:

@@ -6,6 +6,7 @@ every model; running averages normalise. Where a group has several readers, `tay
 `activations` sum over them, and the others are means.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from distill import losses
+from distill import data, losses
 from distill.compress.context import Context
 from distill.compress.network import Network, resolve
 from distill.errors import InputError
@@ -107,6 +108,24 @@ def taylor(network: Network, context: Context, groups: Sequence[Group]) -> Score
     count = len(context.images)
     totals = _totals("taylor", network, context, groups)
     return {name: total / count for name, total in totals.items()}
+
+
+def looked_at(score: str, context: Context) -> Context:
+    """Returns a context with the images that a score can use: for `taylor` those with labels.
+
+    Where a label is hidden the cross-entropy is zero, and so would be all effects on it.
+
+    Raises:
+      InputError: if it needs labels, and there are none.
+    """
+    if score != "taylor" or losses.compares_with_pixels(context.loss):
+        return context
+    known = data.labelled(data.Split(context.images, context.labels))
+    if not len(known):
+        raise InputError(
+            "score 'taylor' needs labels, and no training image has one; use another score"
+        )
+    return dataclasses.replace(context, images=known.images, labels=known.labels)
 
 
 Score = Callable[[Network, Context, Sequence[Group]], Scores]

@@ -87,6 +87,22 @@ def test_what_cannot_be_done_is_said(found, options, message, context):
         filters(found, context(found, IMAGES), **options)
 
 
+def test_taylor_looks_at_images_with_labels_only(found, context, rng):
+    images = rng.integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
+    begun = context(found, images)
+    labels = np.array([0, -1, 1, -1, 2, -1], np.int32)
+    hidden = dataclasses.replace(begun, labels=labels)
+    known = dataclasses.replace(begun, images=images[::2], labels=labels[::2])
+    options = {"score": "taylor", "amount": 0.5}
+    pruned, wanted = (filters(found, c, **options, images=3) for c in (hidden, known))
+    for path, kernel in wanted.params.items():
+        np.testing.assert_array_equal(pruned.params[path], kernel)
+    nothing = dataclasses.replace(begun, labels=np.full(6, -1, np.int32))
+    with pytest.raises(InputError, match="score 'taylor' needs labels, and no training image has"):
+        filters(found, nothing, **options)
+    assert widths(filters(found, nothing, amount=0.5)) == [2, 3, 3]
+
+
 def test_channels_that_nothing_reads_are_refused(found, monkeypatch, context):
     channels = found.channels()
     lonely = [channels.groups[0]._replace(readers=()), *channels.groups[1:]]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from configs import common
-from distill import pipeline
-from distill.compress import methods, network, rounds, stage
+from distill import data, pipeline
+from distill.compress import methods, network, plan, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer
 from distill.report.progress import Display
+from distill.run import Run
 from distill.training import train, trained
 
 
@@ -153,6 +154,17 @@ def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
 def test_what_a_method_refuses_names_the_step(tmp_path):
     with pytest.raises(InputError, match=r"compress\[0\], svd: layers='dense' matches nothing"):
         run(config({"method": "svd", "layers": "dense"}), tmp_path / "a")
+
+
+def test_methods_see_the_training_images_where_the_student_learns_from_others(tmp_path):
+    found = config(SVD, arg="quick", labelled_fraction=0.1)
+    found.loss.name, found.transfer.name, found.transfer.split = "kl", "mnist5k", "test[:50]"
+    dataset = data.load(found, *data.find(found, pytest.fail))
+    assert len(dataset.transfer) == 50 and (dataset.train.labels >= 0).sum() == 40
+    begun = Run(found, tmp_path, dataset, Display())
+    seen = rounds.context(begun, 0, plan.steps(found)[0], 0, None)
+    assert seen.images is dataset.train.images and seen.labels is dataset.train.labels
+    assert seen.loss == "cross_entropy"
 
 
 def test_arrays_of_another_configuration_are_refused(finished):
