@@ -107,13 +107,7 @@ def write(directory: str | os.PathLike, bundle: Bundle) -> None:
       InputError: if the bundle is not valid, or the directory holds something else.
     """
     directory = pathlib.Path(directory)
-    if directory.is_dir():
-        others = {path.name for path in directory.iterdir()} - {MODEL, MANIFEST}
-        if others:
-            raise InputError(
-                f"{directory} holds {sorted(others)[0]}, which is no part of a bundle; "
-                "choose another directory"
-            )
+    _check_replaceable(directory)
     new = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
     try:
         new.mkdir(parents=True)
@@ -130,12 +124,27 @@ def write(directory: str | os.PathLike, bundle: Bundle) -> None:
 
 
 def remove(directory: str | os.PathLike) -> None:
-    """Removes a bundle if there is one; `model.json` goes first, and without it there is none."""
+    """Removes a bundle if there is one; `model.json` goes first, and without it there is none.
+
+    Raises:
+      InputError: if the directory holds something else; nothing is removed then.
+    """
     directory = pathlib.Path(directory)
+    _check_replaceable(directory)
     if directory.is_dir():
         for name in (MANIFEST, MODEL):
             (directory / name).unlink(missing_ok=True)
         directory.rmdir()
+
+
+def _check_replaceable(directory: pathlib.Path) -> None:
+    """Raises `InputError` if a directory holds what is no part of a bundle."""
+    found = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    if others := sorted(found - {MODEL, MANIFEST}):
+        raise InputError(
+            f"{directory} holds {others[0]}, which is no part of a bundle; remove it or choose "
+            "another directory"
+        )
 
 
 def _bytes(path: pathlib.Path) -> bytes:

@@ -66,6 +66,18 @@ def test_other_files_are_not_overwritten(tmp_path, float32):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+def test_a_bundle_with_other_files_beside_it_is_not_removed(tmp_path, float32):
+    bundles.write(tmp_path / "b", float32)
+    (tmp_path / "b" / ".DS_Store").touch()
+    with pytest.raises(InputError, match="b holds .DS_Store, which is no part of a bundle; remove"):
+        bundles.remove(tmp_path / "b")
+    (tmp_path / "b" / ".DS_Store").unlink()
+    assert bundles.read(tmp_path / "b").model == float32.model
+    bundles.remove(tmp_path / "b")
+    bundles.remove(tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
