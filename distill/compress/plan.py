@@ -143,6 +143,11 @@ def _fine_tuning(
             f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
+    if teacher == "original" and not losses.needs_teacher(loss.name):
+        raise InputError(
+            f"{where}.fine_tune.teacher is original, but the loss {loss.name} has no teacher; leave "
+            "it out, or name a loss that has one"
+        )
     section = config.student.copy_and_resolve_references()
     section.steps = None
     for name, value in tuned.items():

@@ -72,6 +72,7 @@ def test_so_do_those_that_are_left_to_the_method(method, amount):
             r"name is reconstruction, the network's own \w+; both must be of",
         ),
         ({"method": "svd", "fine_tune": {"teacher": "x"}}, "known: original, same"),
+        ({"method": "svd", "fine_tune": {"teacher": "original"}}, "the loss cross_entropy has no"),
         ("svd", r"compress\[0\] is 'svd'; it must be a mapping, like \{'method': 'svd'\}"),
         ({"method": ["svd"]}, r"unknown method .\['svd'\]"),
         ({"method": "svd", "rank": {1}}, r"compress\[0\] cannot be written as JSON: "),
