@@ -105,7 +105,7 @@ def apply(
         f"compress {number} {step.method}, round {round}: "
         f"{measure.describe(measure.counts(_obeying(network)))}"
     )
-    _train(run, f"compress{number}", directory, about, network, step, original)
+    _train(run, f"compress{number}.{round}", directory, about, network, step, original)
     found = trained.load(directory / "steps", run.display.warn)
     network = as_network(found)
     record = {
@@ -195,7 +195,7 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
         if losses.needs_teacher(about["loss"]["name"]):
             teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
         directory = made.directory / "scratch"
-        run.train("scratch", directory, about, run.training_set, teacher)
+        run.train(f"scratch{record['step']}", directory, about, run.training_set, teacher)
         control = trained.load(directory / "steps", run.display.warn)
         record[scratch] = quality(control, run.dataset.test)
     write(made.directory / RECORD, record)

@@ -11,6 +11,7 @@ from distill import data, pipeline
 from distill.compress import methods, network, plan, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer
+from distill.report import records
 from distill.report.progress import Display
 from distill.run import Run
 from distill.training import train, trained
@@ -83,6 +84,9 @@ def test_everything_shrinks(finished):
     ]
     assert shapes[1] < 0.6 * shapes[0]
     assert "| 0 halve | 1 |" in (workdir / "report.md").read_text()
+    roles = ["student", "compress0.0", "compress0.1", "scratch0"]  # the last step trains nothing
+    assert list(dict.fromkeys(r["role"] for r in records.read(workdir))) == roles
+    assert {path.name for path in (workdir / "tensorboard").iterdir()} >= set(roles)
 
 
 def test_what_is_compressed_is_loaded_like_any_other(finished):
