@@ -1,10 +1,12 @@
-"""How small a network can be stored: the coding of Deep Compression, really encoded and decoded.
+"""How small a network can be stored: the coding of Deep Compression, really encoded.
 
 After Han et al. 2016 (arXiv:1510.00149), figure 1: shared values are stored once, each weight as an
 index, the indices in as many bits as they need or in a Huffman code, and where most are zero, only
 the others with the number of zeros before each. Everything that a decoder needs counts, down to
 the lengths of the codes; names and shapes do not, as the configuration of the model says them.
-Rounding to int8 is what a TensorFlow Lite file stores, and not repeated here.
+Rounding to int8 is what a TensorFlow Lite file stores, and not repeated here: where shared values
+were rounded with a scale for each channel, they count as the many values that they are then.
+`unpack` decodes it again. Only the tests use that: no file is written, the bytes are counted.
 """
 
 import math
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distill.compress import huffman
-from distill.compress.network import Arrays, Network, weights
+from distill.compress.network import Arrays, Network
 from distill.constraints import MAX_CLUSTERS
 
 MAX_RUN = 31  # zeros that one entry can skip, 5 bits as in the paper; a zero is put in for more
@@ -43,6 +45,8 @@ class Packed(NamedTuple):
 def pack(network: Network) -> dict[str, Packed]:
     """Returns each array of a network in its smallest coding, by its path.
 
+    The parameters are taken as they are: a network that was trained, and read back, is applied with
+    just these. (`network.weights` would average shared values again that were rounded to int8.)
     Kernels have all codings to choose from; biases and normalisation are float32.
     """
     return {path: min(found, key=lambda p: p.size) for path, found in _candidates(network).items()}
@@ -52,7 +56,7 @@ def unpack(packed: dict[str, Packed]) -> Arrays:
     """Undoes `pack`.
 
     Returns:
-      The arrays of `network.weights` and the running statistics, to the bit.
+      The parameters and the running statistics, to the bit.
     """
     return {
         path: CODINGS[p.coding][1](p.data, math.prod(p.shape)).reshape(p.shape)
@@ -86,7 +90,7 @@ def sizes(network: Network) -> dict[str, Any]:
 
 
 def _candidates(network: Network) -> dict[str, list[Packed]]:
-    arrays = {**weights(network), **network.stats}
+    arrays = {**network.params, **network.stats}
     kernels = {f"{layer}/kernel" for layer in network.kernels}
     found: dict[str, list[Packed]] = {}
     for path, array in arrays.items():

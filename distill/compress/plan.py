@@ -145,8 +145,8 @@ def _fine_tuning(
         )
     if teacher == "original" and not losses.needs_teacher(loss.name):
         raise InputError(
-            f"{where}.fine_tune.teacher is original, but the loss {loss.name} has no teacher; leave "
-            "it out, or name a loss that has one"
+            f"{where}.fine_tune.teacher is original, but the loss {loss.name} has no teacher; "
+            "leave it out, or name a loss that has one"
         )
     section = config.student.copy_and_resolve_references()
     section.steps = None

@@ -1,10 +1,12 @@
 """The packed form: what is decoded is what was encoded, and literal sizes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from distill import constraints
 from distill.compress import huffman, packing
-from distill.compress import network as networks
 from distill.compress.cluster import cluster
 from distill.compress.magnitude import magnitude
 from distill.compress.network import Network
@@ -24,7 +26,7 @@ def test_every_coding_gives_the_weights_back(rng, context, amount, clusters):
         network = magnitude(network, context(network), amount=amount)
     if clusters and (amount < 0.9 or clusters < 9):
         network = cluster(network, context(network), num_clusters=clusters)
-    wanted = {**networks.weights(network), **network.stats}
+    wanted = {**network.params, **network.stats}
     found = packing.unpack(packing.pack(network))
     assert found.keys() == wanted.keys()
     for path in wanted:
@@ -36,6 +38,18 @@ def test_every_coding_gives_the_weights_back(rng, context, amount, clusters):
         np.testing.assert_array_equal(unpacked, wanted["a/kernel"], err_msg=packed.coding)
     few = len(np.unique(wanted["a/kernel"])) <= 256
     assert len(candidates) == (4 if few else 2)
+
+
+def test_shared_values_that_were_rounded_to_int8_are_stored_so(rng, context):
+    """The scales of the channels tear the values of a cluster apart."""
+    network = _network(rng.normal(size=(50, 4)) * [1, 2, 3, 4])
+    clustered = cluster(network, context(network), num_clusters=8)
+    kernel = np.asarray(constraints.round_weights(clustered.params["a/kernel"]))
+    params = {**clustered.params, "a/kernel": kernel}
+    rounded = dataclasses.replace(clustered, params=params)
+    found = packing.unpack(packing.pack(rounded))["a/kernel"]
+    np.testing.assert_array_equal(found, kernel)
+    assert len(np.unique(found)) > 8
 
 
 def test_literal_sizes():
