@@ -108,9 +108,10 @@ def matching(patterns: str, names: Iterable[str], kind: str = "layers") -> list[
 
 
 def weights(network: Network) -> Arrays:
-    """Returns the parameters as masks and shared values make them.
+    """Returns the parameters as masks and shared values make them; what changes them starts here.
 
-    They are not rounded to int8, if they are to be: what changes them next starts from here.
+    Nothing is rounded to int8 here. Of a network that was trained for int8, and read back, the
+    parameters are rounded already.
     """
     kinds = ("mask", "share")
     held: Any = {kind: arrays for kind, arrays in network.held.items() if kind in kinds}

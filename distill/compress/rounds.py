@@ -44,7 +44,7 @@ class Round:
 
 
 def as_network(model: Trained) -> Network:
-    """Returns a trained model as plain arrays."""
+    """Returns a trained model as plain arrays, its weights as the constraints leave them."""
     about, recipe = model.about, model.about["recipe"]
     shape, variables = about["input_shape"], model.members[0]
     network = networks.of(recipe["model"], recipe["args"], about["num_classes"], shape, variables)
