@@ -55,10 +55,10 @@ Filters of least L1 norm are removed at once, with everything that reads them, a
 fine-tuned. From VGG16 and ResNet-56 as much goes, layer by layer, as from the largest variants in
 Li et al. (2017): half of the first and of the last six convolutions of VGG16; 60, 30 and 10 % of
 the first convolution of the blocks of ResNet-56, stage by stage, six of them left out. DenseNet-40,
-which they have not, loses 30 % of the filters of each layer. Only whole filters can go: at a quarter
-of the width, where a layer of these two has 3 to 16 of them, the shares become 50, 25 and 12.5 % in
-ResNet-56 and 33 % in DenseNet-40. *Scratch* is the pruned shape with fresh weights, trained by the
-recipe of the original."""
+which they have not, loses 30 % of the filters of each layer. Only whole filters can go: at
+a quarter of the width, where a layer of these two has 3 to 16 of them, the shares become 50, 25 and
+12.5 % in ResNet-56 and 33 % in DenseNet-40. *Scratch* is the pruned shape with fresh weights,
+trained by the recipe of the original."""
 
 
 def runs(
