@@ -1,5 +1,6 @@
 """One round of a step: the method applied, the network fine-tuned and measured."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -88,10 +89,10 @@ def apply(
     name = f"{number}_{step.method}-{configs.digest(identity)}"
     directory = run.workdir / DIRECTORY / name
     path = directory / RECORD
-    if path.exists():
+    if record := _read(path):
         found = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
-        return Round(found, as_network(found), json.loads(path.read_text()), directory)
+        return Round(found, as_network(found), record, directory)
     seen = context(run, number, step, round, begin)
     try:
         network = methods.COMPRESSORS[step.method](before.network, seen, **step.at(round))
@@ -114,6 +115,13 @@ def apply(
     }  # fmt: skip
     write(path, record)
     return Round(found, network, record, directory)
+
+
+def _read(path: pathlib.Path) -> Record | None:
+    """Returns a record, or None if it is missing or damaged: what was trained is then judged again."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text())
+    return None
 
 
 def context(run: Run, number: int, step: Step, round: int, begin: Network) -> Context:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+from typing import Any
 
 from distill import config as configs
 from distill.compress import measure, rounds
@@ -46,17 +47,31 @@ def last_checkpoints(workdir: pathlib.Path) -> pathlib.Path:
     """Returns where the network lies that `compress` has ended with.
 
     Raises:
-      InputError: if it has not.
+      InputError: if it has not, or its summary is damaged.
     """
-    path = workdir / SUMMARY
-    if not path.exists():
-        raise InputError(f"{path} is missing; run the stage compress first")
-    return workdir / json.loads(path.read_text())["last"]
+    return workdir / _summary(workdir)["last"]
 
 
 def read(workdir: pathlib.Path) -> list[Record]:
-    """Returns the records of `compress`, as it returned them."""
-    return json.loads((workdir / SUMMARY).read_text())["rounds"]
+    """Returns the records of `compress`, as it returned them.
+
+    Raises:
+      InputError: as `last_checkpoints`.
+    """
+    return _summary(workdir)["rounds"]
+
+
+def _summary(workdir: pathlib.Path) -> dict[str, Any]:
+    path = workdir / SUMMARY
+    if not path.exists():
+        raise InputError(f"{path} is missing; run the stage compress first")
+    try:
+        found = json.loads(path.read_text())
+        return {"last": found["last"], "rounds": found["rounds"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged; run the stage compress again, which writes it anew"
+        ) from error
 
 
 def _original(run: Run, student: Trained) -> Round:
