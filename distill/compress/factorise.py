@@ -117,7 +117,13 @@ def _choose(network: Network, patterns: str, counted: Mapping[str, LayerCost]) -
     wrong |= dict.fromkeys(factors, "factorised already")
     wrong |= {name: "constrained already" for name in names if _constrained(network, name)}
     if patterns == "*":
-        return matching(patterns, [name for name in names if name not in wrong])
+        if not (left := [name for name in names if name not in wrong]):
+            reasons = " or ".join(sorted({wrong[name] for name in (*names, *factors)}))
+            raise InputError(
+                f"layers='*' matches nothing: each layer of {network.name} is {reasons}; "
+                "put this step earlier"
+            )
+        return left
     chosen = matching(patterns, [*names, *factors])
     for name in chosen:
         if name in wrong:

@@ -162,6 +162,10 @@ def test_factorised_and_constrained_layers_are_refused(svd, network):
     masked = dataclasses.replace(network("teacher"), constraints={"mask": ["hidden/kernel"]})
     with pytest.raises(InputError, match="names hidden, which is constrained already"):
         svd(masked, layers="hidden", rank=1)
+    paths = [f"{name}/kernel" for name in masked.kernels]
+    masked = dataclasses.replace(masked, constraints={"mask": paths})
+    with pytest.raises(InputError, match="each layer of teacher is constrained already; put"):
+        svd(masked, rank=1)
 
 
 def test_it_is_a_method_with_these_options():
