@@ -29,7 +29,6 @@ Held = Mapping[str, Mapping[str, Any]]
 
 OUTPUT = ":output"
 MAX_CLUSTERS = 256
-KINDS = ("mask", "share", "quantize")
 
 
 def flat(params: Any) -> dict[str, Any]:
