@@ -118,7 +118,7 @@ def apply(
 
 
 def _read(path: pathlib.Path) -> Record | None:
-    """Returns a record, or None if it is missing or damaged: what was trained is then judged again."""
+    """Returns a record; None if it is missing or damaged, so that the round is judged again."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_text())
     return None
