@@ -29,8 +29,8 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
     convolutions there, each with scales of its own, which are no coarser than the one here.
 
     The ranges stay as they are while the network is trained. The converter estimates its own on
-    what that leaves, so the scales of activations in the file differ from these, by a few percent,
-    17 at most where we looked; those of weights do not.
+    what that leaves, so the scales of activations in the file are not quite these; those of weights
+    are.
 
     Args:
       network: trained.
