@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import platform
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -129,7 +130,11 @@ class Run:
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
-    """Writes `config.json`, or checks that the one that is there is of this configuration.
+    """Writes `config.json`, unless the one that is there is of a run with another outcome.
+
+    What decides no outcome of a training (stages, compression, export, seeds of a sweep) may change
+    from run to run; the file then says what was asked for last, which is what `export` reads.
+    Several processes may claim a directory at once: each replaces the file whole.
 
     Args:
       workdir: of the run; created if needed.
@@ -147,8 +152,8 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            found = json.loads(path.read_text())
+        found = json.loads(path.read_text()) if path.exists() else None
+        if found is not None:
             difference = configs.first_difference(_deciding(found), _deciding(wanted))
             if difference:
                 key, there, here = difference
@@ -156,7 +161,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
                     f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
                     "choose another --workdir or remove it"
                 )
-        else:
+        if found != wanted:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
@@ -176,7 +181,10 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
-    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
-    part = path.with_suffix(f".{os.getpid()}.part")
+    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one.
+
+    The name of the part has the machine's too: in containers, processes often have the same number.
+    """
+    part = path.with_suffix(f".{platform.node()}.{os.getpid()}.part")
     part.write_text(json.dumps(contents, indent=2) + "\n")
     part.replace(path)

@@ -1,5 +1,8 @@
-"""What a run is called by, and what it refuses of a temperature that is to be learned."""
+"""What a run is called by, how it takes its directory, and what it refuses."""
 
+import json
+import pathlib
+import platform
 import re
 
 import pytest
@@ -9,7 +12,7 @@ from distill import config as configs
 from distill import data, pipeline
 from distill.errors import InputError
 from distill.report.progress import Display
-from distill.run import Run
+from distill.run import Run, claim
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,41 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     loaded = data.load(config, *data.find(config, print))
     about = Run(config, tmp_path, loaded, Display()).student_about(None, 3)
     assert configs.digest(about) == "a5f5f81e07fa"
+
+
+def compressing(config, workdir, rank):
+    config.compress = ({"method": "svd", "rank": rank},)
+    return claim(workdir, config, "mnist5k")
+
+
+def test_the_configuration_that_was_given_last_is_kept(tmp_path):
+    config = common.simplenet(4, "quick")
+    first = claim(tmp_path, config, "mnist5k")
+    written = (tmp_path / "config.json").stat().st_mtime_ns
+    assert claim(tmp_path, config, "mnist5k") == first
+    assert (tmp_path / "config.json").stat().st_mtime_ns == written
+    config.stages, config.fine_tune.epochs = "compress,export", 3
+    assert compressing(config, tmp_path, rank=8) == first
+    assert json.loads((tmp_path / "config.json").read_text()) == configs.to_dict(config)
+    config.student.epochs += 1
+    with pytest.raises(InputError, match="holds a run with student.epochs"):
+        compressing(config, tmp_path, rank=4)
+    assert json.loads((tmp_path / "config.json").read_text())["compress"][0]["rank"] == 8
+
+
+def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
+    tmp_path, monkeypatch
+):
+    """Also where their processes have the same number, as in containers."""
+    config, replace = common.simplenet(4, "quick"), pathlib.Path.replace
+
+    def late(part, target):
+        monkeypatch.setattr(pathlib.Path, "replace", replace)
+        monkeypatch.setattr(platform, "node", lambda: "another")
+        compressing(config.copy_and_resolve_references(), tmp_path, rank=2)
+        return replace(part, target)
+
+    monkeypatch.setattr(pathlib.Path, "replace", late)
+    compressing(config, tmp_path, rank=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert json.loads((tmp_path / "config.json").read_text()) == configs.to_dict(config)
