@@ -12,6 +12,7 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
+SEEDS = 2**31  # seeds are below: they are int32 on the device
 
 
 def training(model: str, **overrides: Any) -> ConfigDict:
@@ -124,6 +125,7 @@ def check_values(config: ConfigDict) -> None:
     """
     check_trainings({name: config[name] for name in ("teacher", "student")})
     _require(config.teacher.members > 0, "teacher.members", config.teacher.members, "1 or more")
+    _check_seeds(config)
     loss, dataset = config.loss, config.dataset
     _require(loss.temperature > 0, "loss.temperature", loss.temperature, "more than 0")
     rate = loss.temperature_learning_rate
@@ -139,6 +141,23 @@ def check_values(config: ConfigDict) -> None:
     memory = config.engine.memory_gb
     _require(memory >= 0, "engine.memory_gb", memory, "0 or more")
     _require(all(s > 0 for s in dataset.std), "dataset.std", dataset.std, "more than 0")
+
+
+def _check_seeds(config: ConfigDict) -> None:
+    """Checks the seeds of the teacher's members, which count up from `seed`, and of the students.
+
+    A fraction is none: it would give the student of the whole number below.
+    """
+    last = SEEDS - config.teacher.members
+    whole = f"a whole number from 0 to {last}"
+    _require(_is_seed(config.seed) and config.seed <= last, "seed", config.seed, whole)
+    seeds = config.sweep.seeds
+    accepted = f"whole numbers from 0 to {SEEDS - 1}"
+    _require(all(map(_is_seed, seeds)), "sweep.seeds", seeds, accepted)
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
 
 
 def check_trainings(sections: Mapping[str, ConfigDict]) -> None:

@@ -22,6 +22,12 @@ BAD_VALUES = [
     ("dataset.labelled_fraction", 1.1, "above 0, at most 1"),
     ("dataset.image_size", -1, "0 or more"),
     ("dataset.std", (0.5, 0.0), "more than 0"),
+    ("seed", -1, "a whole number from 0 to 2147483647"),
+    ("seed", 5_000_000_000, "a whole number from 0 to 2147483647"),
+    ("sweep.seeds", ("a",), "whole numbers from 0 to 2147483647"),
+    ("sweep.seeds", (0, 0.5), "whole numbers from 0 to 2147483647"),
+    ("sweep.seeds", (0, 2**31), "whole numbers from 0 to 2147483647"),
+    ("sweep.seeds", (True,), "whole numbers from 0 to 2147483647"),
 ]
 
 
@@ -36,6 +42,15 @@ def test_a_bad_value_is_named_with_what_is_accepted(key, value, accepted):
     with pytest.raises(InputError) as caught:
         config_lib.check_values(config)
     assert str(caught.value) == f"{key} is {value}; it must be {accepted}"
+
+
+def test_the_seeds_of_all_members_are_seeds():
+    config = config_lib.defaults()
+    config.teacher.members, config.seed = 3, 2**31 - 3
+    config_lib.check_values(config)
+    config.seed += 1
+    with pytest.raises(InputError, match="^seed is 2147483646; .* from 0 to 2147483645$"):
+        config_lib.check_values(config)
 
 
 def test_unknown_schedule():
