@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -90,6 +90,7 @@ def expand(config: ConfigDict) -> list[ConfigDict]:
     """
     settings = []
     for axis in config.sweep.axes:
+        _check_axis(axis)
         lengths = {key: len(values) for key, values in axis.items()}
         if not lengths or min(lengths.values()) == 0:
             raise InputError(f"sweep axis {', '.join(axis) or '{}'} is empty; give it values")
@@ -107,6 +108,20 @@ def expand(config: ConfigDict) -> list[ConfigDict]:
             _set(point, key, value)
         points.append(point)
     return points
+
+
+def _check_axis(axis: Any) -> None:
+    """Raises `InputError` unless an axis has keys with sequences of values, none of them `seed`."""
+    example = 'axes are written as ({"loss.temperature": (1.0, 3.0)},)'
+    if not isinstance(axis, Mapping):
+        raise InputError(f"sweep axis {axis!r} is no dictionary; {example}, with the comma")
+    for key, values in axis.items():
+        if not isinstance(key, str):
+            raise InputError(f"sweep axis {key!r} is no key of the configuration; {example}")
+        if not isinstance(values, list | tuple):
+            raise InputError(f"sweep axis {key} has {values!r} instead of a tuple; {example}")
+    if "seed" in axis:  # it is the teacher's too, and its rows would not say which teacher
+        raise InputError("sweep axis seed would vary the teacher's seed too; use sweep.seeds")
 
 
 def _set(config: ConfigDict, key: str, value: Any) -> None:
