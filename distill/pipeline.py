@@ -94,6 +94,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     processes.first(lambda: claim(workdir, config, sources[0].name))
     dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)
+    processes.together(context.check_models)
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,

@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, processes
+from distill import data, losses, models, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError
 from distill.report import records
@@ -75,6 +75,23 @@ class Run:
         }
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
         return json.loads(json.dumps(about))
+
+    def check_models(self) -> None:
+        """Checks that the models take the images, before the first of them is trained.
+
+        The teacher's too where it is not trained, since a student that classifies is measured
+        against it.
+
+        Raises:
+          InputError: naming the model, its arguments and the shape of the images.
+        """
+        reconstructs = losses.compares_with_pixels(self.config.loss.name)
+        for role in ("student",) if reconstructs else ("teacher", "student"):
+            section = self.config[role]
+            models.check_images(
+                section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
+                num_classes=self.dataset.num_classes,
+            )  # fmt: skip
 
     @property
     def teacher_checkpoints(self) -> pathlib.Path:

@@ -162,6 +162,7 @@ def _students(
         if section not in datasets:
             datasets[section] = data.load(point, *data.find(point, display.warn))
         run = Run(point, workdir, datasets[section], display)
+        run.check_models()
         teacher = predictions = None
         if losses.needs_teacher(point.loss.name):
             where = run.teacher_checkpoints

@@ -45,6 +45,17 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     assert configs.digest(about) == "a5f5f81e07fa"
 
 
+@pytest.mark.parametrize("role", ["teacher", "student"])
+def test_a_model_that_does_not_fit_the_images_is_refused_before_any_is_trained(tmp_path, role):
+    config = common.simplenet(4, "quick")
+    with config.unlocked():
+        config[role].model, config[role].args = "vgg16", {}
+    with pytest.raises(InputError, match=r"^vgg16 with {} does not fit images of \(28, 28, 1\)"):
+        pipeline.run(config, tmp_path / "run", Display())
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert not (tmp_path / "teachers").exists()
+
+
 def compressing(config, workdir, rank):
     config.compress = ({"method": "svd", "rank": rank},)
     return claim(workdir, config, "mnist5k")

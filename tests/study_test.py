@@ -192,6 +192,12 @@ def test_a_student_that_diverges_is_reported_and_the_others_go_on(tmp_path):
         ((), ({"loss.temperature": ("hot",)},), "loss.temperature has the value 'hot'; it takes"),
         ((), ({"loss.temperature": (0.0,)},), "loss.temperature is 0.0"),
         ((), ({"student.model": ("simplenet_v9",)},), "model 'simplenet_v9'"),
+        (
+            (),
+            ({"student.args.kernel_size": (3, (3,))},),
+            "simplenet_v4 with {'downsample': 'strided_conv', 'downsample_activation': False, "
+            "'kernel_size': (3,)} does not fit images of (28, 28, 1): ",
+        ),
         ((), ({"loss.temperature": (1.0, 2.0), "loss.alpha": (1.0,)},), "loss.alpha has 1"),
         ((), ({"loss.temperature": (1.0, 3.0, 1.0)},), "points 1 and 3 of the sweep are the same"),
         (

@@ -119,6 +119,7 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
                 f"images of the transfer set {transfer_source.name} are "
                 f"{transfer.images.shape[1:]}, those of {source.name} {train.images.shape[1:]}"
             )
+    _check_normalization(dataset, source.name, channels=test.images.shape[-1])
     arrays = [
         array
         for split in (train, validation, test, transfer)
@@ -127,6 +128,17 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
     ]
     seen = fingerprint(*arrays)
     return Dataset(source.name, train, validation, test, transfer, num_classes, seen)
+
+
+def _check_normalization(section: ConfigDict, name: str, channels: int) -> None:
+    """Raises `InputError` unless mean and deviation are one number, or one for each channel."""
+    accepted = "1 number" if channels == 1 else f"1 number or {channels}"
+    for field in ("mean", "std"):
+        if len(section[field]) not in (1, channels):
+            raise InputError(
+                f"dataset.{field} is {section[field]}; for the images of {name} it must be "
+                f"{accepted}"
+            )
 
 
 def class_names(section: ConfigDict, dataset: Dataset) -> list[str]:

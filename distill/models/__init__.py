@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from flax.core import FrozenDict
+from flax.errors import FlaxError
 from ml_collections import ConfigDict
 
 from distill import ops
-from distill.errors import InputError, unknown
+from distill.errors import InputError, one_line, unknown
 from distill.models.autoencoder import Autoencoder
 from distill.models.calli import CalliClassifier
 from distill.models.densenet import DenseNet, bottlenecked
@@ -77,6 +79,39 @@ def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
       InputError: as `check`.
     """
     return _build(name, args, num_classes=num_classes, conv=ops.conv_for(jax.default_backend()))
+
+
+def check_images(
+    name: str, args: Mapping[str, Any], *, input_shape: tuple[int, ...], num_classes: int
+) -> None:
+    """Checks that a model takes images of a shape, and gives what is to be learned from them.
+
+    Args:
+      name, args, num_classes: as in `build`.
+      input_shape: `(height, width, channels)`.
+
+    Raises:
+      InputError: if it does not, and as `check`.
+    """
+    model = build(name, args, num_classes=num_classes)
+    shown = dict(args.to_dict() if isinstance(args, ConfigDict) else args)
+    about = f"{name} with {shown} does not fit images of {tuple(input_shape)}"
+    try:
+        found = _output_shape(model, tuple(input_shape))
+    except InputError:
+        raise
+    except (TypeError, ValueError, ZeroDivisionError, FlaxError) as error:
+        raise InputError(f"{about}: {one_line(error)}; change the arguments or the data") from error
+    wanted = (num_classes,) if classifies(name) else tuple(input_shape)
+    if found != wanted:
+        raise InputError(f"{about}: its output is {found} and has to be {wanted}")
+
+
+@functools.cache  # the points of a sweep have few models, and deep ones take seconds
+def _output_shape(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of the output for one image, without computing anything."""
+    image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    return jax.eval_shape(model.init_with_output, jax.random.key(0), image)[0].shape[1:]
 
 
 def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:

@@ -68,6 +68,16 @@ def test_images_of_the_transfer_set_must_fit(prepare, tmp_path):
     )
 
 
+@pytest.mark.parametrize("field", ["mean", "std"])
+@pytest.mark.parametrize("values", [(), (0.5, 0.5, 0.5)])
+def test_normalisation_must_fit_the_channels(field, values):
+    with pytest.raises(InputError) as caught:
+        _load(**{f"dataset.{field}": values})
+    assert str(caught.value) == (
+        f"dataset.{field} is {values}; for the images of mnist5k it must be 1 number"
+    )
+
+
 def test_fingerprint_is_of_what_is_seen():
     seen = {
         name: _load(**changes).fingerprint

@@ -102,6 +102,34 @@ def test_unknown_names(name, args, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "name, args, shape, message",
+    [
+        ("vgg16", {}, (28, 28, 1), "vgg16 with {} does not fit images of (28, 28, 1): division"),
+        ("calli", {}, (8, 8, 1), "calli with {} does not fit images of (8, 8, 1): min() arg"),
+        ("simplenet_v4", {"filters": 3}, (28, 28, 1), "simplenet_v4 with {'filters': 3} does not"),
+        ("simplenet_v4", {"kernel_size": (3,)}, (28, 28, 1), "does not fit images of (28, 28, 1)"),
+        ("resnet20", {"features": (3,)}, (32, 32, 3), "features has 1 entries; it must have 3"),
+        (
+            "autoencoder", {}, (28, 28, 3),
+            "autoencoder with {} does not fit images of (28, 28, 3): its output is (28, 28, 1) "
+            "and has to be (28, 28, 3)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_the_images(name, args, shape, message):
+    with pytest.raises(InputError) as caught:
+        models.check_images(name, args, input_shape=shape, num_classes=10)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, shape", [("vgg16", (32, 32, 3)), ("autoencoder", (28, 28, 1)), ("teacher", (8, 8, 1))]
+)
+def test_what_fits_the_images(name, shape):
+    models.check_images(name, {}, input_shape=shape, num_classes=10)
+
+
 def test_a_model_is_hashable_also_when_its_arguments_come_from_json():
     a, b = (models.build("teacher", {"filters": f}, num_classes=10) for f in ([1, 2], (1, 2)))
     assert hash(a) == hash(b) and a == b
