@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from distill import config as configs
 from distill import data, losses, models, processes
 from distill.data import Dataset, Split
-from distill.errors import InputError
+from distill.errors import InputError, one_line
 from distill.report import records
 from distill.report.progress import Display
 from distill.training import engine, recipe, train
@@ -169,7 +169,7 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        found = json.loads(path.read_text()) if path.exists() else None
+        found = _read(path) if path.exists() else None
         if found is not None:
             difference = configs.first_difference(_deciding(found), _deciding(wanted))
             if difference:
@@ -182,9 +182,23 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is damaged ({error}); remove it") from error
     return configs.digest(_deciding(wanted))
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+    """Reads the configuration of a run.
+
+    Raises:
+      InputError: if it is damaged, or of another program.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:  # no JSON, or no text
+        raise InputError(f"{path} is damaged ({one_line(error)}); remove it") from error
+    sections = ("dataset", "teacher")
+    if not (isinstance(found, dict) and all(isinstance(found.get(s), dict) for s in sections)):
+        raise InputError(f"{path} is not the configuration of a run; choose another --workdir")
+    return found
 
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:

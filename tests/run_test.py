@@ -92,3 +92,23 @@ def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
     compressing(config, tmp_path, rank=8)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     assert json.loads((tmp_path / "config.json").read_text()) == configs.to_dict(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "config.json is damaged (Expecting"),
+        (b'{"dataset": "\xff"}', "config.json is damaged ('utf-8' codec"),
+        (b"[]", "config.json is not the configuration of a run; choose another --workdir"),
+        (b"null", "config.json is not the configuration of a run"),
+        (b'{"name": "another program"}', "config.json is not the configuration of a run"),
+        (b'{"dataset": {}, "teacher": "me"}', "config.json is not the configuration of a run"),
+        (b'{"dataset": {}, "teacher": {}}', "holds a run with dataset.image_size=None"),
+    ],
+)
+def test_a_foreign_or_damaged_directory_is_one_line(tmp_path, content, message):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        claim(tmp_path, common.simplenet(4, "quick"), "mnist5k")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "config.json").read_bytes() == content

@@ -25,7 +25,7 @@ class Log:
     def __init__(self, workdir: pathlib.Path, role: str):
         """Opens the files of `workdir` for the model in this role (`teacher`, `student`)."""
         self._role = role
-        others = [record for record in read(workdir) if record["role"] != role]
+        others = [record for record in _all(workdir) if record.get("role") != role]
         path = workdir / METRICS
         rewritten = path.with_suffix(".tmp")
         rewritten.write_text("".join(json.dumps(record) + "\n" for record in others))
@@ -52,16 +52,34 @@ class Log:
 
 
 def read(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the records of `metrics.jsonl`; a last line torn by a kill is left out."""
+    """Returns the records of models in `metrics.jsonl`; a last line torn by a kill is left out.
+
+    Raises:
+      InputError: if another line is no JSON object.
+    """
+    return [record for record in _all(workdir) if "role" in record]
+
+
+def _all(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the records of others too, which a file of that name may hold."""
     path = workdir / METRICS
     if not path.exists():
         return []
     records = []
-    lines = path.read_text().splitlines()
+    lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except ValueError as error:
-            if number < len(lines):
-                raise InputError(f"{path}, line {number} is no JSON: {line[:60]!r}") from error
+            if number == len(lines):
+                break
+            raise InputError(_foreign(path, number, line)) from error
+        if not isinstance(record, dict):
+            raise InputError(_foreign(path, number, line))
+        records.append(record)
     return records
+
+
+def _foreign(path: pathlib.Path, number: int, line: bytes) -> str:
+    shown = line[:60].decode(errors="replace")
+    return f"{path}, line {number} is no JSON object: {shown!r}; remove the line"
