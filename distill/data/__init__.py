@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
+from distill import config as configs
+from distill import losses
 from distill.data import sources, splits
 from distill.data.augment import AUGMENTATIONS, Augmentation
 from distill.data.reading import read
@@ -67,7 +69,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
             for field in ("train", "validation", "test")
             if dataset[field]
         }
-        for name in ("teacher", "student"):
+        for name in _trained(config):
             available = selected["train"].stop - selected["train"].start
             if config[name].batch_size > available and not (transfer.name and name == "student"):
                 raise InputError(
@@ -77,6 +79,14 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
     if transfer_source and transfer_source.sizes:
         splits.bounds(transfer.split, transfer_source.sizes)
     return source, transfer_source
+
+
+def _trained(config: ConfigDict) -> list[str]:
+    """Returns those of teacher and student that a run trains on these data."""
+    if configs.is_sweep(config):  # whose students are trained whatever the stages are
+        return ["teacher", "student"] if losses.needs_teacher(config.loss.name) else ["student"]
+    named = [name.strip() for name in config.stages.split(",")]
+    return [role for role in ("teacher", "student") if role in named]
 
 
 def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> Dataset:

@@ -116,6 +116,14 @@ def test_damaged_dataset_info(content, tmp_path, offline):
             {"dataset.train": "train[:80]"},
             "teacher.batch_size is 100; train[:80] of shapes has 80 examples",
         ),
+        (
+            {"sweep.seeds": (0,), "stages": "report", "teacher.batch_size": 201},
+            "teacher.batch_size is 201; train of shapes has 200 examples",
+        ),
+        (
+            {"stages": "student", "student.batch_size": 201},
+            "student.batch_size is 201; train of shapes has 200 examples",
+        ),
         ({"transfer.name": "shapes", "transfer.split": "extra"}, "unknown split 'extra'"),
         ({"transfer.name": "shapse"}, "unknown dataset 'shapse'; did you mean 'shapes'?"),
     ],
@@ -127,6 +135,21 @@ def test_splits_and_batches_are_checked_before_reading(change, message, tmp_path
     with pytest.raises(InputError) as caught:
         data.find(config, pytest.fail)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stages": "student,evaluate", "student.batch_size": 20},
+        {"stages": "evaluate, report"},
+        {"sweep.seeds": (0, 1), "loss.name": "cross_entropy", "student.batch_size": 20},
+    ],
+)
+def test_a_batch_that_is_never_made_is_not_checked(change, tmp_path, offline):
+    _pretend(tmp_path, "shapes", train=60, test=50)
+    config = _config(tmp_path, name="shapes")
+    config.update_from_flattened_dict(change)
+    data.find(config, pytest.fail)
 
 
 @pytest.mark.parametrize(
