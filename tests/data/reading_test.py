@@ -84,6 +84,19 @@ def test_image_size_is_an_area_mean_of_the_centre(tiny, images):
     np.testing.assert_allclose(resized, means[:, :, :2], atol=0.5)
 
 
+def test_embedded_images_are_resized_too():
+    embedded = sources.find("mnist5k", "", "")[0]
+    stored, resized = (_read(embedded, "test", image_size=s)[0] for s in (28, 14))
+    assert resized.images.shape[1:] == sources.shape("mnist5k", 14)[0]
+    means = stored.images.reshape(1000, 14, 2, 14, 2, 1).mean((2, 4))
+    np.testing.assert_allclose(resized.images, means, atol=0.5)
+    np.testing.assert_array_equal(resized.labels, stored.labels)
+    np.testing.assert_array_equal(_read(embedded, "test")[0].images, stored.images)
+    mapped = _read(embedded, "test", image_size=14, resident_mb=0)[0].images
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, resized.images)
+
+
 def test_image_size_as_stored_only_crops(tiny, images):
     np.testing.assert_array_equal(_read(tiny, image_size=4)[0].images, images[:, :, 1:5])
 
