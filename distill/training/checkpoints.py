@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from distill.errors import InputError, one_line
-from distill.training.state import TrainState
+from distill.training.state import KEYS, TrainState
 
 KEEP = 2  # the newest, and the one before it should the newest be damaged
 
@@ -172,7 +172,7 @@ def _from_numpy(arrays, template, path):
             )
     leaves = [jax.numpy.asarray(arrays[name]) for name in expected]
     states = jax.tree.unflatten(jax.tree.structure(template), leaves)
-    return dataclasses.replace(states, key=jax.random.wrap_key_data(states.key))
+    return dataclasses.replace(states, key=jax.random.wrap_key_data(states.key, impl=KEYS))
 
 
 def _describe(array: np.ndarray | jax.ShapeDtypeStruct | None) -> str:

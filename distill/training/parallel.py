@@ -71,7 +71,8 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
 
     def place(leaf: Any) -> jax.Array:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(place(jax.random.key_data(leaf)))
+            data = place(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         return _place(NamedSharding(mesh, PartitionSpec()), leaf)
 
     return jax.tree.map(place, tree)

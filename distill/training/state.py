@@ -14,6 +14,8 @@ from ml_collections import ConfigDict
 from distill import constraints
 from distill.training import bilevel
 
+KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
+
 Hyper = Mapping[str, jax.Array]
 """The numbers in which students may differ, by name, each `[students]` (or a scalar for one)."""
 
@@ -114,7 +116,7 @@ def create(
     image = jnp.zeros((1, *input_shape))
 
     def one(seed, hyper):
-        init_key, key = jax.random.split(jax.random.key(seed))
+        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
         variables = model.init(init_key, image)
         return TrainState(
             step=jnp.zeros((), jnp.int32),

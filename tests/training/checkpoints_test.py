@@ -8,6 +8,7 @@ import pytest
 from distill import config as configs
 from distill import models
 from distill.errors import InputError
+from distill.training import parallel
 from distill.training import state as states_lib
 from distill.training.checkpoints import KEEP, Checkpointer
 
@@ -45,6 +46,19 @@ def test_everything_comes_back(tmp_path, warnings):
     assert not warnings
     draw = jax.vmap(jax.random.normal)
     np.testing.assert_array_equal(draw(states.key), draw(restored.key))
+
+
+def test_keys_come_back_as_they_were_whatever_jax_is_told(tmp_path, warnings):
+    states = make_states()
+    with jax.default_prng_impl("rbg"):
+        with Checkpointer(tmp_path, warnings.append) as checkpointer:
+            checkpointer.save(1, states, {})
+            restored, _ = checkpointer.restore(states)
+        placed = parallel.replicate(parallel.mesh(1), restored)
+    for found in (restored, placed):
+        assert found.key.dtype == states.key.dtype
+        np.testing.assert_array_equal(*map(jax.random.key_data, (found.key, states.key)))
+    assert not warnings
 
 
 def test_only_the_newest_are_kept(tmp_path, warnings):

@@ -113,3 +113,13 @@ def test_starts_at_step_zero_with_variables_that_apply_takes():
     assert states.step.dtype == jnp.int32
     assert states.variables({}) == {"params": states.params, "batch_stats": {}}
     assert str(states.key.dtype) == "key<fry>"
+
+
+def test_what_jax_is_told_of_keys_changes_nothing():
+    expected = _create([3, 4])
+    with jax.default_prng_impl("rbg"):
+        states = _create([3, 4])
+    assert states.key.dtype == expected.key.dtype
+    for i in range(2):
+        for a, b in zip(_bits(states, i), _bits(expected, i), strict=True):
+            np.testing.assert_array_equal(a, b)
