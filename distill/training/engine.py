@@ -128,6 +128,9 @@ def students_that_fit(
     A student needs its state three times (what goes in, what comes out, the checkpoint's copy) and
     its order. Vectorised it also needs what its step computes, which the compiler knows.
 
+    Rounded down to a power of two: the free memory is a little different each time, and a batch
+    goes on where it was killed only if the same students make it up again.
+
     Args:
       task: what is trained, and how.
       states, hyper, order: of one student, shapes suffice.
@@ -136,7 +139,7 @@ def students_that_fit(
       memory: bytes that may be used on each device.
 
     Returns:
-      At least 1: what does not fit even so, only the attempt can tell.
+      A power of two, at least 1: what does not fit even so, only the attempt can tell.
     """
     count = jax.ShapeDtypeStruct((), jnp.int32)
     shapes = (states, dict(hyper), data, order, count)
@@ -146,7 +149,8 @@ def students_that_fit(
         analysis = run_chunk.lower(task, plan, *shapes).compile().memory_analysis()
         step_bytes = analysis.temp_size_in_bytes if analysis else 0
     each = 3 * num_bytes(states) + num_bytes((hyper, order)) + step_bytes
-    return max(1, (memory - num_bytes(data)) // each)
+    fit = max(1, (memory - num_bytes(data)) // each)
+    return 1 << (fit.bit_length() - 1)
 
 
 def free_memory() -> int:

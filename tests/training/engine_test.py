@@ -107,7 +107,8 @@ def test_memory_decides_how_many_students_fit(data):
             task, states, hyper, data, order, students=students, memory=memory
         )
 
-    assert [fit(shared + 3 * each + extra) for extra in (-1, 0)] == [2, 3]
+    assert [fit(shared + 4 * each + extra) for extra in (-1, 0)] == [2, 4]
+    assert [fit(shared + n * each) for n in (5, 7, 8)] == [4, 4, 8]  # a little less: the same
     assert fit(0) == 1
     # Vectorised students each need room for what their step computes.
     assert 1 <= fit(shared + 100 * each, "vmap") < 100
