@@ -37,14 +37,21 @@ def cores() -> int:
 def commit() -> str:
     """Returns the commit of the code, marked where the working tree differs from it.
 
-    Where the code is installed without its history, the version of the package.
+    Where the code is installed without its history, the version of the package: also where it is
+    installed below the checkout of another project, whose commit says nothing of it.
     """
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    folder = pathlib.Path(distill.__file__).parent
+    checkout = pathlib.Path(distill.__file__).resolve().parents[1]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=True)
+        if pathlib.Path(_git(checkout, "rev-parse", "--show-toplevel")).resolve() == checkout:
+            return _git(checkout, "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
-        return f"version {distill.__version__}"
+        pass
+    return f"version {distill.__version__}"
+
+
+def _git(folder: pathlib.Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=True)
     return found.stdout.strip()
 
 
