@@ -56,6 +56,17 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_any_is_trained(t
     assert not (tmp_path / "teachers").exists()
 
 
+@pytest.mark.parametrize(("steps", "tables"), [(5, 0), (9 * 6, 1)])
+def test_a_table_of_all_shifts_is_made_only_for_as_many_epochs(tmp_path, steps, tables):
+    config = common.simplenet(4, "quick")
+    config.dataset.train, config.stages = "train[:300]", "teacher,student"
+    config.teacher.model, config.teacher.steps = "simplenet_v3", 1
+    config.teacher.batch_size = config.student.batch_size = 50
+    config.student.augmentation, config.student.epochs, config.student.steps = "shift", 20, steps
+    pipeline.run(config, tmp_path / "run", Display())
+    assert len(list((tmp_path / "teachers").rglob("teacher_logits-*-9.npy"))) == tables
+
+
 def compressing(config, workdir, rank):
     config.compress = ({"method": "svd", "rank": rank},)
     return claim(workdir, config, "mnist5k")

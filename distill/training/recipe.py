@@ -68,20 +68,27 @@ def describe(
     }  # fmt: skip
 
 
-def task(about: dict[str, Any], total_steps: int, teacher: nn.Module | None = None) -> Task:
+def task(
+    about: dict[str, Any],
+    total_steps: int,
+    teacher: nn.Module | None = None,
+    epochs: int | None = None,
+) -> Task:
     """Returns the static half of the training steps.
 
     Args:
       about: from `describe`.
       total_steps: length of the run.
       teacher: the module of the teachers, if the loss needs them.
+      epochs: that the run amounts to; by default those of the recipe, which are others where it
+        has `steps`.
     """
     recipe = ConfigDict(about["recipe"])
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
     variants = augmentation.num_variants
-    inline = variants is None or variants > max(1, recipe.epochs)
+    inline = variants is None or variants > max(1, recipe.epochs if epochs is None else epochs)
     return Task(
         model=models.build(recipe.model, recipe.args, num_classes=about["num_classes"]),
         loss=about["loss"]["name"],

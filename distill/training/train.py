@@ -100,7 +100,8 @@ def train(
     processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = fitting.length(recipe, len(split))
-    task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
+    taught = teacher.model if teacher else None
+    task = recipes.task(about, duration.total_steps, taught, duration.epochs)
     if start is not None and teacher is not None and _table_path(task, split, teacher).exists():
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
@@ -211,7 +212,8 @@ def students_that_fit(
     """
     recipe = ConfigDict(about["recipe"])
     duration = fitting.length(recipe, len(split))
-    task = recipes.task(about, duration.total_steps, teacher.model if teacher else None)
+    taught = teacher.model if teacher else None
+    task = recipes.task(about, duration.total_steps, taught, duration.epochs)
     states = jax.eval_shape(functools.partial(recipes.create, about, task))
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
     table = variables = None
