@@ -1,6 +1,7 @@
 """What the commands share: how flags are parsed, and one line for input that cannot be used."""
 
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
@@ -32,10 +33,22 @@ def parse(argv: list[str]) -> list[str]:
         sys.exit(0)  # after --help, which absl ends with 1
     except (AttributeError, KeyError) as error:  # ml_collections names the nearest key
         text = " ".join(str(error.args[0]).split())
-        raise InputError(f"unknown configuration key {text}") from error
+        raise InputError(f"unknown configuration key {text}{_new_argument(argv, text)}") from error
     except (flags.Error, ValueError, TypeError, OSError) as error:
         raise _root_cause(error) from error
     return rest
+
+
+def _new_argument(argv: list[str], key: str) -> str:
+    """Returns how an argument of a model is given that the configuration file does not set."""
+    for given in argv:
+        found = re.match(r"--?config\.(\w+\.args)\.(\w+)", given)
+        if found and f"'{found[2]}'" in key:
+            return (
+                "; an argument that the file does not set is given with all the others, as "
+                f"--config.{found[1]}=\"{{'{found[2]}': ...}}\""
+            )
+    return ""
 
 
 def parse_config(argv: list[str]) -> list[str]:

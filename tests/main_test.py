@@ -33,7 +33,13 @@ def split_output(result):
         (("--config=configs/simplenet_v4.py:quik",), "argument 'quik'; did you mean 'quick'?"),
         ((QUICK, "--config.studnet.epochs=3"), "studnet"),
         ((QUICK, "--config.student.epoch=3"), 'Did you mean "epochs"'),
+        ((QUICK, "--config.student.args.downsampl=x"), 'Did you mean "downsample"'),
+        (
+            (QUICK, "--config.student.args.kernel_size=3"),
+            """student.args="{'kernel_size': ...}\"""",
+        ),
         ((QUICK, "--config.student.epochs=many"), "many"),
+        ((QUICK, "--config.seed=-1"), "seed is -1; it must be a whole number from 0"),
         ((QUICK, "--config.student.model=simplenet_v7"), "model 'simplenet_v7'; did you mean"),
         ((QUICK, "--config.loss.name=k1"), "loss 'k1'; did you mean 'kl'?"),
         ((QUICK, "--config.dataset.name=mnits"), "dataset 'mnits'; did you mean 'mnist'?"),
