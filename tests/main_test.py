@@ -11,9 +11,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 QUICK = "--config=configs/simplenet_v4.py:quick"
 
 
-def command(*arguments, **environment):
+def command(*arguments, module="distill.main", **environment):
     return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "distill.main", *arguments],
+        [sys.executable, "-X", "importtime", "-m", module, *arguments],
         cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -52,6 +52,7 @@ def split_output(result):
         ((QUICK, "--config.student.batch_size=4001"), "batch_size is 4001"),
         ((QUICK, "--workdir=/proc/nowhere"), "cannot be written"),
         ((QUICK, "--wrokdir=x"), "wrokdir"),
+        ((QUICK, "--shard=0/2"), "--shard=0/2 is of a sweep"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
@@ -62,6 +63,13 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
     assert result.returncode == 2, said
     assert len(said) == 1 and said[0].startswith("error: ") and message in said[0], said
     assert not {"tensorflow", "tensorflow_datasets"} & imported
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_of_one_student_is_no_sweep(tmp_path):
+    result = command(QUICK, f"--workdir={tmp_path / 'run'}", module="distill.sweep")
+    said, _ = split_output(result)
+    assert result.returncode == 2 and "the configuration has no sweep" in said[0]
     assert not (tmp_path / "run").exists()
 
 

@@ -296,17 +296,3 @@ def test_a_sweep_killed_while_learning_goes_on_with_the_temperature_reached(tmp_
     assert [untimed(r) | {"config": ""} for r in resumed] == [
         untimed(r) | {"config": ""} for r in expected
     ]
-
-
-def test_a_configuration_of_one_student_is_no_sweep(tmp_path):
-    for module, flag, message in (
-        ("distill.sweep", "--config.seed=1", "has no sweep"),
-        ("distill.main", "--shard=0/2", "--shard=0/2 is of a sweep"),
-    ):
-        result = subprocess.run(
-            [sys.executable, "-m", module, "--config=configs/simplenet_v4.py:quick", flag,
-             f"--workdir={tmp_path / 'run'}"],
-            cwd=ROOT, capture_output=True, text=True,
-        )  # fmt: skip
-        assert result.returncode == 2 and message in result.stderr
-        assert not (tmp_path / "run").exists()
