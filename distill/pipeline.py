@@ -91,10 +91,10 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     """
     validate(config)
     sources = processes.together(lambda: data.find(config, display.warn))
-    processes.first(lambda: claim(workdir, config, sources[0].name))
     dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
+    processes.first(lambda: claim(workdir, config, dataset.name))
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,

@@ -77,16 +77,12 @@ class Run:
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
-        """Checks that the models take the images, before the first of them is trained.
-
-        The teacher's too where it is not trained, since a student that classifies is measured
-        against it.
+        """Checks that the models that are to be trained take the images.
 
         Raises:
           InputError: naming the model, its arguments and the shape of the images.
         """
-        reconstructs = losses.compares_with_pixels(self.config.loss.name)
-        for role in ("student",) if reconstructs else ("teacher", "student"):
+        for role in data.trained(self.config):
             section = self.config[role]
             models.check_images(
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],

@@ -52,8 +52,7 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_any_is_trained(t
         config[role].model, config[role].args = "vgg16", {}
     with pytest.raises(InputError, match=r"^vgg16 with {} does not fit images of \(28, 28, 1\)"):
         pipeline.run(config, tmp_path / "run", Display())
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
-    assert not (tmp_path / "teachers").exists()
+    assert not list(tmp_path.iterdir())  # so that the corrected command is not one of another run
 
 
 @pytest.mark.parametrize(("steps", "tables"), [(5, 0), (9 * 6, 1)])

@@ -24,6 +24,7 @@ __all__ = [
     "fingerprint",
     "labelled",
     "load",
+    "trained",
 ]
 
 
@@ -69,7 +70,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
             for field in ("train", "validation", "test")
             if dataset[field]
         }
-        for name in _trained(config):
+        for name in trained(config):
             available = selected["train"].stop - selected["train"].start
             if config[name].batch_size > available and not (transfer.name and name == "student"):
                 raise InputError(
@@ -81,7 +82,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
     return source, transfer_source
 
 
-def _trained(config: ConfigDict) -> list[str]:
+def trained(config: ConfigDict) -> list[str]:
     """Returns those of teacher and student that a run trains on these data."""
     if configs.is_sweep(config):  # whose students are trained whatever the stages are
         return ["teacher", "student"] if losses.needs_teacher(config.loss.name) else ["student"]
