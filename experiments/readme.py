@@ -6,7 +6,7 @@ import pandas as pd
 
 from distill.report.tables import markdown
 from experiments import RESULTS, ROOT, pages, pareto_page
-from experiments.thesis import rows, text
+from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
@@ -52,6 +52,28 @@ def study_table() -> str:
         f"{', '.join(runs.device.unique())}; commit {', '.join(runs.commit.unique())}. T is chosen "
         "on held-out training images; the thesis chose on the test set. A difference is better or "
         "worse where it would show both with other images and with other seeds."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
+def unlabelled_table() -> str:
+    """Each student with a tenth of the labels, distilled and trained on labels only."""
+    study = rows.read(RESULTS)
+    verdicts = beyond.few_labels(study)
+    header = ["model", "a tenth of the labels", "and the other images, distilled", "difference"]
+    lines = [
+        [
+            text.short(verdict.a.model),
+            *(f"{_percent(m.mean)} ± {_percent(m.student)}"
+              for m in map(study.mean, (verdict.b, verdict.a))),
+            f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
+        ]
+        for verdict in verdicts
+    ]  # fmt: skip
+    runs = pd.concat([study.of(verdict.a) for verdict in verdicts])
+    notes = (
+        "As above; the teacher too has a tenth of the labels, and both students make the same "
+        f"number of steps. Commit {', '.join(runs.commit.unique())}."
     )
     return f"{markdown(header, lines)}\n\n{notes}"
 
@@ -153,8 +175,8 @@ def pareto_table() -> str:
 
 
 TABLES = {
-    "study": study_table, "pareto": pareto_table, "export": export_table, "speed": speed_table,
-    "sweep": sweep_table,
+    "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
+    "export": export_table, "speed": speed_table, "sweep": sweep_table,
 }  # fmt: skip
 
 

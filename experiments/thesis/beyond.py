@@ -3,7 +3,7 @@
 from configs.thesis_study import LABELLED_FRACTION
 from distill.report.tables import markdown
 from experiments.thesis import rows, text
-from experiments.thesis.comparisons import judge
+from experiments.thesis.comparisons import Verdict, judge
 from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
 
 ENSEMBLE = f"{DISTILLED} ensemble"
@@ -31,13 +31,18 @@ def ensemble(study: Study) -> str:
     )
 
 
+def few_labels(study: Study) -> list[Verdict]:
+    """Compares, with a tenth of the labels, each student distilled with the same on labels only."""
+    models = [m for m in study.models(FEW) if m in study.models(FEW_LABELS)]
+    groups = {m: Group(m, FEW, study.temperatures(m, FEW)[0]) for m in models}
+    return judge(study, [(groups[m], Group(m, FEW_LABELS)) for m in models])
+
+
 def unlabelled(study: Study) -> str:
     """(c) A tenth of the labels, the other images without theirs."""
-    models = [m for m in study.models(FEW) if m in study.models(FEW_LABELS)]
-    if not models:
+    verdicts = few_labels(study)
+    if not verdicts:
         return ""
-    groups = {m: Group(m, FEW, study.temperatures(m, FEW)[0]) for m in models}
-    verdicts = judge(study, [(groups[m], Group(m, FEW_LABELS)) for m in models])
     lines = []
     for verdict in verdicts:
         model = verdict.a.model

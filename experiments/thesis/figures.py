@@ -103,7 +103,7 @@ def figure_2_3(study: Study, figure: Figure) -> None:
     axis.margins(x=0.12)
     axis.ticklabel_format(useOffset=False)
     axis.set_xlabel("compression rate, % of the teacher's weights saved")
-    axis.set_ylabel("F-measure, %")
+    axis.set_ylabel("F-measure ± standard error, %")
     axis.set_title(f"F-measure against compression{extent(study)}")
 
 
