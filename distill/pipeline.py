@@ -1,5 +1,6 @@
 """The stages of a run, in order: each a function from files in `workdir` to files in `workdir`."""
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -197,9 +198,10 @@ def evaluate(run: Run) -> None:
     if "compressed" in found:
         contents["compress"] = stage.read(run.workdir)
     path = run.workdir / report.RESULTS
-    earlier = json.loads(path.read_text()) if path.exists() else {}
-    if "export" in earlier and earlier["models"] == json.loads(json.dumps(results)):
-        contents["export"] = earlier["export"]  # of the same models
+    with contextlib.suppress(OSError, ValueError, KeyError):  # none yet, damaged, not exported
+        earlier = json.loads(path.read_text())
+        if earlier["models"] == json.loads(json.dumps(results)):
+            contents["export"] = earlier["export"]  # of the same models
     write(path, contents)
 
 

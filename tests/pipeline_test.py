@@ -116,6 +116,9 @@ def test_a_second_run_trains_nothing_and_the_teacher_is_shared(finished, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(engine, "run_chunk", fail)
         patch.setattr(convert, "to_tflite", fail)
+        measured = tiny_config()
+        measured.stages = "evaluate,report"
+        assert run(measured, workdir) == results  # with the proof of what is exported
         assert run(tiny_config(), workdir) == results
         another = tiny_config(version=2)
         another.stages = "teacher,evaluate,report"
