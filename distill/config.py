@@ -12,6 +12,7 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
+STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 
 
@@ -182,15 +183,15 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             raise unknown("schedule", section.schedule, SCHEDULES)
 
 
-def stages(config: ConfigDict, known: tuple[str, ...]) -> list[str]:
-    """Returns the stages to run, in the order of `known` whatever the order they are named in."""
+def stages(config: ConfigDict) -> list[str]:
+    """Returns the stages to run, in the order of `STAGES` whatever the order they are named in."""
     names = [name.strip() for name in config.stages.split(",") if name.strip()]
     for name in names:
-        if name not in known:
-            raise unknown("stage", name, known)
+        if name not in STAGES:
+            raise unknown("stage", name, STAGES)
     if not names:
-        raise InputError(f"stages is empty; name some of {','.join(known)}")
-    return [name for name in known if name in names]
+        raise InputError(f"stages is empty; name some of {','.join(STAGES)}")
+    return [name for name in STAGES if name in names]
 
 
 def is_sweep(config: ConfigDict) -> bool:

@@ -21,7 +21,6 @@ from distill.run import CONFIG, Run, claim, write
 from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
-STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")
 FORMAT = "distill-results/1"
 
 
@@ -31,7 +30,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
       InputError: for the first that cannot be used.
     """
-    configs.stages(config, STAGES)
+    configs.stages(config)
     configs.check_values(config)
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
@@ -56,7 +55,7 @@ def validate(config: ConfigDict) -> None:
     exporter.check(config.export)
     # The students of a sweep are divided among the devices, and not their batches.
     splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
-    stages = configs.stages(config, STAGES)
+    stages = configs.stages(config)
     parallel.check(config, [role for role in splitting if role in stages])
 
 
@@ -68,7 +67,7 @@ def _check_kind(config: ConfigDict) -> None:
         raise InputError(
             f"loss {config.loss.name} needs a model that {kind}; {config.student.model} does not"
         )
-    stages = configs.stages(config, STAGES)
+    stages = configs.stages(config)
     if reconstructs and (configs.is_sweep(config) or "export" in stages):
         part = "a sweep" if configs.is_sweep(config) else "the stage export"
         raise InputError(
@@ -100,7 +99,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,
     }  # fmt: skip
-    for name in configs.stages(config, STAGES):
+    for name in configs.stages(config):
         run_stage = functools.partial(stages[name], context)
         if name in ("teacher", "student"):
             run_stage()  # which all processes train together
@@ -135,7 +134,7 @@ def compress(run: Run) -> None:
 
 def roles(config: ConfigDict) -> list[str]:
     """Returns the models to evaluate: what the stages make, and the teacher of a student."""
-    stages = configs.stages(config, STAGES)
+    stages = configs.stages(config)
     if "teacher" in stages and "student" not in stages:
         return ["teacher"]
     needed = "teacher" in stages or losses.needs_teacher(config.loss.name)

@@ -58,8 +58,9 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     }  # fmt: skip
     loss = recipe.loss_section(config.loss)
     about = recipe.describe(config.student, loss, [0], config.dataset, described, None)
-    teacher = recipe.task(about, 100).model  # the student's own kind is as good as any
-    task = recipe.task(about, 100, teacher)
+    duration = recipe.length(config.student, 50_000)
+    teacher = recipe.task(about, duration).model  # the student's own kind is as good as any
+    task = recipe.task(about, duration, teacher)
     states = jax.eval_shape(lambda: recipe.create(about, task))
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
     hyper = {name: value[0] for name, value in recipe.hyper(about).items()}

@@ -86,8 +86,7 @@ def trained(config: ConfigDict) -> list[str]:
     """Returns those of teacher and student that a run trains on these data."""
     if configs.is_sweep(config):  # whose students are trained whatever the stages are
         return ["teacher", "student"] if losses.needs_teacher(config.loss.name) else ["student"]
-    named = [name.strip() for name in config.stages.split(",")]
-    return [role for role in ("teacher", "student") if role in named]
+    return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
 
 
 def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> Dataset:

@@ -14,6 +14,7 @@ from distill.data import Split
 from distill.errors import InputError
 from distill.training import compile_clock, engine
 from distill.training.checkpoints import Checkpointer
+from distill.training.recipe import Length
 from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData
 
@@ -28,33 +29,6 @@ class Progress(Protocol):
 
     def advance(self, done: int, note: str = "") -> None:
         """Adds `done` units of work; `note` says in a few words how it goes."""
-
-
-class Length(NamedTuple):
-    """How long a training is."""
-
-    steps_per_epoch: int
-    total_steps: int
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs, the last of which may be cut short."""
-        return -(-self.total_steps // self.steps_per_epoch)
-
-
-def length(recipe: Any, num_examples: int) -> Length:
-    """Converts the duration of a recipe to steps.
-
-    Raises:
-      InputError: if a batch is larger than the set.
-    """
-    steps_per_epoch = num_examples // recipe.batch_size
-    if steps_per_epoch == 0:
-        raise InputError(
-            f"batch_size of {recipe.model} is {recipe.batch_size}; "
-            f"there are {num_examples} examples to train on"
-        )
-    return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
 
 
 def fit(
@@ -91,7 +65,7 @@ def fit(
       data: what the steps read; without images and labels if `stream` is given.
       stream: images that do not fit the device, sent in pieces; None if `data` has them.
       num_examples: size of the training set.
-      duration: from `length`.
+      duration: from `recipe.length`.
       batch_size: examples of a step.
       evaluate: measures each student after an epoch; adds to its record.
       checkpointer: of this training alone.

@@ -1,7 +1,7 @@
 """The description of a training as JSON values, and what is built from it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,32 +68,52 @@ def describe(
     }  # fmt: skip
 
 
-def task(
-    about: dict[str, Any],
-    total_steps: int,
-    teacher: nn.Module | None = None,
-    epochs: int | None = None,
-) -> Task:
+class Length(NamedTuple):
+    """How long a training is."""
+
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs, the last of which may be cut short."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+
+def length(recipe: Any, num_examples: int) -> Length:
+    """Converts the duration of a recipe to steps.
+
+    Raises:
+      InputError: if a batch is larger than the set.
+    """
+    steps_per_epoch = num_examples // recipe.batch_size
+    if steps_per_epoch == 0:
+        raise InputError(
+            f"batch_size of {recipe.model} is {recipe.batch_size}; "
+            f"there are {num_examples} examples to train on"
+        )
+    return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
+
+
+def task(about: dict[str, Any], duration: Length, teacher: nn.Module | None = None) -> Task:
     """Returns the static half of the training steps.
 
     Args:
       about: from `describe`.
-      total_steps: length of the run.
+      duration: from `length`; what is only applied to images has any.
       teacher: the module of the teachers, if the loss needs them.
-      epochs: that the run amounts to; by default those of the recipe, which are others where it
-        has `steps`.
     """
     recipe = ConfigDict(about["recipe"])
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
     variants = augmentation.num_variants
-    inline = variants is None or variants > max(1, recipe.epochs if epochs is None else epochs)
+    inline = variants is None or variants > max(1, duration.epochs)
     return Task(
         model=models.build(recipe.model, recipe.args, num_classes=about["num_classes"]),
         loss=about["loss"]["name"],
         augmentation=augmentation,
-        make_optimizer=states_lib.optimizer(recipe, total_steps),
+        make_optimizer=states_lib.optimizer(recipe, duration.total_steps),
         teacher=teacher if inline else None,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
-import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -17,11 +16,10 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 from distill import processes
-from distill.data import Split, fingerprint
+from distill.data import Split
 from distill.errors import InputError
-from distill.training import bilevel, engine
+from distill.training import bilevel, engine, soft_targets
 from distill.training import fit as fitting
-from distill.training import predict as predicting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
@@ -99,10 +97,13 @@ def train(
     """
     processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
-    duration = fitting.length(recipe, len(split))
-    taught = teacher.model if teacher else None
-    task = recipes.task(about, duration.total_steps, taught, duration.epochs)
-    if start is not None and teacher is not None and _table_path(task, split, teacher).exists():
+    duration = recipes.length(recipe, len(split))
+    task = recipes.task(about, duration, teacher.model if teacher else None)
+    if (
+        start is not None
+        and teacher is not None
+        and soft_targets.path(task, split, teacher).exists()
+    ):
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
 
@@ -211,16 +212,15 @@ def students_that_fit(
       memory: bytes that may be used.
     """
     recipe = ConfigDict(about["recipe"])
-    duration = fitting.length(recipe, len(split))
-    taught = teacher.model if teacher else None
-    task = recipes.task(about, duration.total_steps, taught, duration.epochs)
+    duration = recipes.length(recipe, len(split))
+    task = recipes.task(about, duration, teacher.model if teacher else None)
     states = jax.eval_shape(functools.partial(recipes.create, about, task))
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
     table = variables = None
     if teacher is not None and task.teacher is not None:
         variables = jax.eval_shape(teacher.stacked)
     elif teacher is not None:
-        table = jax.ShapeDtypeStruct(_table_shape(task, split, teacher), jnp.float32)
+        table = jax.ShapeDtypeStruct(soft_targets.shape(task, split, teacher), jnp.float32)
     examples = len(split) if resident else fitting.CHUNK_STEPS * recipe.batch_size
     data = TrainData(
         images=jax.ShapeDtypeStruct((examples, *split.images.shape[1:]), jnp.uint8),
@@ -264,7 +264,7 @@ def _data(
     if teacher is not None and task.teacher is not None:
         variables = plan.place(teacher.stacked())
     elif teacher is not None:
-        table = _soft_target_table(task, split, teacher, plan, display)
+        table = soft_targets.table(task, split, teacher, plan, display)
     data = TrainData(teacher_logits=table, teacher_variables=variables)
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
@@ -283,45 +283,3 @@ def _range(values: list[float], form: str) -> str:
     """Formats the value of a student, or the least and the greatest of several."""
     ends = [form.format(value) for value in (min(values), max(values))]
     return ends[0] if len(values) == 1 else " to ".join(ends)
-
-
-def _table_shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
-    variants = task.augmentation.num_variants or 0
-    return variants, len(split), len(teacher.members), teacher.about["num_classes"]
-
-
-def _table_path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:
-    """Returns where the table of what the teachers say of the training set lies, if it does."""
-    variants, seen = task.augmentation.num_variants or 0, fingerprint(split.images)
-    return teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
-
-
-def _soft_target_table(
-    task: Task, split: Split, teacher: Trained, plan: Execution, display: Display
-) -> np.ndarray:
-    """Computes what the teachers say of the training set, or reads it from beside their weights."""
-    shape = _table_shape(task, split, teacher)
-    variants = shape[0]
-    path = _table_path(task, split, teacher)
-    table = np.zeros(0)
-    with contextlib.suppress(OSError, ValueError):
-        table = np.load(path)
-    if processes.of_all((table.shape, table.dtype) == (shape, np.float32)):
-        return table
-    with display.work("soft targets", len(split) * variants * len(teacher.members)) as bar:
-        table = predicting.teacher_table(
-            teacher.model,
-            [plan.place_students(member) for member in teacher.members],
-            split.images,
-            task.augmentation,
-            mean=task.mean,
-            std=task.std,
-            mesh=plan.batch_mesh,
-            on_batch=bar.advance,
-        )
-    if processes.is_first():
-        part = path.with_suffix(f".{os.getpid()}")
-        with part.open("wb") as file:
-            np.save(file, table)
-        part.replace(path)
-    return table

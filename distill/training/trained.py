@@ -128,7 +128,7 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
         if found is None or not found["complete"]:
             raise InputError(f"the training in {directory} is not finished; start it again")
         about = found["of"]
-        task = recipe.task(about, total_steps=1)
+        task = recipe.task(about, recipe.Length(1, 1))
         restored = checkpointer.restore(
             jax.eval_shape(functools.partial(recipe.create, about, task))
         )

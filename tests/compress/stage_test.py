@@ -184,6 +184,6 @@ def test_arrays_of_another_configuration_are_refused(finished):
     like = train.Start(jax.tree.map(lambda a: np.asarray(a)[None], student.members[0]))
     compressed = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
     about = compressed.about
-    task = train.recipes.task(about, 1)
+    task = train.recipes.task(about, train.recipes.Length(1, 1))
     with pytest.raises(ValueError, match="are not those of the model"):
         like.put_into(train.recipes.create(about, task))
