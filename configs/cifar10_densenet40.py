@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/cifar10_densenet40.py
 Measured a quarter as wide in docs/filter_pruning.md, not yet in full.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"growth": ((6,) * 3,) * 3, "stem": 8, "transitions": (16, 24)}
-    return common.from_labels("densenet40", "cifar10", arg, quick_args=quick)
+    return presets.from_labels("densenet40", "cifar10", arg, quick_args=quick)

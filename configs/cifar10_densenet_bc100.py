@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/cifar10_densenet_bc100.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"growth": ((6, 6),) * 3, "inner": ((12, 12),) * 3, "transitions": (12, 12)}
-    return common.from_labels("densenet_bc100", "cifar10", arg, quick_args=quick)
+    return presets.from_labels("densenet_bc100", "cifar10", arg, quick_args=quick)

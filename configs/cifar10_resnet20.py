@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/cifar10_resnet20.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"blocks": (1, 1, 1), "features": (8, 16, 32), "stem": 8}
-    return common.from_labels("resnet20", "cifar10", arg, quick_args=quick)
+    return presets.from_labels("resnet20", "cifar10", arg, quick_args=quick)

@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/cifar10_resnet56.py
 Measured a quarter as wide in docs/filter_pruning.md, not yet in full.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"blocks": (2, 2, 2), "features": (8, 16, 32), "stem": 8}
-    return common.from_labels("resnet56", "cifar10", arg, quick_args=quick)
+    return presets.from_labels("resnet56", "cifar10", arg, quick_args=quick)

@@ -5,8 +5,8 @@ python -m distill.main --config=configs/cifar10_simplenet_v1.py
 Not measured yet in full; the recipe is the one that was chosen for MNIST.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    return common.simplenet(1, arg, dataset="cifar10")
+    return presets.simplenet(1, arg, dataset="cifar10")

@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/cifar10_vgg16.py
 Measured a quarter as wide in docs/filter_pruning.md, not yet in full.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"features": (8,) * 2 + (16,) * 2 + (32,) * 9, "hidden": (64,)}
-    return common.from_labels("vgg16", "cifar10", arg, quick_args=quick)
+    return presets.from_labels("vgg16", "cifar10", arg, quick_args=quick)

@@ -5,8 +5,8 @@ python -m distill.main --config=configs/fashion_mnist_simplenet_v1.py
 Not measured yet in full; the recipe is the one that was chosen for MNIST.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    return common.simplenet(1, arg, dataset="fashion_mnist")
+    return presets.simplenet(1, arg, dataset="fashion_mnist")

@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/imagenet_mobilenet_v1.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"width": 0.25}
-    return common.from_labels("mobilenet_v1", "imagenet2012", arg, quick_args=quick)
+    return presets.from_labels("mobilenet_v1", "imagenet2012", arg, quick_args=quick)

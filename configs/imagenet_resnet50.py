@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/imagenet_resnet50.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"blocks": (1, 1, 1, 1), "features": (16, 32, 64, 128), "stem": 16}
-    return common.from_labels("resnet50", "imagenet2012", arg, quick_args=quick)
+    return presets.from_labels("resnet50", "imagenet2012", arg, quick_args=quick)

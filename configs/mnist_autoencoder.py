@@ -6,12 +6,12 @@ python -m distill.summary --config=configs/mnist_autoencoder.py
 It learns the images without their classes. Measured in docs/autoencoder.md.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"encoder": (8, 16), "decoder": (8, 1)}
-    config = common.from_labels("autoencoder", "mnist", arg, quick_args=quick)
+    config = presets.from_labels("autoencoder", "mnist", arg, quick_args=quick)
     config.loss.name = "reconstruction"
     config.student.augmentation = "none"
     return config

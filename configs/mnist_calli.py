@@ -6,9 +6,9 @@ python -m distill.summary --config=configs/mnist_calli.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"features": (4, 8, 16)}
-    return common.from_labels("calli", "mnist", arg, quick_args=quick)
+    return presets.from_labels("calli", "mnist", arg, quick_args=quick)

@@ -8,9 +8,9 @@ python -m distill.summary --config=configs/mnist_calli_1d.py
 Not measured yet.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
     quick = {"features": (4, 8, 16)}
-    return common.from_labels("calli_1d", "mnist", arg, quick_args=quick)
+    return presets.from_labels("calli_1d", "mnist", arg, quick_args=quick)

@@ -3,8 +3,8 @@
 python -m distill.main --config=configs/simplenet_v1.py
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    return common.simplenet(1, arg)
+    return presets.simplenet(1, arg)

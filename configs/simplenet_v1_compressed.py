@@ -6,11 +6,11 @@ The steps show how methods are written one after the other; they were not tuned.
 what other chains come to.
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    config = common.simplenet(1, arg)
+    config = presets.simplenet(1, arg)
     config.compress = (
         {"method": "filters", "score": "taylor", "amount": 0.3, "layers": "conv1"},
         {"method": "svd", "layers": "logits", "energy": 0.95},

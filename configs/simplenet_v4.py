@@ -3,8 +3,8 @@
 python -m distill.main --config=configs/simplenet_v4.py
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    return common.simplenet(4, arg)
+    return presets.simplenet(4, arg)

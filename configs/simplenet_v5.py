@@ -3,8 +3,8 @@
 python -m distill.main --config=configs/simplenet_v5.py
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    return common.simplenet(5, arg)
+    return presets.simplenet(5, arg)

@@ -3,10 +3,10 @@
 python -m distill.main --config=configs/teacher.py
 """
 
-from configs import common
+from distill import presets
 
 
 def get_config(arg=None):
-    config = common.simplenet(4, arg)
+    config = presets.simplenet(4, arg)
     config.stages = "teacher,evaluate,report"
     return config

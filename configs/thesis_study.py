@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from configs import common
 from distill import config as configs
+from distill import presets
 from distill.errors import unknown
 
 SEEDS = tuple(range(10))
@@ -66,7 +66,7 @@ def study(
       epochs: of the students; by default those of the recipe.
       quick: a run of seconds on few images, with one or two values on each axis.
     """
-    config = common.simplenet(1, "quick" if quick else None)
+    config = presets.simplenet(1, "quick" if quick else None)
     config.student.args = ConfigDict()  # the models' own; one axis then names them all
     if quick:
         seeds, temperatures, config.student.epochs = seeds[:2], temperatures[:2], 1

@@ -2,12 +2,13 @@
 
 import json
 import pathlib
+import re
 from typing import Any
 
 from absl import flags
 from rich.table import Table
 
-from distill import cli
+from distill import cli, paths
 from distill.errors import InputError
 from distill.report.progress import Display
 
@@ -22,17 +23,23 @@ def main(argv: list[str]) -> None:
     """Prints a table of the bundles, and one of operators for each."""
     if len(argv) < 2:
         raise InputError("name one or more bundles, for example runs/simplenet_v4/export/int8")
-    if not all(text.isdigit() and int(text) for text in THREADS.value):
-        raise InputError(f"--threads is {','.join(THREADS.value)}; expected numbers like 1,2")
+    if not all(re.fullmatch("[1-9][0-9]{0,2}", text) for text in THREADS.value):
+        raise InputError(
+            f"--threads is {','.join(THREADS.value)}; it must be numbers from 1 to 999, like 1,2"
+        )
+    if JSON.value:
+        paths.require_writable(paths.local(JSON.value, "--json").parent, "the directory of --json")
     display = Display()
-    found = measure(list(map(pathlib.Path, argv[1:])), list(map(int, THREADS.value)))
+    bundles = [paths.local(word, "a bundle") for word in argv[1:]]
+    found = measure(bundles, list(map(int, THREADS.value)))
     display.say(f"{found['device']}; {ROUNDS.value} alternated rounds of {RUNS.value} runs")
     display.console.print(overview(found["bundles"]))
     for bundle in found["bundles"]:
         if "operators" in bundle:
             display.console.print(operators(bundle))
     if JSON.value:
-        pathlib.Path(JSON.value).write_text(json.dumps(found, indent=1) + "\n")
+        text = json.dumps(found, indent=1) + "\n"
+        paths.local(JSON.value, "--json").write_text(text, encoding="utf-8")
 
 
 def measure(paths: list[pathlib.Path], threads: list[int]) -> dict[str, Any]:
@@ -89,10 +96,5 @@ def operators(row: dict[str, Any]) -> Table:
     return table
 
 
-def entry() -> None:
-    """Command line; see `cli.run`."""
-    cli.run(main, cli.parse)
-
-
 if __name__ == "__main__":
-    entry()
+    cli.run(main, cli.parse_words)

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from distill import values
 from distill.errors import InputError, unknown
 
 ENGINES = ("auto", "map", "vmap")
@@ -14,6 +15,7 @@ OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle")
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
+EPOCHS = 1_000_000  # at most
 
 
 def training(model: str, **overrides: Any) -> ConfigDict:
@@ -118,69 +120,143 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
     return set(words)
 
 
+_SECTION = {  # of a section made by `training`; what builds a model is checked with the model
+    "model": values.TEXT,
+    "epochs": values.whole(1, EPOCHS),
+    "steps": values.optional(values.whole(1)),
+    "batch_size": values.whole(1),
+    "learning_rate": values.POSITIVE,
+    "schedule": values.TEXT,
+    "optimizer": values.TEXT,
+    "momentum": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
+    "weight_decay": values.NOT_NEGATIVE,
+    "l1": values.NOT_NEGATIVE,
+    "clip_norm": values.NOT_NEGATIVE,
+    "augmentation": values.TEXT,
+}
+_LOSS = {
+    "name": values.TEXT,
+    "temperature": values.between(1e-6, 1e6),
+    "alpha": values.SHARE,
+    "gradient_correction": values.FLAG,
+    "learn_temperature": values.FLAG,
+    "temperature_learning_rate": values.POSITIVE,
+}
+_CHANNELS = values.each(
+    values.between(-1e6, 1e6), "numbers, one for each channel or one for all", range(1, 5)
+)
+VALUES = {
+    "seed": values.whole(0, SEEDS - 1),
+    "stages": values.TEXT,
+    "checkpoint_every_s": values.NOT_NEGATIVE,
+    "dataset.name": values.TEXT,
+    "dataset.data_dir": values.TEXT,
+    "dataset.fallback": values.TEXT,
+    "dataset.train": values.TEXT,
+    "dataset.validation": values.TEXT,
+    "dataset.test": values.TEXT,
+    "dataset.image_size": values.whole(0, 8192),
+    "dataset.mean": _CHANNELS,
+    "dataset.std": values.each(
+        values.between(1e-6, 1e6), f"{_CHANNELS.accepted}; they must be more than 0", range(1, 5)
+    ),
+    "dataset.labelled_fraction": values.number("a number above 0, at most 1", lambda v: 0 < v <= 1),
+    "dataset.resident_mb": values.whole(0),
+    "engine.students": values.TEXT,
+    "engine.data_parallel": values.whole(0),
+    "engine.memory_gb": values.NOT_NEGATIVE,
+    "sweep.seeds": values.each(values.whole(0, SEEDS - 1), f"whole numbers from 0 to {SEEDS - 1}"),
+    "transfer.name": values.TEXT,
+    "transfer.split": values.TEXT,
+    "teacher.members": values.whole(1, 1000),
+    "teacher.directory": values.TEXT,
+    **{f"loss.{name}": kind for name, kind in _LOSS.items()},
+    "fine_tune.epochs": values.whole(0, EPOCHS),
+    "fine_tune.learning_rate": values.POSITIVE,
+    "fine_tune.teacher": values.TEXT,
+    "export.formats": values.TEXT,
+    "export.output": values.TEXT,
+    "export.labels": values.each(values.TEXT, "names, as ('cat', 'dog')"),
+    "export.polarity": values.TEXT,
+    "export.calibration_images": values.whole(1),
+    "export.max_accuracy_drop": values.SHARE,
+}  # all but the two models, and what has a language of its own: `compress` and `sweep.axes`
+
+
 def check_values(config: ConfigDict) -> None:
-    """Checks each value on its own; names of models, losses and data are checked elsewhere.
+    """Checks the type and the range of every value; names are checked by those who know them.
 
     Raises:
-      InputError: naming the first value that cannot be used.
+      InputError: naming the first value that is missing or cannot be used.
     """
-    check_trainings({name: config[name] for name in ("teacher", "student")})
-    _require(config.teacher.members > 0, "teacher.members", config.teacher.members, "1 or more")
-    _check_seeds(config)
-    loss, dataset = config.loss, config.dataset
-    _require(loss.temperature > 0, "loss.temperature", loss.temperature, "more than 0")
-    rate = loss.temperature_learning_rate
-    _require(rate > 0, "loss.temperature_learning_rate", rate, "more than 0")
-    _require(0 <= loss.alpha <= 1, "loss.alpha", loss.alpha, "between 0 and 1")
-    fraction = dataset.labelled_fraction
-    _require(0 < fraction <= 1, "dataset.labelled_fraction", fraction, "above 0, at most 1")
-    _require(dataset.image_size >= 0, "dataset.image_size", dataset.image_size, "0 or more")
+    for key, kind in VALUES.items():
+        values.require(key, _value(config, key), kind)
+    check_trainings({name: _value(config, name) for name in ("teacher", "student")})
+    last = SEEDS - config.teacher.members  # the seeds of the members count up from `seed`
+    values.require("seed", config.seed, values.whole(0, last))
     if config.engine.students not in ENGINES:
         raise unknown("engine.students", config.engine.students, ENGINES)
-    parts = config.engine.data_parallel
-    _require(parts >= 0, "engine.data_parallel", parts, "0 or more")
-    memory = config.engine.memory_gb
-    _require(memory >= 0, "engine.memory_gb", memory, "0 or more")
-    _require(all(s > 0 for s in dataset.std), "dataset.std", dataset.std, "more than 0")
-
-
-def _check_seeds(config: ConfigDict) -> None:
-    """Checks the seeds of the teacher's members, which count up from `seed`, and of the students.
-
-    A fraction is none: it would give the student of the whole number below.
-    """
-    last = SEEDS - config.teacher.members
-    whole = f"a whole number from 0 to {last}"
-    _require(_is_seed(config.seed) and config.seed <= last, "seed", config.seed, whole)
-    seeds = config.sweep.seeds
-    accepted = f"whole numbers from 0 to {SEEDS - 1}"
-    _require(all(map(_is_seed, seeds)), "sweep.seeds", seeds, accepted)
-
-
-def _is_seed(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
+    values.require_plain("the configuration", config.to_dict())
 
 
 def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
     """Checks the values of sections made by `training`.
 
     Raises:
-      InputError: naming the section and the first value that cannot be used.
+      InputError: naming the section and the first value that is missing or cannot be used.
     """
     for name, section in sections.items():
-        duration = "epochs" if section.steps is None else "steps"
-        _require(section[duration] > 0, f"{name}.{duration}", section[duration], "more than 0")
-        _require(section.batch_size > 0, f"{name}.batch_size", section.batch_size, "more than 0")
-        rate = section.learning_rate
-        _require(rate > 0, f"{name}.learning_rate", rate, "more than 0")
-        for field in ("weight_decay", "clip_norm", "l1"):
-            _require(section[field] >= 0, f"{name}.{field}", section[field], "0 or more")
-        momentum = section.momentum
-        _require(0 <= momentum < 1, f"{name}.momentum", momentum, "between 0 and 1, without 1")
+        for field, kind in _SECTION.items():
+            if field == "epochs" and section.get("steps") is not None:
+                continue  # they take the place of the epochs
+            values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
         if section.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", section.optimizer, OPTIMIZERS)
         if section.schedule not in SCHEDULES:
             raise unknown("schedule", section.schedule, SCHEDULES)
+
+
+def check_loss(section: ConfigDict, name: str = "loss") -> None:
+    """Checks the values of a section like `config.loss`.
+
+    Raises:
+      InputError: naming the section and the first value that is missing or cannot be used.
+    """
+    for field, kind in _LOSS.items():
+        values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
+
+
+def accepted(key: str) -> str | None:
+    """Returns in words what the value of a key may be, or None where it has a language of its own.
+
+    Args:
+      key: such as `student.epochs`.
+    """
+    section, _, field = key.partition(".")
+    kind = _SECTION.get(field) if section in ("teacher", "student") else None
+    kind = VALUES.get(key, kind)
+    return kind.accepted if kind else None
+
+
+def keys(config: Mapping, prefix: str = "") -> Iterator[str]:
+    """Yields the keys of all values, such as `loss.temperature`."""
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _value(config: Any, key: str, prefix: str = "") -> Any:
+    """Returns the value of a key, which a file that does not begin with `defaults` may lack."""
+    found = config
+    for part in key.split("."):
+        if not isinstance(found, ConfigDict) or part not in found:
+            raise InputError(
+                f"the configuration has no {prefix}{key}; begin with distill.config.defaults()"
+            )
+        found = found[part]
+    return found
 
 
 def stages(config: ConfigDict) -> list[str]:
@@ -220,8 +296,3 @@ def first_difference(a: Mapping, b: Mapping, prefix: str = "") -> tuple[str, Any
         elif left != right:
             return f"{prefix}{key}", left, right
     return None
-
-
-def _require(valid: bool, key: str, value: Any, accepted: str) -> None:
-    if not valid:
-        raise InputError(f"{key} is {value}; it must be {accepted}")

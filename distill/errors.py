@@ -1,7 +1,10 @@
 """What is reported to the user in one line instead of a traceback."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+SHOWN = 30  # names, where none is near
 
 
 class InputError(ValueError):
@@ -12,21 +15,36 @@ class InputError(ValueError):
     """
 
 
+class Interrupted(Exception):
+    """A command was asked to stop, and has saved what it did.
+
+    The command line prints it and exits with code 75; the same command goes on.
+    """
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Returns the error for a name that is not among `known`, naming the nearest one.
 
     Args:
       kind: what is being named, for the message: "model", "loss", "stage".
       name: the name that was given.
-      known: the names that exist.
+      known: the names that exist, and may be used here.
     """
-    known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
-    return InputError(f"unknown {kind} {name!r}; {hint}")
+    others = sorted(set(known) - {name})  # what exists but not here is not suggested to itself
+    nearest = difflib.get_close_matches(str(name), others, n=1, cutoff=0.5)
+    if nearest:
+        return InputError(f"unknown {kind} {name!r}; did you mean {nearest[0]!r}?")
+    rest = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+    return InputError(f"unknown {kind} {name!r}; known: {', '.join(others[:SHOWN])}{rest}")
 
 
 def one_line(error: BaseException) -> str:
-    """Returns the first line of what an error says, or its type where it says nothing."""
-    lines = str(error).strip().splitlines()
+    """Returns the first line of what an error says, or its type where it says nothing.
+
+    What libraries put around it for themselves is left out: the quotes of a `KeyError`, and
+    TensorFlow's names of nodes and operations.
+    """
+    said = error.args[0] if isinstance(error, KeyError) and error.args else error
+    text = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", "", str(said)).strip()
+    lines = text.splitlines()
     return lines[0] if lines else type(error).__name__

@@ -7,15 +7,13 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 from rich.console import Console
 
-from distill import cli, provenance, shards
+from distill import cli, paths, provenance, shards
 from distill import config as configs
 from distill.errors import InputError
 from distill.report import tables
 from distill.report.progress import Display
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Configuration file, such as configs/simplenet_v4.py or FILE.py:ARGUMENT."
-)
+CONFIG = cli.define_config()
 SHARD = flags.DEFINE_string(
     "shard", None, "Part i/n of a sweep, counted from 0; by default what a scheduler says, or all."
 )
@@ -35,7 +33,9 @@ def main(argv: list[str]) -> None:
     """Runs the pipeline and ends with the table of results and the paths; or runs a sweep."""
     del argv
     config, display = CONFIG.value, Display()
-    workdir = pathlib.Path(WORKDIR.value or default_workdir())
+    workdir = given_workdir()
+    paths.require_writable(workdir, "--workdir")
+    check_teachers(config.teacher.directory)
     logging.set_verbosity(logging.WARNING)
     distributed = (COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
     together = DISTRIBUTED.value or any(value is not None for value in distributed)
@@ -68,6 +68,23 @@ def sweep(
     display.say(str(study.run(config, workdir, display, part)))
 
 
+def given_workdir() -> pathlib.Path:
+    """Returns the directory that `--workdir` names, or the default one.
+
+    Raises:
+      InputError: if nothing can be trained in a directory of this name.
+    """
+    return paths.trained(WORKDIR.value or default_workdir(), "--workdir")
+
+
+def check_teachers(directory: str) -> None:
+    """Raises `InputError` if the directory of teachers can neither be made nor be one."""
+    if directory:
+        path = paths.trained(directory, "teacher.directory")
+        if not path.is_dir():  # one that cannot be written may hold what is needed
+            paths.require_writable(path, "teacher.directory")
+
+
 def default_workdir() -> str:
     """Returns `runs/NAME`, or `runs/NAME-ARGUMENT` for `NAME.py:ARGUMENT`."""
     path, _, argument = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
@@ -75,10 +92,5 @@ def default_workdir() -> str:
     return f"runs/{name}-{argument.replace(',', '-')}" if argument else f"runs/{name}"
 
 
-def entry() -> None:
-    """Command line; see `cli.run`."""
-    cli.run(main, cli.parse_config)
-
-
 if __name__ == "__main__":
-    entry()
+    cli.run(main, cli.parse_config)

@@ -12,7 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, models, processes
+from distill import data, losses, models, paths, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
@@ -93,9 +93,10 @@ class Run:
     def teacher_checkpoints(self) -> pathlib.Path:
         """Beside the runs, named by what decides the outcome, so that other runs find it."""
         about = self.teacher_about()
-        root = self.config.teacher.directory or self.workdir.parent / "teachers"
+        root: str | pathlib.Path = self.config.teacher.directory or self.workdir.parent / "teachers"
+        root = paths.trained(root, "teacher.directory")
         name = f"{about['recipe']['model']}-{about['dataset']}-{configs.digest(about)}"
-        return pathlib.Path(root) / name
+        return root / name
 
     @property
     def training_set(self) -> Split:

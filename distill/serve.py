@@ -19,8 +19,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-import distill
-from distill import cli
+from distill import cli, paths, resources
 from distill.errors import InputError
 from distill.export import bundle
 
@@ -33,8 +32,7 @@ EXPORT = flags.DEFINE_string(
 OPEN = flags.DEFINE_boolean("open", True, "Open the page in the browser.")
 
 HOST = "127.0.0.1"
-ROOT = pathlib.Path(distill.__file__).parents[1]
-WEB = ROOT / "mobile" / "web"
+WEB = resources.web()
 PACKAGES = "node_modules/@litertjs"
 RUNTIME = {
     "vendor/core/package.json": f"{PACKAGES}/core/package.json",
@@ -72,7 +70,7 @@ def main(argv: list[str]) -> None:
         raise InputError("name a run or a bundle: python -m distill.serve runs/simplenet_v4")
     table = bundles(find(argv[1:])) | page()
     if EXPORT.value:
-        write(table, pathlib.Path(EXPORT.value))
+        write(table, paths.local(EXPORT.value, "--export"))
         print(f"{EXPORT.value}/index.html: serve the directory with any web server")
         return
     with listen(table, PORT.value) as server:
@@ -86,17 +84,17 @@ def main(argv: list[str]) -> None:
             print()
 
 
-def find(paths: Sequence[str]) -> list[pathlib.Path]:
+def find(names: Sequence[str]) -> list[pathlib.Path]:
     """Returns the directories of the bundles that the arguments name.
 
     Args:
-      paths: each a bundle, a run with bundles in its `export`, or a directory of bundles.
+      names: each a bundle, a run with bundles in its `export`, or a directory of bundles.
 
     Raises:
       InputError: if there is no bundle at one of them.
     """
     found: list[pathlib.Path] = []
-    for path in map(pathlib.Path, paths):
+    for path in (paths.local(name, "a run or bundle") for name in names):
         root = path / "export" if (path / "export").is_dir() else path
         directories = sorted((file.parent for file in root.rglob(bundle.MANIFEST)), key=_order)
         if not directories:
@@ -139,11 +137,12 @@ def page() -> Table:
       InputError: if one of the two is not there.
     """
     if not (WEB / "index.html").is_file():
-        raise InputError(f"{WEB} holds no page; run this from a checkout of the repository")
+        raise InputError(f"{WEB} holds no page; install distill again")
     table: Table = {"index.html": WEB / "index.html", "style.css": WEB / "style.css"}
     table |= {f"src/{file.name}": file for file in sorted((WEB / "src").glob("*.js"))}
     table |= {address: WEB / file for address, file in RUNTIME.items()}
-    table["vendor/LICENSE"] = ROOT / "LICENSE"  # the runtime has the same
+    if license_file := resources.license_file():  # the runtime has the same
+        table["vendor/LICENSE"] = license_file
     if not all(isinstance(file, bytes) or file.is_file() for file in table.values()):
         raise InputError(f"the runtime is missing; fetch it: npm ci --omit=dev --prefix {WEB}")
     return table
@@ -228,10 +227,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Says nothing of each request."""
 
 
-def entry() -> None:
-    """Command line; see `cli.run`."""
-    cli.run(main, cli.parse)
-
-
 if __name__ == "__main__":
-    entry()
+    cli.run(main, cli.parse_words)

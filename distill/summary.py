@@ -1,18 +1,14 @@
 """What a model costs, layer by layer: `python -m distill.summary --config=FILE [--json]`."""
 
 import json
-import pathlib
 from typing import Any
 
 from absl import flags, logging
-from ml_collections import config_flags
 
-from distill import cli
+from distill import cli, paths
 from distill.errors import InputError
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Configuration file, such as configs/simplenet_v4.py or FILE.py:ARGUMENT."
-)
+CONFIG = cli.define_config()
 ROLE = flags.DEFINE_enum(
     "role", None, ["teacher", "student"], "Which of its models; by default the student, if any."
 )
@@ -58,7 +54,7 @@ def trained(directory: str) -> dict[str, Any]:
 
     from distill.training import trained as training
 
-    path = pathlib.Path(directory)
+    path = paths.trained(directory, "--checkpoints")
     path = path / "steps" if (path / "steps").is_dir() else path
     found = training.load(path, lambda line: print(line, file=sys.stderr))
     shape, name = tuple(found.about["input_shape"]), found.about["recipe"]["model"]
@@ -119,10 +115,5 @@ def parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def entry() -> None:
-    """Command line; see `cli.run`."""
-    cli.run(main, parse)
-
-
 if __name__ == "__main__":
-    entry()
+    cli.run(main, parse)

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from configs import common
-from distill import cli
+from distill import cli, presets
 from distill.errors import InputError
 from distill.report.progress import Display
 from experiments import ROOT, options, pages, pareto_page
@@ -116,8 +115,8 @@ def runs(seeds: Sequence[int], epochs: int | None = None, quick: bool = False) -
 
 def _start(start: str, arg: str | None) -> ConfigDict:
     if start == pareto_page.TEACHER:
-        return common.teacher_to_compress(arg)
-    return common.simplenet(int(start[-1]), arg)
+        return presets.teacher_to_compress(arg)
+    return presets.simplenet(int(start[-1]), arg)
 
 
 def row(start: str, name: str, steps: Sequence[Step], record: Mapping[str, Any]) -> dict[str, Any]:

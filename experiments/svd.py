@@ -21,8 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from ml_collections import ConfigDict
 
-from configs import common
-from distill import cli
+from distill import cli, presets
 from distill.errors import InputError
 from distill.report.progress import Display
 from distill.report.tables import markdown
@@ -43,7 +42,7 @@ to rank 771 for `hidden`, and 9 for `logits`. One layer is factorised at a time.
 
 def base(seed: int, epochs: int | None = None, quick: bool = False) -> ConfigDict:
     """Returns the configuration that trains the teacher, in the place of the student."""
-    config = common.teacher_to_compress("quick" if quick else None)
+    config = presets.teacher_to_compress("quick" if quick else None)
     config.seed = seed
     config.student.epochs = epochs or config.student.epochs
     return config

@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
-from distill import pipeline
+from distill import pipeline, presets
 from distill.report.progress import Display
 from distill.training import predict as predict_lib
 from distill.training import trained
@@ -21,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Distils an ensemble of two VGGs into a MobileNet; both have three layers."""
-    config = common.simplenet(3, "quick")
+    config = presets.simplenet(3, "quick")
     config.stages = "teacher,student,evaluate,report"
     config.dataset.train, config.dataset.test = "train[:200]", "test[:30]"
     config.teacher.model, config.student.model = "vgg16", "mobilenet_v1"

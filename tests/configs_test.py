@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import common, thesis_study
-from distill import ops, pipeline, study
+from configs import thesis_study
+from distill import ops, pipeline, presets, study
 from distill.data import sources
 from distill.errors import InputError
 from distill.training import recipe
@@ -17,14 +17,14 @@ from distill.training.step import TrainData, train_step
 FILES = sorted(
     path.stem
     for path in (pathlib.Path(__file__).parents[1] / "configs").glob("*.py")
-    if path.stem not in ("__init__", "common", "thesis_study")
+    if path.stem not in ("__init__", "thesis_study")
 )
 
 
 def _accepted(name):
     """Yields the arguments that a configuration takes: none, `quick`, and what it shares."""
     module = importlib.import_module(f"configs.{name}")
-    for arg in (None, "quick", *common.VARIANTS[:-1]):
+    for arg in (None, "quick", *presets.VARIANTS[:-1]):
         try:
             module.get_config(arg)
         except InputError:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from configs import common, mnist_autoencoder
-from distill import data, losses, pipeline
+from configs import mnist_autoencoder
+from distill import data, losses, pipeline, presets
 from distill.errors import InputError
 from distill.export import bundle, convert
 from distill.report import records
@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def tiny_config(version=3, arg="quick"):
     """A teacher and a student that train in a second each."""
-    config = common.simplenet(version, arg)
+    config = presets.simplenet(version, arg)
     config.dataset.train, config.dataset.test = "train[:400]", "test[:150]"
     config.teacher.model, config.teacher.learning_rate = "simplenet_v1", 1e-2
     config.teacher.epochs = 4

@@ -13,8 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
-from distill import pipeline, processes
+from distill import pipeline, presets, processes
 from distill.errors import InputError
 from distill.report import records
 from distill.report.progress import Display
@@ -29,7 +28,7 @@ OVERRIDES = {
 
 
 def tiny_config():
-    config = common.simplenet(3, "quick")
+    config = presets.simplenet(3, "quick")
     config.update_from_flattened_dict(OVERRIDES)
     return config
 

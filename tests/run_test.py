@@ -7,9 +7,8 @@ import re
 
 import pytest
 
-from configs import common
 from distill import config as configs
-from distill import data, pipeline
+from distill import data, pipeline, presets
 from distill.errors import InputError
 from distill.report.progress import Display
 from distill.run import Run, claim
@@ -28,7 +27,7 @@ from distill.run import Run, claim
     ],
 )
 def test_what_has_no_temperature_to_learn_is_refused(tmp_path, changes, message):
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     config.dataset.train, config.dataset.validation = "train[:3500]", "train[3500:]"
     config.loss.learn_temperature = True
     config.update_from_flattened_dict(changes)
@@ -39,7 +38,7 @@ def test_what_has_no_temperature_to_learn_is_refused(tmp_path, changes, message)
 
 def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp_path):
     """Results that exist are found again by these."""
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     loaded = data.load(config, *data.find(config, print))
     about = Run(config, tmp_path, loaded, Display()).student_about(None, 3)
     assert configs.digest(about) == "a5f5f81e07fa"
@@ -47,7 +46,7 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
 def test_a_model_that_does_not_fit_the_images_is_refused_before_any_is_trained(tmp_path, role):
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     with config.unlocked():
         config[role].model, config[role].args = "vgg16", {}
     with pytest.raises(InputError, match=r"^vgg16 with {} does not fit images of \(28, 28, 1\)"):
@@ -57,7 +56,7 @@ def test_a_model_that_does_not_fit_the_images_is_refused_before_any_is_trained(t
 
 @pytest.mark.parametrize(("steps", "tables"), [(5, 0), (9 * 6, 1)])
 def test_a_table_of_all_shifts_is_made_only_for_as_many_epochs(tmp_path, steps, tables):
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     config.dataset.train, config.stages = "train[:300]", "teacher,student"
     config.teacher.model, config.teacher.steps = "simplenet_v3", 1
     config.teacher.batch_size = config.student.batch_size = 50
@@ -72,7 +71,7 @@ def compressing(config, workdir, rank):
 
 
 def test_the_configuration_that_was_given_last_is_kept(tmp_path):
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     first = claim(tmp_path, config, "mnist5k")
     written = (tmp_path / "config.json").stat().st_mtime_ns
     assert claim(tmp_path, config, "mnist5k") == first
@@ -90,7 +89,7 @@ def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
     tmp_path, monkeypatch
 ):
     """Also where their processes have the same number, as in containers."""
-    config, replace = common.simplenet(4, "quick"), pathlib.Path.replace
+    config, replace = presets.simplenet(4, "quick"), pathlib.Path.replace
 
     def late(part, target):
         monkeypatch.setattr(pathlib.Path, "replace", replace)
@@ -119,6 +118,6 @@ def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
 def test_a_foreign_or_damaged_directory_is_one_line(tmp_path, content, message):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        claim(tmp_path, common.simplenet(4, "quick"), "mnist5k")
+        claim(tmp_path, presets.simplenet(4, "quick"), "mnist5k")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "config.json").read_bytes() == content

@@ -11,9 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
 from distill import config as configs
-from distill import data, pipeline, study
+from distill import data, pipeline, presets, study
 from distill.errors import InputError
 from distill.report.progress import Display
 from distill.training import engine, trained
@@ -28,7 +27,7 @@ SOFTENED = {"loss.temperature": (1.0, 4.0)}
 
 def tiny(seeds=(0, 1), axes=(SOFTENED,)):
     """Students that train in a second, of a teacher that does."""
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     config.dataset.train, config.dataset.test = "train[:300]", "test[:150]"
     config.teacher.model, config.teacher.learning_rate = "simplenet_v1", 1e-2
     config.teacher.args = {"downsample": "max_pool"}
@@ -249,7 +248,7 @@ def test_students_divided_among_devices_are_the_same(tmp_path):
         cwd=ROOT, env={**os.environ, "JAX_NUM_CPU_DEVICES": "3"}, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    config = common.simplenet(4, "quick")
+    config = presets.simplenet(4, "quick")
     config.loss.name = "cross_entropy"
     config.dataset.train, config.dataset.test = "train[:300]", "test[:150]"
     config.sweep.seeds = (0, 1, 2, 3)

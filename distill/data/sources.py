@@ -10,6 +10,7 @@ import urllib.request
 from importlib import util
 from typing import NamedTuple
 
+from distill import paths
 from distill.errors import InputError, unknown
 
 EMBEDDED = "mnist5k"
@@ -133,8 +134,10 @@ def network_reachable() -> bool:
 
 
 def _root(data_dir: str) -> pathlib.Path:
-    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(given).expanduser()
+    if data_dir:
+        return paths.local(data_dir, "dataset.data_dir")
+    given = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return paths.local(given, "TFDS_DATA_DIR")
 
 
 def _prepared(root: pathlib.Path, name: str) -> pathlib.Path | None:

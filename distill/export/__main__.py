@@ -6,7 +6,7 @@ import pathlib
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from distill import cli
+from distill import cli, paths
 from distill import config as configs
 from distill.errors import InputError, one_line
 from distill.report import tables
@@ -32,21 +32,24 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     if not WORKDIR.value:
         raise InputError("--workdir is missing; it is the directory of a finished run")
-    workdir, display = pathlib.Path(WORKDIR.value), Display()
+    workdir, display = paths.trained(WORKDIR.value, "--workdir"), Display()
+    to = paths.local(TO.value, "--to") if TO.value else None
+    if to:
+        paths.require_writable(to, "--to")
     config = read_config(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})
     pipeline.validate(config)
     formats = exporter.formats(config.export)
-    if TO.value and len(formats) != 1:
+    if to and len(formats) != 1:
         raise InputError(f"--to takes one bundle; name one of {','.join(formats)} as --formats")
     dataset = data.load(config, *data.find(config, display.warn))
     run = Run(config, workdir, dataset, display)
     proofs = pipeline.export(run, ROLE.value)
     display.console.print(tables.exported(proofs))
-    if TO.value:
-        bundle.write(TO.value, bundle.read(pipeline.exported(run, ROLE.value) / formats[0]))
-        display.say(TO.value)
+    if to:
+        bundle.write(to, bundle.read(pipeline.exported(run, ROLE.value) / formats[0]))
+        display.say(str(to))
 
 
 def read_config(workdir: pathlib.Path) -> ConfigDict:
@@ -57,7 +60,7 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     """
     path = workdir / "config.json"
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from error
     config = configs.defaults()
@@ -69,10 +72,5 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
     return config
 
 
-def entry() -> None:
-    """Command line; see `cli.run`."""
-    cli.run(main, cli.parse)
-
-
 if __name__ == "__main__":
-    entry()
+    cli.run(main, cli.parse)

@@ -1,7 +1,7 @@
 """The models by name, and how one is built from a configuration."""
 
-import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from distill import ops
 from distill.errors import InputError, one_line, unknown
+from distill.models import arguments
 from distill.models.autoencoder import Autoencoder
 from distill.models.calli import CalliClassifier
 from distill.models.densenet import DenseNet, bottlenecked
@@ -64,7 +65,7 @@ def check(name: str, args: Mapping[str, Any]) -> None:
 
 def classifies(name: str) -> bool:
     """Whether the model `name` has an output for each class, and does not reconstruct images."""
-    return "num_classes" in _fields(name)
+    return "num_classes" in arguments.fields(MODELS[name])
 
 
 def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
@@ -97,47 +98,55 @@ def check_images(
     shown = dict(args.to_dict() if isinstance(args, ConfigDict) else args)
     about = f"{name} with {shown} does not fit images of {tuple(input_shape)}"
     try:
-        found = _output_shape(model, tuple(input_shape))
+        found, size = _traced(model, tuple(input_shape))
     except InputError:
         raise
-    except (TypeError, ValueError, ZeroDivisionError, FlaxError) as error:
+    except (
+        TypeError, ValueError, ArithmeticError, LookupError, AssertionError, FlaxError,
+    ) as error:  # fmt: skip
         raise InputError(f"{about}: {one_line(error)}; change the arguments or the data") from error
+    if size > _memory():
+        raise InputError(
+            f"{about}: its weights alone are {size / 2**30:,.1f} GiB, and this machine has "
+            f"{_memory() / 2**30:,.1f}; make it smaller"
+        )
     wanted = (num_classes,) if classifies(name) else tuple(input_shape)
     if found != wanted:
         raise InputError(f"{about}: its output is {found} and has to be {wanted}")
 
 
 @functools.cache  # the points of a sweep have few models, and deep ones take seconds
-def _output_shape(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns the shape of the output for one image, without computing anything."""
+def _traced(model: nn.Module, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+    """Returns the shape of the output for one image and the bytes of weights; computes nothing."""
     image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
-    return jax.eval_shape(model.init_with_output, jax.random.key(0), image)[0].shape[1:]
+    output, variables = jax.eval_shape(model.init_with_output, jax.random.key(0), image)
+    return output.shape[1:], sum(4 * leaf.size for leaf in jax.tree.leaves(variables))
+
+
+def _memory() -> int:
+    """Returns the memory of this machine in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _build(name: str, args: Mapping[str, Any], **others: Any) -> nn.Module:
     if name not in MODELS:
         raise unknown("model", name, MODELS)
     args = args.to_dict() if isinstance(args, ConfigDict) else args
-    fields = _fields(name)
+    fields = arguments.fields(MODELS[name])
+    classified = fields.pop("num_classes", None)  # which the data say, and no argument
     for arg in args:
         if arg not in fields:
-            raise unknown(f"argument of {name}", arg, fields)
+            raise unknown(f"argument of {name}", str(arg), fields)
+    arguments.check(name, fields, args)
     if args.get("downsample", DOWNSAMPLING[0]) not in DOWNSAMPLING:
         raise unknown("downsample", args["downsample"], DOWNSAMPLING)
-    if "num_classes" not in fields:
+    if classified is None:
         del others["num_classes"]
     try:
         check_factors(args.get("factors", {}))
         return MODELS[name](**{k: frozen(v) for k, v in args.items()}, **others)
     except (TypeError, AttributeError) as error:
         raise InputError(f"{name} cannot be built with {dict(args)}: {error}") from error
-
-
-def _fields(name: str) -> set[str]:
-    """Returns the names of the arguments that a model takes from a configuration."""
-    builder = MODELS[name]
-    module: Any = builder.func if isinstance(builder, functools.partial) else builder
-    return {f.name for f in dataclasses.fields(module)} - {"parent", "name", "conv"}
 
 
 def frozen(value: Any) -> Any:

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from distill import paths
 from distill.errors import InputError, one_line
 from distill.training.state import KEYS, TrainState
 
@@ -44,7 +45,7 @@ class Checkpointer:
         Raises:
           InputError: if it cannot be written.
         """
-        self._directory = directory.absolute()
+        self._directory = paths.trained(directory, "the directory of checkpoints").absolute()
         self._warn = warn
         logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each step it takes
         try:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from configs import common
+from distill import presets
 from distill.compress import plan
 from distill.errors import InputError
 
 
 def config(*steps, **dataset):
-    found = common.simplenet(1, "quick,baseline")
+    found = presets.simplenet(1, "quick,baseline")
     found.dataset.update(dataset)
     found.compress = steps
     return found

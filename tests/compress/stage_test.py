@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
-from distill import data, pipeline
+from distill import data, pipeline, presets
 from distill.compress import methods, network, plan, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer
@@ -33,7 +32,7 @@ def _method(monkeypatch):
 
 
 def config(*steps, arg="quick,baseline", **dataset):
-    found = common.simplenet(1, arg)
+    found = presets.simplenet(1, arg)
     found.dataset.train, found.dataset.test = "train[:400]", "test[:150]"
     found.dataset.update(dataset)
     found.teacher.model, found.teacher.batch_size = "simplenet_v1", 50

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from configs import common
-from distill import pipeline
+from distill import pipeline, presets
 from distill.export import bundle
 from distill.report.progress import Display
 
@@ -27,7 +26,7 @@ def command(module, *arguments):
 def finished(tmp_path_factory):
     """A run that ended before it exported anything."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    config = common.simplenet(3, "quick,baseline")
+    config = presets.simplenet(3, "quick,baseline")
     config.dataset.train, config.dataset.test = "train[:400]", "test[:150]"
     config.student.batch_size, config.stages = 50, "student,evaluate"
     pipeline.run(config, workdir, Display())

@@ -29,7 +29,7 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     words = configs.variants(arg, VARIANTS)
     config = configs.defaults()
     config.dataset.name = dataset
-    shared = {"schedule": "one_cycle", "augmentation": "shift"}
+    shared: dict[str, Any] = {"schedule": "one_cycle", "augmentation": "shift"}
     config.teacher.update({"epochs": 12, "learning_rate": 1e-3, **shared})
     config.student.update(
         {"model": f"simplenet_v{version}", "epochs": 20, "learning_rate": 1e-2, **shared}
