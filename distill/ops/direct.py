@@ -22,7 +22,7 @@ from distill.ops import native
 CHANNELS_LAST, BATCH_LAST, DEPTHWISE = range(3)
 
 # The order of an image's dimensions in memory, from the one that changes least.
-_ORDERS = {CHANNELS_LAST: (0, 1, 2, 3), BATCH_LAST: (1, 2, 3, 0), DEPTHWISE: (0, 1, 2, 3)}
+ORDERS = {CHANNELS_LAST: (0, 1, 2, 3), BATCH_LAST: (1, 2, 3, 0), DEPTHWISE: (0, 1, 2, 3)}
 _KERNEL_ORDER = (0, 1, 2, 3)
 
 
@@ -43,23 +43,39 @@ class Geometry(NamedTuple):
     out: tuple[int, int]
 
     def call(self, target: str, a: jax.Array, b: jax.Array, shape: tuple[int, ...], orders):
-        """Calls one of the kernels."""
-        attributes = {
-            "layout": self.layout,
-            "stride_h": self.strides[0],
-            "stride_w": self.strides[1],
-            "top": self.before[0],
-            "left": self.before[1],
-            "threads": threads(),
-        }
-        call = jax.ffi.ffi_call(
-            target,
-            jax.ShapeDtypeStruct(shape, jnp.float32),
-            input_layouts=orders[:2],
-            output_layouts=orders[2],
-            vmap_method="sequential",
-        )
-        return call(a, b, **{name: np.int64(value) for name, value in attributes.items()})
+        """Calls one of the kernels on two arrays, whose orders and the result's are given."""
+        return call(
+            target, (a, b), shape, orders, layout=self.layout, stride_h=self.strides[0],
+            stride_w=self.strides[1], top=self.before[0], left=self.before[1],
+        )  # fmt: skip
+
+
+def call(
+    target: str,
+    arrays: Sequence[jax.Array],
+    shape: tuple[int, ...],
+    orders: Sequence[tuple[int, ...]],
+    **attributes: int,
+) -> jax.Array:
+    """Calls a kernel in C++.
+
+    Args:
+      target: its name.
+      arrays: float32.
+      shape: of the result.
+      orders: of the dimensions in memory, from the one that changes least; of each array and of the
+        result.
+      attributes: what else the kernel takes, except for the number of threads.
+    """
+    function = jax.ffi.ffi_call(
+        target,
+        jax.ShapeDtypeStruct(shape, jnp.float32),
+        input_layouts=orders[:-1],
+        output_layouts=orders[-1],
+        vmap_method="sequential",
+    )
+    numbers = {"threads": threads(), **attributes}
+    return function(*arrays, **{name: np.int64(number) for name, number in numbers.items()})
 
 
 def layout(image: tuple[int, ...], kernel: tuple[int, ...]) -> int | None:
@@ -112,20 +128,20 @@ def direct_conv(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _conv(of: Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    order, shape = _ORDERS[of.layout], (len(x), *of.out, kernel.shape[3])
+    order, shape = ORDERS[of.layout], (len(x), *of.out, kernel.shape[3])
     return of.call("distill_conv", x, kernel, shape, (order, _KERNEL_ORDER, order))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _image_gradient(of: Geometry, ct: jax.Array, kernel: jax.Array) -> jax.Array:
-    order, channels = _ORDERS[of.layout], kernel.shape[3 if of.layout == DEPTHWISE else 2]
+    order, channels = ORDERS[of.layout], kernel.shape[3 if of.layout == DEPTHWISE else 2]
     shape = (len(ct), *of.image, channels)
     return of.call("distill_conv_image", ct, kernel, shape, (order, _KERNEL_ORDER, order))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _kernel_gradient(of: Geometry, x: jax.Array, ct: jax.Array) -> jax.Array:
-    order, channels = _ORDERS[of.layout], 1 if of.layout == DEPTHWISE else x.shape[3]
+    order, channels = ORDERS[of.layout], 1 if of.layout == DEPTHWISE else x.shape[3]
     shape = (*of.kernel, channels, ct.shape[3])
     return of.call("distill_conv_kernel", x, ct, shape, (order, order, _KERNEL_ORDER))
 

@@ -674,6 +674,63 @@ void KernelBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Imag
   }
 }
 
+// ---- Max-pooling --------------------------------------------------------------------------------
+
+// Of images [height, width, pixel]; windows are disjoint, and a rest at the edge is in none. A pixel
+// is what is neighbouring in memory: channels, or channels and examples.
+struct Pooling {
+  Image in, out;
+  Index size;
+
+  // Calls f(x, y) for each row of windows: where its pixels and its maxima begin.
+  template <typename F>
+  void ForEachRow(ffi::ThreadPool& pool, Index threads, Index images, const F& f) const {
+    Parallel(pool, threads, images * out.height, [&](Index row) {
+      Index n = row / out.height, h = row % out.height;
+      f(n * in.size() + h * size * in.width * in.pixel, row * out.width * out.pixel);
+    });
+  }
+};
+
+void MaxOf(const Pooling& of, const float* __restrict x, float* __restrict y) {
+  Index pixel = of.in.pixel;
+  for (Index w = 0; w < of.out.width; ++w, y += pixel, x += of.size * pixel) {
+    std::memcpy(y, x, pixel * sizeof(float));
+    for (Index a = 0; a < of.size; ++a) {
+      for (Index b = 0; b < of.size; ++b) {
+        const float* other = x + (a * of.in.width + b) * pixel;
+        for (Index c = 0; c < pixel; ++c) y[c] = y[c] < other[c] ? other[c] : y[c];
+      }
+    }
+  }
+}
+
+// The maxima of a window share its gradient.
+void SpreadOver(const Pooling& of, const float* __restrict x, const float* __restrict y,
+                const float* __restrict ct, float* __restrict gradient, float* __restrict share) {
+  Index pixel = of.in.pixel, used = of.out.width * of.size;
+  for (Index a = 0; a < of.size; ++a) {
+    float* rest = gradient + (a * of.in.width + used) * pixel;
+    std::fill(rest, rest + (of.in.width - used) * pixel, 0.0f);
+  }
+  for (Index w = 0; w < of.out.width; ++w, y += pixel, ct += pixel) {
+    std::fill(share, share + pixel, 0.0f);
+    for (Index a = 0; a < of.size; ++a) {
+      for (Index b = 0; b < of.size; ++b) {
+        const float* one = x + (a * of.in.width + w * of.size + b) * pixel;
+        for (Index c = 0; c < pixel; ++c) share[c] += one[c] == y[c] ? 1.0f : 0.0f;
+      }
+    }
+    for (Index c = 0; c < pixel; ++c) share[c] = ct[c] / share[c];
+    for (Index a = 0; a < of.size; ++a) {
+      for (Index b = 0; b < of.size; ++b) {
+        Index at = (a * of.in.width + w * of.size + b) * pixel;
+        for (Index c = 0; c < pixel; ++c) gradient[at + c] = x[at + c] == y[c] ? share[c] : 0.0f;
+      }
+    }
+  }
+}
+
 // ---- What XLA calls -----------------------------------------------------------------------------
 
 enum Layout { kChannelsLast, kBatchLast, kDepthwise };
@@ -758,6 +815,34 @@ ffi::Error ConvKernel(ffi::ThreadPool pool, Array x, Array ct, Result k, Index l
   return ffi::Error::Success();
 }
 
+ffi::Error MaxPool(ffi::ThreadPool pool, Array x, Result y, Index layout, Index size,
+                   Index threads) {
+  bool batch_last = layout == kBatchLast;
+  Pooling of = {Of(x.dimensions(), batch_last), Of(y->dimensions(), batch_last), size};
+  const float* in = x.typed_data();
+  float* out = y->typed_data();
+  of.ForEachRow(pool, threads, batch_last ? 1 : x.dimensions()[0],
+                [&](Index from, Index to) { MaxOf(of, in + from, out + to); });
+  return ffi::Error::Success();
+}
+
+ffi::Error MaxPoolImage(ffi::ThreadPool pool, Array x, Array y, Array ct, Result gradient,
+                        Index layout, Index size, Index threads) {
+  bool batch_last = layout == kBatchLast;
+  Pooling of = {Of(x.dimensions(), batch_last), Of(y.dimensions(), batch_last), size};
+  Index images = batch_last ? 1 : x.dimensions()[0], used = of.out.height * size;
+  float* out = gradient->typed_data();
+  for (Index n = 0; n < images; ++n) {
+    Index line = of.in.width * of.in.pixel;
+    std::fill(out + n * of.in.size() + used * line, out + (n + 1) * of.in.size(), 0.0f);
+  }
+  of.ForEachRow(pool, threads, images, [&](Index from, Index to) {
+    SpreadOver(of, x.typed_data() + from, y.typed_data() + to, ct.typed_data() + to, out + from,
+               Scratch(1, of.in.pixel));
+  });
+  return ffi::Error::Success();
+}
+
 auto Binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -779,3 +864,22 @@ extern "C" int distill_lanes() { return kLanes; }
 XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_conv, Conv, Binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_conv_image, ConvImage, Binding());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_conv_kernel, ConvKernel, Binding());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_max_pool, MaxPool,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Attr<Index>("layout")
+                                  .Attr<Index>("size")
+                                  .Attr<Index>("threads"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_max_pool_image, MaxPoolImage,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Attr<Index>("layout")
+                                  .Attr<Index>("size")
+                                  .Attr<Index>("threads"));
