@@ -50,7 +50,7 @@ TRACED = [(name, arg) for name, arg in CASES if "simplenet" in name or arg == "q
 @pytest.mark.parametrize(("name", "arg"), TRACED)
 def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     # XLA's own convolution is one operation to trace, and the tests of `ops` have ours.
-    monkeypatch.setattr(ops, "conv_for", lambda _: jax.lax.conv_general_dilated)
+    monkeypatch.setattr(ops, "conv_for", lambda *_: jax.lax.conv_general_dilated)
     config = importlib.import_module(f"configs.{name}").get_config(arg)
     shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
     described = {

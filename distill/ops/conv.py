@@ -40,6 +40,11 @@ def conv_for(platform: str, kernels: str = "auto") -> Callable:
     return conv_native if kernels == "native" else conv_cpu
 
 
+def kernels_of(conv: Callable) -> str:
+    """Returns which of `KERNELS` a convolution is; what is no `native` one rounds as XLA does."""
+    return "native" if conv is conv_native else "xla"
+
+
 def _for_nhwc(one: Callable) -> Callable:
     """Makes a formulation of NHWC convolutions a drop-in for `jax.lax.conv_general_dilated`.
 

@@ -9,7 +9,6 @@ comes before and after compute in that order.
 """
 
 import functools
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distill import provenance
 from distill.ops import native
 
 CHANNELS_LAST, BATCH_LAST, DEPTHWISE = range(3)
@@ -96,8 +96,7 @@ def layout(image: tuple[int, ...], kernel: tuple[int, ...]) -> int | None:
 
 def threads() -> int:
     """Returns how many threads a device has, where the cores are divided among devices."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // jax.local_device_count())
+    return max(1, provenance.cores() // jax.local_device_count())
 
 
 def direct_conv(

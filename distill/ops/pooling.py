@@ -13,8 +13,8 @@ from distill.ops.split import each_its_part
 def max_pool(x: jax.Array, size: int = 2, *, native: bool = False) -> jax.Array:
     """Non-overlapping `size`×`size` max-pooling; an odd edge is dropped, as with VALID padding.
 
-    A reshape and a maximum, or a kernel in C++: the gradient of XLA's `reduce_window` is some twenty
-    times slower on a CPU. They differ where values tie: these split the gradient among them.
+    A reshape and a maximum, or a kernel in C++: the gradient of XLA's `reduce_window` is some
+    twenty times slower on a CPU. They differ where values tie: these split the gradient among them.
 
     A single image is pooled by `reduce_window` after all. That is what is exported, and converters
     know it; the other they leave as transposes and reductions, which take longer than the rest of a

@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import processes
+from distill import ops, processes
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import bilevel, engine, soft_targets
@@ -156,6 +156,9 @@ def train(
             if found["of"] != about:
                 raise InputError(f"{directory} is of another configuration; choose another workdir")
             history = found["history"]
+            if (kernels := found.get("kernels", "xla")) != ops.kernels_of(task.model.conv):
+                model = recipes.task(about, duration, kernels=kernels).model
+                task = dataclasses.replace(task, model=model)
             for records in history:
                 write(records)
             if found["complete"]:
@@ -164,7 +167,7 @@ def train(
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
         if not duration.total_steps:
             history = [[{} for _ in seeds]]
-            checkpointer.save(0, states, {"of": about, "history": history, "complete": True})
+            checkpointer.save(0, states, fitting.saved(task, about, history, complete=True))
             return
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))

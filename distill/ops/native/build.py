@@ -1,4 +1,4 @@
-"""Compiles the kernels with the system's C++ compiler, once per machine, and registers them with XLA.
+"""Compiles the kernels by the system's C++ compiler, once per machine, and registers them.
 
 PyTorch and Triton do the same. What is compiled for one machine runs at its full width of vectors,
 which a wheel for all of them could not; and where there is no compiler, there is no error either:

@@ -104,7 +104,7 @@ Axis Backward(Index size, Index taps, Index stride, Index padding, Index phase) 
   Index first = (((phase - padding) % stride) + stride) % stride;
   Index count = first < size ? CeilDiv(size - first, stride) : 0;
   Index reached = phase < taps ? CeilDiv(taps - phase, stride) : 0;
-  Index last = (first + padding) / stride;  // the output that tap `phase` connects it with
+  Index last = (first + padding - phase) / stride;  // the output that tap `phase` leads to
   return {count, 1, last - (reached - 1), stride, first,
           reached, phase + stride * (reached - 1), -stride};
 }
