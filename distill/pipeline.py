@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import config as configs
 from distill import cache, data, losses, metrics, models, processes, provenance, report
+from distill import config as configs
 from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, unknown
