@@ -22,7 +22,7 @@ def keep_programs() -> pathlib.Path | None:
     Returns:
       The folder, or None where JAX has been told another one, or this one cannot be written.
     """
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined]
         return None
     folder = directory() / "programs"
     try:

@@ -61,7 +61,7 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     duration = recipe.length(config.student, 50_000)
     teacher = recipe.task(about, duration).model  # the student's own kind is as good as any
     task = recipe.task(about, duration, teacher)
-    states = jax.eval_shape(lambda: recipe.create(about, task))
+    states = recipe.shapes(about, task)
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
     hyper = {name: value[0] for name, value in recipe.hyper(about).items()}
     n = 200

@@ -1,6 +1,5 @@
 """The convolution to inject into `nn.Conv(conv_general_dilated=...)`, by device and by shape."""
 
-import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -40,8 +39,8 @@ def conv_for(platform: str, kernels: str = "auto") -> Callable:
     return conv_native if kernels == "native" else conv_cpu
 
 
-def kernels_of(conv: Callable) -> str:
-    """Returns which of `KERNELS` a convolution is; what is no `native` one rounds as XLA does."""
+def kernels_of(conv: Callable | None) -> str:
+    """Returns which of `KERNELS` the convolution of a model is, or `xla` if it has none."""
     return "native" if conv is conv_native else "xla"
 
 
@@ -56,7 +55,6 @@ def _for_nhwc(one: Callable) -> Callable:
         strides and padding.
     """
 
-    @functools.wraps(one)
     def conv(
         lhs: jax.Array,
         rhs: jax.Array,
@@ -104,16 +102,7 @@ def _for_nhwc(one: Callable) -> Callable:
     return conv
 
 
-@_for_nhwc
-def conv_cpu(
-    x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
-) -> jax.Array:
-    """`jax.lax.conv_general_dilated` for training on a CPU, fast inside `lax.scan` and `lax.map`.
-
-    Winograd's filtering where there are many channels, a sum of shifted pieces where there are few
-    outputs or windows overlap in strides, shifted multiply-adds where each channel is by itself, a
-    banded matrix elsewhere; groups one after the other.
-    """
+def _xla(x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding) -> jax.Array:
     if x.shape[3] > 1 and kernel.shape[2] == 1:
         return depthwise_conv(x, kernel, strides, padding)
     if _many_channels(kernel) and strides == (1, 1):
@@ -123,19 +112,29 @@ def conv_cpu(
     return banded_conv(x, kernel, strides, padding, _tile(x, kernel, strides, padding))
 
 
-@_for_nhwc
-def conv_native(
+def _native(
     x: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
-    """`jax.lax.conv_general_dilated` for training on a CPU, by the kernels in C++.
-
-    What those do not take (few examples of few channels, several filters for each channel) is
-    computed as by `conv_cpu`.
-    """
     layout = direct.layout(x.shape, kernel.shape)
     if layout is None:
-        return conv_cpu.__wrapped__(x, kernel, strides, padding)
+        return _xla(x, kernel, strides, padding)
     return direct.direct_conv(x, kernel, strides, padding, layout)
+
+
+conv_cpu = _for_nhwc(_xla)
+"""For training on a CPU, fast inside `lax.scan` and `lax.map`.
+
+Winograd's filtering where there are many channels, a sum of shifted pieces where there are few
+outputs or windows overlap in strides, shifted multiply-adds where each channel is by itself, a
+banded matrix elsewhere; groups one after the other.
+"""
+
+conv_native = _for_nhwc(_native)
+"""For training on a CPU, by the kernels in C++.
+
+What those do not take (few examples of few channels, several filters for each channel) is computed
+as by `conv_cpu`.
+"""
 
 
 def _many_channels(kernel: jax.Array) -> bool:

@@ -118,11 +118,10 @@ def direct_conv(
     Returns:
       `[batch, out_height, out_width, c_out]` float32.
     """
-    image, taps = x.shape[1:3], kernel.shape[:2]
-    sizes = zip(image, taps, strides, padding, strict=True)
-    out = tuple((size + sum(pad) - k) // stride + 1 for size, k, stride, pad in sizes)
+    (_, height, width, _), (kh, kw, *_), (sh, sw) = x.shape, kernel.shape, strides
+    out = (height + sum(padding[0]) - kh) // sh + 1, (width + sum(padding[1]) - kw) // sw + 1
     before = (padding[0][0], padding[1][0])
-    return _conv(Geometry(layout, strides, before, image, taps, out), x, kernel)
+    return _conv(Geometry(layout, strides, before, (height, width), (kh, kw), out), x, kernel)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

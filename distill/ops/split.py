@@ -25,7 +25,7 @@ def each_its_part(f: Callable[..., jax.Array]) -> Callable:
     batch, whole = PartitionSpec(BATCH), PartitionSpec()
 
     def part(x, *weights):
-        return f(x, *(jax.lax.pvary(w, BATCH) for w in weights))
+        return f(x, *(jax.lax.pcast(w, BATCH, to="varying") for w in weights))
 
     def all_parts(x, *weights):
         specs = (batch, *(whole for _ in weights))

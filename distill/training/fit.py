@@ -141,7 +141,7 @@ def saved(task: Task, of: Any, history: list[list[Record]], complete: bool) -> d
 
     The kernels belong to it since others round otherwise: what goes on, goes on with the same.
     """
-    kernels = ops.kernels_of(task.model.conv)  # type: ignore[attr-defined]
+    kernels = ops.kernels_of(getattr(task.model, "conv", None))
     return {"of": of, "history": history, "complete": complete, "kernels": kernels}
 
 

@@ -132,7 +132,16 @@ def task(
 
 def create(about: dict[str, Any], task: Task) -> TrainState:
     """Returns fresh states, one per seed, whose constraints do nothing; see `state.create`."""
-    return states_lib.create(
+    return states_lib.create(*_arguments(about, task))
+
+
+def shapes(about: dict[str, Any], task: Task) -> TrainState:
+    """Returns the shapes and dtypes of what `create` returns."""
+    return states_lib.shapes(*_arguments(about, task))
+
+
+def _arguments(about: dict[str, Any], task: Task) -> tuple:
+    return (
         task.model,
         task.make_optimizer,
         hyper(about),

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import fcntl
-import functools
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -144,19 +143,21 @@ def train(
         display.say(f"{line}, {speed:,.0f} examples/s")
 
     with Checkpointer(directory, display.warn) as checkpointer:
-        create = functools.partial(recipes.create, about, task)
-        restored = checkpointer.restore(jax.eval_shape(create))
+        restored = checkpointer.restore(recipes.shapes(about, task))
         history: list[list[dict[str, Any]]] = []
         at_step = None if restored is None else int(restored[0].step[0])
         processes.require_same("checkpoint", str(at_step))
         if restored is None:
-            states = create() if start is None else start.put_into(create())
+            states = recipes.create(about, task)
+            states = states if start is None else start.put_into(states)
         else:
             states, found = restored
             if found["of"] != about:
                 raise InputError(f"{directory} is of another configuration; choose another workdir")
             history = found["history"]
-            if (kernels := found.get("kernels", "xla")) != ops.kernels_of(task.model.conv):
+            if (kernels := found.get("kernels", "xla")) != ops.kernels_of(
+                getattr(task.model, "conv", None)
+            ):
                 model = recipes.task(about, duration, kernels=kernels).model
                 task = dataclasses.replace(task, model=model)
             for records in history:
@@ -217,7 +218,7 @@ def students_that_fit(
     recipe = ConfigDict(about["recipe"])
     duration = recipes.length(recipe, len(split))
     task = recipes.task(about, duration, teacher.model if teacher else None)
-    states = jax.eval_shape(functools.partial(recipes.create, about, task))
+    states = recipes.shapes(about, task)
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
     table = variables = None
     if teacher is not None and task.teacher is not None:
