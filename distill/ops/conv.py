@@ -88,6 +88,11 @@ def _for_nhwc(one: Callable) -> Callable:
         strides = (window_strides[0], window_strides[1])
         if isinstance(padding, str):
             padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
+        padded = [n + sum(pad) for n, pad in zip(lhs.shape[1:3], padding, strict=True)]
+        if min(lhs.shape) == 0 or padded[0] < rhs.shape[0] or padded[1] < rhs.shape[1]:
+            raise ValueError(
+                f"a kernel of {rhs.shape[0]}x{rhs.shape[1]} finds no place in {tuple(lhs.shape)}"
+            )
 
         def grouped(lhs: jax.Array, rhs: jax.Array) -> jax.Array:
             if feature_group_count == 1 or rhs.shape[2] == 1:
