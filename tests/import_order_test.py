@@ -20,8 +20,9 @@ LAYERS = (
     {"export", "report"},
     {"training"},
     {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
+    {"ops"},
     {
-        "ops",
+        "cache",
         "config",
         "presets",
         "errors",
