@@ -17,6 +17,12 @@ CHANNELS = {"gray": 1, "rgb": 3}
 KINDS = ("probabilities", "logits")
 POLARITIES = ("as_is", "invert", "auto")
 MAX_NUMBER = 1e30  # nothing here comes near it; more would overflow in float32
+MAX_VALUES = 2**22  # of an input or output tensor
+MAX_BYTES = 2**25  # of a `model.json`; a golden input of `MAX_VALUES` has two thirds of it
+MAX_TEXT = 1000  # characters
+TEXT = "a text of 1 to 1000 characters that can be shown"
+# Control characters and escape codes, what breaks lines or turns text around, lone surrogates.
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _Field(NamedTuple):
@@ -36,6 +42,8 @@ def parse(data: bytes, name: str) -> dict[str, Any]:
     Raises:
       InputError: for the first thing that is wrong.
     """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} has {len(data)} bytes; expected at most {MAX_BYTES}")
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -62,6 +70,13 @@ def check(manifest: Any) -> None:
     _check_tensor(manifest["input"], "input")
     _check_tensor(manifest["output"], "output")
     _check_input(manifest["input"])
+    for name in ("input", "output"):
+        shape = manifest[name]["shape"]
+        if math.prod(shape) > MAX_VALUES:
+            raise InputError(f"{name}.shape is {shape}; expected at most {MAX_VALUES} values")
+    images, scores = manifest["input"]["shape"], manifest["output"]["shape"]
+    if images[0] != scores[0]:
+        raise InputError(f"input.shape is {images}, of another batch than output.shape, {scores}")
     labels, outputs = len(manifest["labels"]), manifest["output"]["shape"][1]
     if labels != outputs:
         raise InputError(f"there are {labels} labels for {outputs} outputs")
@@ -172,8 +187,9 @@ def _list_of(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: type(value) is list and bool(value) and all(map(test, value))
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+def is_text(value: Any) -> bool:
+    """Whether a value is a `TEXT`, which names and labels have to be: a terminal shows them."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not _NOT_SHOWN.search(value)
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
@@ -188,12 +204,12 @@ def _one_of(names: Any) -> _Field:
 
 def _is_shape(rank: int) -> Callable[[Any], bool]:
     def test(value):
-        return _list_of(_whole(1, 65535))(value) and len(value) == rank and value[0] == 1
+        return _list_of(_whole(1, 65535))(value) and len(value) == rank
 
     return test
 
 
-_TEXT = _Field(_is_text, "a text")
+_TEXT = _Field(is_text, TEXT)
 _OBJECT = _Field(lambda value: isinstance(value, dict), "an object")
 _NUMBERS = _Field(_list_of(_is_number), "a list of numbers, one for each channel")
 _SIZE = _Field(_whole(1, 2**31 - 1), "a whole number above 0")
@@ -202,7 +218,7 @@ _QUANTIZATION = _Field(lambda value: value is None or isinstance(value, dict), "
 
 _TOP = {
     "name": _TEXT,
-    "labels": _Field(_list_of(_is_text), "a list of texts, one for each output"),
+    "labels": _Field(_list_of(is_text), "a list of texts that can be shown, one for each output"),
 }
 _MODEL = {
     "file": _Field(_matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), "a file name without folders"),
@@ -210,7 +226,7 @@ _MODEL = {
     "bytes": _SIZE,
 }
 _INPUT = {
-    "shape": _Field(_is_shape(4), "[1, height, width, channels]"),
+    "shape": _Field(_is_shape(4), "[1, height, width, channels]; more than 1 for a batch"),
     "dtype": _one_of(ITEM_BYTES),
     "layout": _one_of(["NHWC"]),
     "color": _one_of(CHANNELS),
@@ -222,7 +238,7 @@ _INPUT = {
     "polarity": _one_of(POLARITIES),
 }
 _OUTPUT = {
-    "shape": _Field(_is_shape(2), "[1, classes]"),
+    "shape": _Field(_is_shape(2), "[1, classes]; more than 1 for a batch"),
     "dtype": _one_of(ITEM_BYTES),
     "kind": _one_of(KINDS),
     "quantization": _QUANTIZATION,

@@ -84,7 +84,15 @@ enum class Fault {
 
 /** A bundle cannot be used. The message is one line: what is wrong, what was expected, what found. */
 class BundleException(val fault: Fault, message: String) :
-    Exception(message.map { if (it.isISOControl()) ' ' else it }.joinToString(""))
+    Exception(shownAs(message))
+
+/** Control characters and escape codes, what breaks lines or turns text around, lone surrogates. */
+private val NOT_SHOWN =
+    Regex("[\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069\\p{Cs}]")
+
+internal fun canBeShown(text: String) = NOT_SHOWN.find(text) == null
+
+internal fun shownAs(text: String) = NOT_SHOWN.replace(text, " ")
 
 internal fun refuse(fault: Fault, what: String, expected: String, found: String): Nothing =
     throw BundleException(fault, "${what.brief()}: expected ${expected.brief()}, found ${found.brief()}")

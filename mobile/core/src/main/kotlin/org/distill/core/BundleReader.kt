@@ -10,6 +10,7 @@ private const val FORMAT = "distill-bundle"
 private const val MAJOR = 1
 private const val MAX_SIZE = 65535L
 private const val MAX_ELEMENTS = 1 shl 22
+private const val MAX_BYTES = 1 shl 25
 private val HASH = Regex("[0-9a-f]{64}")
 private val FILE = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -21,6 +22,7 @@ private val FILE = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]*")
  */
 fun readBundle(files: (String) -> ByteArray?): Bundle {
     val text = files(DESCRIPTION) ?: refuse(Fault.MISSING_FILE, DESCRIPTION, "a file $DESCRIPTION", "none")
+    if (text.size > MAX_BYTES) refuse(Fault.SYNTAX, DESCRIPTION, "at most $MAX_BYTES bytes", "${text.size}")
     val root = try {
         Fields.of("", parseJson(text))
     } catch (error: JsonException) {
