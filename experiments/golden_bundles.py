@@ -15,23 +15,26 @@ import tempfile
 from typing import Any
 
 from distill.errors import InputError
-from distill.export import bundle, manifest
+from distill.export import bundle, flatbuffer, manifest, sound
+from distill.export.structure import UnsoundError
+from experiments import golden_models
 
-MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(88))
-"""Starts as a FlatBuffer of TFLite does; no reader of a bundle looks further."""
+MODELS = {dtype: flatbuffer.pack(golden_models.classifier(dtype)) for dtype in ("float32", "int8")}
+MODEL = MODELS["float32"]
 
 
 def valid(dtype: str = "float32") -> dict[str, Any]:
     """Returns the description of a bundle of three classes that no reader may refuse."""
     integer = dtype != "float32"
     output = [-128, 0, 127] if integer else [0.0, 0.25, 0.75]
+    model = MODELS[dtype]
     return {
         "format": "distill-bundle/1",
         "name": f"valid {dtype}",
         "model": {
             "file": "model.tflite",
-            "sha256": hashlib.sha256(MODEL).hexdigest(),
-            "bytes": len(MODEL),
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "bytes": len(model),
         },
         "input": {
             "shape": [1, 2, 2, 1],
@@ -40,7 +43,9 @@ def valid(dtype: str = "float32") -> dict[str, Any]:
             "color": "gray",
             "scale": [1 / 255],
             "offset": [0.0],
-            "quantization": {"scale": 1 / 255, "zero_point": -128} if integer else None,
+            "quantization": {"scale": golden_models.BYTE_SCALE, "zero_point": -128}
+            if integer
+            else None,
             "crop": "center_square",
             "resize": "area",
             "polarity": "auto",
@@ -84,7 +89,7 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
         hashlib.sha256(MODEL).hexdigest(),
     ),
     "model_hash_no_hex": ("value", "model.sha256", "no hash", "64", "no hash"),
-    "model_wrong_bytes": ("bytes", "model.bytes", 97, "97", "96"),
+    "model_wrong_bytes": ("bytes", "model.bytes", 97, "97", str(len(MODEL))),
     "model_outside": ("value", "model.file", "../model.tflite", "name", "../model.tflite"),
     "model_absent": ("missing_file", "model.file", "other.tflite", "other.tflite", ""),
     "input_rank": ("shape", "input.shape", [1, 2, 2], "[1,", "[1, 2, 2]"),
@@ -159,16 +164,16 @@ def changed(path: str, value: Any = REMOVED, dtype: str = "float32") -> dict[str
 
 def entries() -> list[dict[str, Any]]:
     """Returns the bundles, each with its two files and what readers make of them."""
-    text = json.dumps(valid())
+    whole = json.dumps(valid())
     other = b"PK\x03\x04" + bytes(92)
-    other_hash = hashlib.sha256(other).hexdigest()
     found = [
-        entry("valid_float32", (None, "", ""), text),
-        entry("valid_int8", (None, "", ""), json.dumps(valid("int8"))),
+        entry("valid_float32", (None, "", ""), whole),
+        entry("valid_int8", (None, "", ""), json.dumps(valid("int8")), MODELS["int8"]),
     ]
     for name, (kind, path, value, *words) in FAULTS.items():
         dtype = "int8" if name.startswith("int8") else "float32"
-        found.append(entry(name, (kind, *words), json.dumps(changed(path, value, dtype))))
+        text = json.dumps(changed(path, value, dtype))
+        found.append(entry(name, (kind, *words), text, MODELS[dtype]))
     for path in MISSING:
         name = "missing_" + path.replace(".", "_")
         found.append(entry(name, ("missing_field", path, ""), json.dumps(changed(path))))
@@ -178,17 +183,32 @@ def entries() -> list[dict[str, Any]]:
         *found,
         entry("input_rgb_auto", ("value", "invert", "auto"), automatic),
         entry("json_absent", ("missing_file", "model.json", ""), None),
-        entry("json_cut", ("syntax", "JSON", ""), text[: len(text) // 2]),
+        entry("json_cut", ("syntax", "JSON", ""), whole[: len(whole) // 2]),
         entry("json_list", ("type", "object", ""), "[]"),
-        entry("model_deleted", ("missing_file", "model.tflite", ""), text, None),
-        entry("model_truncated", ("bytes", "96", "64"), text, MODEL[:64]),
-        entry(
-            "model_other_content",
-            ("content", "", ""),
-            json.dumps(changed("model.sha256", other_hash)),
-            other,
-        ),
+        entry("model_deleted", ("missing_file", "model.tflite", ""), whole, None),
+        entry("model_truncated", ("bytes", str(len(MODEL)), "64"), whole, MODEL[:64]),
+        with_model("model_other_content", ("content", "", ""), other),
+        with_model("valid_operators", (None, "", ""), flatbuffer.pack(golden_models.everything())),
+        *(hostile(name, model) for name, model in golden_models.hostile().items()),
     ]
+
+
+def with_model(name: str, fault: tuple, model: bytes, dtype: str = "float32") -> dict[str, Any]:
+    """Returns a bundle of another model, whose description fits but for what is in the file."""
+    spec = valid(dtype)
+    spec["model"] = bundle.describe_model(model)
+    return entry(name, fault, json.dumps(spec), model)
+
+
+def hostile(name: str, model: bytes) -> dict[str, Any]:
+    """Returns a bundle of a hostile file; every reader says of it what this one does."""
+    dtype = "int8" if name.startswith("int8") else "float32"
+    spec = valid(dtype)
+    try:
+        sound.check(model, spec["input"], spec["output"])
+    except UnsoundError as error:
+        return with_model(f"hostile_{name}", ("content", error.expected, error.found), model, dtype)
+    raise AssertionError(f"{name} is sound")
 
 
 def entry(name: str, fault: tuple, text: str | None, model: bytes | None = MODEL) -> dict[str, Any]:

@@ -18,6 +18,8 @@ import numpy as np
 
 from distill.errors import InputError
 from distill.export import manifest as manifests
+from distill.export import sound
+from distill.export.structure import UnsoundError
 
 MODEL = "model.tflite"
 MANIFEST = "model.json"
@@ -67,12 +69,17 @@ def read(directory: str | os.PathLike) -> Bundle:
     manifest = manifests.parse(_bytes(path), str(path))
     described = manifest["model"]
     model = _bytes(directory / described["file"])
-    check_model(model, described, str(directory / described["file"]))
+    check_model(model, manifest, str(directory / described["file"]))
     return Bundle(manifest, model)
 
 
-def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
-    """Checks that the bytes of a model are those that `manifest["model"]` describes."""
+def check_model(model: bytes, manifest: dict[str, Any], name: str) -> None:
+    """Checks that the bytes of a model are those that a manifest describes, and sound.
+
+    Raises:
+      InputError: for the first thing that is wrong; see `sound`.
+    """
+    described = manifest["model"]
     if len(model) != described["bytes"]:
         how = "truncated" if len(model) < described["bytes"] else "another file"
         raise InputError(
@@ -86,6 +93,10 @@ def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
     if model[4:8] != b"TFL3":
         identifier = manifests.shown(model[4:8].decode("latin-1"))
         raise InputError(f"{name} is no TensorFlow Lite file: its identifier is {identifier}")
+    try:
+        sound.check(model, manifest["input"], manifest["output"])
+    except UnsoundError as error:
+        raise InputError(f"{name} is no sound model: {error}") from error
 
 
 def encode(tensor: np.ndarray) -> str:
@@ -116,8 +127,8 @@ def write(directory: str | os.PathLike, bundle: Bundle) -> None:
     directory = pathlib.Path(directory)
     _check_replaceable(directory)
     text = json.dumps(bundle.manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    described = manifests.parse(text.encode(), str(directory / MANIFEST))["model"]
-    check_model(bundle.model, described, str(directory / MODEL))
+    manifest = manifests.parse(text.encode("utf-8", "surrogatepass"), str(directory / MANIFEST))
+    check_model(bundle.model, manifest, str(directory / MODEL))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / f"{MODEL}{PART}").write_bytes(bundle.model)

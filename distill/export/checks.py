@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from distill.errors import InputError
-from distill.export import flatbuffer
+from distill.export import flatbuffer, shapes
 
 # Largest difference of a probability from Flax's. A file with int8 weights is judged by its
 # accuracy.
@@ -21,13 +21,7 @@ DYNAMIC_ELEMENTS = 1024
 
 # What every runtime of TensorFlow Lite runs without further libraries, and this code has been used
 # with. No operator of StableHLO, none of TensorFlow ("flex"), no custom one.
-OPERATORS = {
-    "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
-    "FULLY_CONNECTED", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "MAXIMUM", "MEAN",
-    "MINIMUM", "MUL", "PAD", "PADV2", "QUANTIZE", "REDUCE_MAX", "RELU", "RELU6", "RESHAPE",
-    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "RSQRT", "SLICE", "SOFTMAX", "SQUARED_DIFFERENCE",
-    "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
-}  # fmt: skip
+OPERATORS = {rule.name for rule in shapes.OPERATORS.values()}
 FLOAT_TYPES = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
 
 

@@ -40,17 +40,21 @@ class Model:
         """Runs the model on an input tensor and returns its output tensor, both as they are.
 
         Raises:
-          InputError: if the tensor is of another shape.
+          InputError: if the tensor is of another shape, or LiteRT fails.
         """
         shape = tuple(self._manifest["input"]["shape"])
         if tensor.shape != shape:
             raise InputError(
-                f"{self._manifest['name']} takes {shape} at once; this is {tensor.shape}: a file for "
-                "another number of images is exported by --config.export.batch_size"
+                f"{self._manifest['name']} takes {shape} at once; this is {tensor.shape}: a file "
+                "for another number of images is exported by --config.export.batch_size"
             )
-        self._interpreter.set_tensor(self._input, tensor)
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        try:
+            self._interpreter.set_tensor(self._input, tensor)
+            self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._output)
+        except (ValueError, RuntimeError) as error:
+            name = self._manifest["name"]
+            raise InputError(f"LiteRT cannot run {name}: {one_line(error)}") from error
 
     def batches(self, tensors: np.ndarray) -> Iterator[np.ndarray]:
         """Yields input tensors for images `[n, h, w, c]`; the last image fills the last of them."""
@@ -157,7 +161,7 @@ def _interpreter(model: bytes, threads: int = 1, delegate: bool = True) -> Any:
                 model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
             )
             interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         raise InputError(f"LiteRT cannot run the file: {one_line(error)}") from error
     return interpreter
 

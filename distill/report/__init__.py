@@ -111,7 +111,8 @@ def _exported(proofs: dict[str, Any]) -> str:
 
 Each file was run with LiteRT on every test image, one at a time, and compared with the Flax model.
 The largest error is that of a probability. A reader crops, resizes and inverts images itself; its
-accuracy is that of the file behind all of this, on {read} test images. Overhead is what a file holds besides the weights.
+accuracy is that of the file behind all of this, on {read} test images. Overhead
+is what a file holds besides the weights.
 
 {tables.markdown(tables.EXPORT_HEADER, tables.export_rows(proofs))}
 
