@@ -27,6 +27,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
+DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
 
@@ -37,7 +38,12 @@ def check(section: ConfigDict) -> None:
       InputError: for the first value that cannot be used.
     """
     formats(section)
-    for key, known in (("output", manifests.KINDS), ("polarity", manifests.POLARITIES)):
+    choices = {
+        "output": manifests.KINDS,
+        "polarity": manifests.POLARITIES,
+        "normalize": ("auto", *manifests.NORMALIZATIONS),
+    }
+    for key, known in choices.items():
         if section[key] not in known:
             raise unknown(f"export.{key}", section[key], known)
     if section.calibration_images < 1:
@@ -198,14 +204,18 @@ def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any
     mean = np.broadcast_to(about["mean"], channels)
     std = np.broadcast_to(about["std"], channels)
     polarity = section.polarity if gray or section.polarity != "auto" else "as_is"
+    rows, columns = about["input_shape"][:2]
+    is_digits = about["dataset"] in DIGITS and [1, *about["input_shape"]] == manifests.DIGIT
+    automatic = "mnist" if is_digits else "none"
     return {
         "layout": "NHWC",
         "color": "gray" if gray else "rgb",
         "scale": [1 / (255 * float(s)) for s in std],
         "offset": [(0.0 - float(m)) / float(s) for m, s in zip(mean, std, strict=True)],
-        "crop": "center_square",
+        "crop": "center_square" if rows == columns else "center",
         "resize": "area",
         "polarity": polarity,
+        "normalize": automatic if section.normalize == "auto" else section.normalize,
     }
 
 
