@@ -29,7 +29,7 @@ const turned = new Int32Array(CELLS);
 const [ahead, behind] = [new Int32Array(GRID), new Int32Array(GRID)];
 const labels = new Int32Array(CELLS);
 const waiting = new Int32Array(CELLS);
-const ink = new Int32Array(CELLS);
+const [ink, wide] = [new Int32Array(CELLS), new Int32Array(CELLS)];
 const top20 = new Float64Array(WHITE); // the brightest pixels, the darkest of them first
 const across = new Float64Array(GRID * SIZE);
 
@@ -242,21 +242,26 @@ function belongs(part, box) {
 function place(kept, box, thin, most) {
   const wanted = new Set([...kept].map(({ label }) => label));
   const only = wanted.size === 1 ? [...wanted][0] : 0;
-  ink.fill(0);
   const [top, bottom] = [Math.max(box.top - NEAR, 0), Math.min(box.bottom + NEAR, GRID)];
+  const [left, right] = [Math.max(box.left - NEAR, 0), Math.min(box.right + NEAR, GRID)];
+  ink.fill(0);
+  wide.fill(0);
   for (let row = box.top; row < box.bottom; row++) {
-    for (let column = box.left; column < box.right; column++) {
-      const label = labels[row * GRID + column];
+    const [start, end] = [row * GRID, row * GRID + GRID];
+    for (let cell = start + box.left; cell < start + box.right; cell++) {
+      const label = labels[cell];
       if (!label || (only ? label !== only : !wanted.has(label))) continue;
-      const [from, to] = [Math.max(column - NEAR, 0), Math.min(column + NEAR + 1, GRID)];
-      for (let r = Math.max(row - NEAR, top); r < Math.min(row + NEAR + 1, bottom); r++) {
-        for (let near = r * GRID + from; near < r * GRID + to; near++) ink[near] = 1;
-      }
+      for (let near = Math.max(cell - NEAR, start); near <= cell + NEAR && near < end; near++) wide[near] = 1;
+    }
+  }
+  for (let row = box.top; row < box.bottom; row++) {
+    for (let r = Math.max(row - NEAR, top); r <= row + NEAR && r < bottom; r++) {
+      for (let c = left; c < right; c++) ink[r * GRID + c] |= wide[row * GRID + c];
     }
   }
   let [total, down, sideways] = [0, 0, 0];
   for (let row = top; row < bottom; row++) {
-    for (let column = 0, cell = row * GRID; column < GRID; column++, cell++) {
+    for (let column = left, cell = row * GRID + left; column < right; column++, cell++) {
       if (!ink[cell]) continue;
       const depth = Math.max(0, Math.min(most, background[cell] - 9 * steps[cell] - thin));
       ink[cell] = depth;

@@ -41,14 +41,19 @@ export function see(image, { shape, normalize }, polarity, resized = new Map()) 
 
 /** Returns of every cell of an axis the first pixel under it, and how much of each lies there. */
 export function taps(start, extent, cells) {
-  return Array.from({ length: cells }, (_, i) => {
+  const found = [];
+  for (let i = 0; i < cells; i++) {
     const from = start + (i * extent) / cells;
     const to = start + ((i + 1) * extent) / cells;
     const first = Math.floor(from);
-    const weights = Float64Array.from({ length: Math.ceil(to) - first }, (_, k) =>
-      Math.max(Math.min(to, first + k + 1) - Math.max(from, first + k), 0));
-    return { first, weights };
-  });
+    const weights = new Array(Math.ceil(to) - first);
+    for (let k = 0; k < weights.length; k++) {
+      const pixel = first + k;
+      weights[k] = Math.max(Math.min(to, pixel + 1) - Math.max(from, pixel), 0);
+    }
+    found.push({ first, weights });
+  }
+  return found;
 }
 
 /**
@@ -64,18 +69,21 @@ export function resizeArea({ width: wide, height: high, held, rgba }, shape) {
   const [, height, width, channels] = shape;
   const crop = centerCrop(wide, high, shape);
   const rows = taps(crop.y, crop.height, height);
-  const columns = taps(crop.x, crop.width, width);
-  for (const column of columns) column.first -= held.x;
+  const columns = flat(taps(crop.x, crop.width, width), held.x);
   const area = (crop.height / height) * (crop.width / width);
   const cells = new Float64Array(height * width * channels);
   const across = new Float64Array(width * 3);
   const sums = new Float64Array(width * 3);
+  let summed = -1; // the row that `across` is of; two rows of cells share one
   for (let r = 0; r < height; r++) {
     sums.fill(0);
     const { first, weights } = rows[r];
     for (let k = 0; k < weights.length; k++) {
-      sumAcross(across, rgba, (first + k - held.y) * held.width, columns);
-      for (let i = 0; i < sums.length; i++) sums[i] += weights[k] * across[i];
+      const row = first + k - held.y;
+      if (row !== summed) sumAcross(across, rgba, row * held.width, columns);
+      summed = row;
+      const weight = weights[k];
+      for (let i = 0; i < sums.length; i++) sums[i] += weight * across[i];
     }
     for (let c = 0; c < width; c++) {
       const red = sums[3 * c] / area;
@@ -94,26 +102,35 @@ export function resizeArea({ width: wide, height: high, held, rgba }, shape) {
   return cells;
 }
 
+/** Returns the taps as arrays: first and last pixel of each cell, and how much of these two lies in it. */
+function flat(columns, left) {
+  return {
+    firsts: Int32Array.from(columns, ({ first }) => first - left),
+    lasts: Int32Array.from(columns, ({ first, weights }) => first - left + weights.length - 1),
+    begins: Float64Array.from(columns, ({ weights }) => weights[0]),
+    ends: Float64Array.from(columns, ({ weights }) => weights.at(-1)),
+  };
+}
+
 /** Sums one row of pixels over the columns of cells, into `[columns, 3]`; all weights within are 1. */
-function sumAcross(out, rgba, row, columns) {
-  for (let c = 0; c < columns.length; c++) {
-    const { first, weights } = columns[c];
-    const last = weights.length - 1;
-    let p = (row + first) * 4;
-    let red = weights[0] * rgba[p];
-    let green = weights[0] * rgba[p + 1];
-    let blue = weights[0] * rgba[p + 2];
-    for (let k = 1; k < last; k++) {
-      p += 4;
+function sumAcross(out, rgba, row, { firsts, lasts, begins, ends }) {
+  for (let c = 0; c < firsts.length; c++) {
+    let p = (row + firsts[c]) * 4;
+    const last = (row + lasts[c]) * 4;
+    const begin = begins[c];
+    let red = begin * rgba[p];
+    let green = begin * rgba[p + 1];
+    let blue = begin * rgba[p + 2];
+    for (p += 4; p < last; p += 4) {
       red += rgba[p];
       green += rgba[p + 1];
       blue += rgba[p + 2];
     }
-    if (last > 0) {
-      p += 4;
-      red += weights[last] * rgba[p];
-      green += weights[last] * rgba[p + 1];
-      blue += weights[last] * rgba[p + 2];
+    if (p === last) {
+      const end = ends[c];
+      red += end * rgba[p];
+      green += end * rgba[p + 1];
+      blue += end * rgba[p + 2];
     }
     out[3 * c] = red;
     out[3 * c + 1] = green;
