@@ -15,7 +15,7 @@ from distill import cost, data, provenance
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
-from distill.export import checks, convert, flatbuffer, graph, reference, runtime
+from distill.export import checks, convert, flatbuffer, graph, preprocess, reference, runtime
 from distill.export import manifest as manifests
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
@@ -35,6 +35,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
+DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
 
@@ -58,7 +59,12 @@ def check(section: ConfigDict) -> None:
       InputError: for the first value that cannot be used.
     """
     formats(section)
-    for key, known in (("output", manifests.KINDS), ("polarity", manifests.POLARITIES)):
+    choices = {
+        "output": manifests.KINDS,
+        "polarity": manifests.POLARITIES,
+        "normalize": ("auto", *manifests.NORMALIZATIONS),
+    }
+    for key, known in choices.items():
         if section[key] not in known:
             raise unknown(f"export.{key}", section[key], known)
     if section.calibration_images < 1:
@@ -218,7 +224,7 @@ def _proven(
 def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Returns the scores that a reader gets, which crops, resizes and inverts images itself.
 
-    `reference` is what readers in all languages do, one image after the other. What it makes of an
+    `preprocess` is what readers in all languages do, one image after the other. What it makes of an
     image that is of the tensor's size already has to be what the model was given; where it is not,
     the model runs again.
 
@@ -229,15 +235,10 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
       scores: `[n, classes]`, of the images as they are.
     """
     spec = bundle.manifest["input"]
-    rows, columns = spec["shape"][1:3]
     found = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
-        cells = (
-            reference.image_cells(_pixels(image), spec["color"], rows, columns)
-            for image in images[part]
-        )
-        read = np.concatenate([reference.to_tensor(each, spec) for each in cells])
+        read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
             found[part][other] = model.run(read[other])
@@ -308,14 +309,18 @@ def _describe_input(
     polarity = section.polarity
     if polarity == "auto" and not (gray and _is_light_on_dark(typical)):
         polarity = "as_is"
+    rows, columns = about["input_shape"][:2]
+    is_digits = about["dataset"] in DIGITS and [1, *about["input_shape"]] == manifests.DIGIT
+    automatic = "mnist" if is_digits else "none"
     return {
         "layout": "NHWC",
         "color": "gray" if gray else "rgb",
         "scale": [1 / (255 * float(s)) for s in std],
         "offset": [(0.0 - float(m)) / float(s) for m, s in zip(mean, std, strict=True)],
-        "crop": "center_square",
+        "crop": "center_square" if rows == columns else "center",
         "resize": "area",
         "polarity": polarity,
+        "normalize": automatic if section.normalize == "auto" else section.normalize,
     }
 
 

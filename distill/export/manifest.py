@@ -16,6 +16,9 @@ ITEM_BYTES = {"float32": 4, "int8": 1, "uint8": 1}
 CHANNELS = {"gray": 1, "rgb": 3}
 KINDS = ("probabilities", "logits")
 POLARITIES = ("as_is", "invert", "auto")
+CROPS = ("center_square", "center")  # the first of square tensors, the second of all others
+NORMALIZATIONS = ("none", "mnist")
+DIGIT = [1, 28, 28, 1]  # the shape of what is normalised as MNIST
 MAX_NUMBER = 1e30  # nothing here comes near it; more would overflow in float32
 MAX_VALUES = 2**22  # of an input or output tensor
 MAX_BYTES = 2**25  # of a `model.json`; a golden input of `MAX_VALUES` has two thirds of it
@@ -77,6 +80,7 @@ def check(manifest: Any) -> None:
     images, scores = manifest["input"]["shape"], manifest["output"]["shape"]
     if images[0] != scores[0]:
         raise InputError(f"input.shape is {images}, of another batch than output.shape, {scores}")
+    _check_optional(manifest["output"], _TEMPERATURE, "output")
     labels, outputs = len(manifest["labels"]), manifest["output"]["shape"][1]
     if labels != outputs:
         raise InputError(f"there are {labels} labels for {outputs} outputs")
@@ -107,6 +111,10 @@ def _check_fields(section: Any, fields: dict[str, _Field], name: str) -> None:
             raise InputError(f"{path} is {shown(section[key])}; expected {field.accepted}")
 
 
+def _check_optional(section: dict[str, Any], fields: dict[str, _Field], name: str) -> None:
+    _check_fields(section, {key: fields[key] for key in fields if key in section}, name)
+
+
 def _check_tensor(tensor: dict[str, Any], name: str) -> None:
     """The quantisation of an input or output has to suit its type."""
     dtype, quantization = tensor["dtype"], tensor["quantization"]
@@ -131,6 +139,11 @@ def _check_input(tensor: dict[str, Any]) -> None:
     for key in ("scale", "offset"):
         if len(tensor[key]) != channels:
             raise InputError(f"input.{key} has {len(tensor[key])} numbers for {channels} channels")
+    _check_optional(tensor, _NORMALIZE, "input")
+    if tensor.get("normalize") == "mnist" and tensor["shape"][1:] != DIGIT[1:]:
+        raise InputError(
+            f"input.normalize is 'mnist' for the shape {shown(tensor['shape'])}; expected {DIGIT}"
+        )
     if tensor["polarity"] == "auto" and color != "gray":
         raise InputError(f"input.polarity is 'auto' for {color}; expected 'as_is' or 'invert'")
 
@@ -233,16 +246,18 @@ _INPUT = {
     "scale": _NUMBERS,
     "offset": _NUMBERS,
     "quantization": _QUANTIZATION,
-    "crop": _one_of(["center_square"]),
+    "crop": _one_of(CROPS),
     "resize": _one_of(["area"]),
     "polarity": _one_of(POLARITIES),
 }
+_NORMALIZE = {"normalize": _one_of(NORMALIZATIONS)}
 _OUTPUT = {
     "shape": _Field(_is_shape(2), "[1, classes]; more than 1 for a batch"),
     "dtype": _one_of(ITEM_BYTES),
     "kind": _one_of(KINDS),
     "quantization": _QUANTIZATION,
 }
+_TEMPERATURE = {"temperature": _Field(_is_positive, "a number above 0")}
 _DEFAULTS = {"top_k": _SIZE, "filter": _OBJECT}
 _FILTER = {
     "stages": _Field(_whole(0, 16), "a whole number from 0 to 16"),

@@ -9,6 +9,7 @@ const FORMAT = `${NAME}/${MAJOR}`;
 const RANGES = { int8: [-128, 127], uint8: [0, 255] }; // of the quantised types
 const ITEM_BYTES = { float32: 4, int8: 1, uint8: 1 };
 const CHANNELS = { gray: 1, rgb: 3 };
+const DIGIT = [1, 28, 28, 1]; // the shape of what is normalised as MNIST
 const MAX_NUMBER = 1e30; // nothing here comes near it; more would overflow in float32
 const MAX_VALUES = 2 ** 22; // of an input or output tensor
 const MAX_BYTES = 2 ** 25; // of a `model.json`
@@ -71,6 +72,8 @@ function check(manifest) {
     fail(`input.shape is ${shown(input.shape)}, of another batch than output.shape, ` +
       shown(output.shape));
   }
+  const temperature = [(v) => isNumber(v) && v > 0, "a number above 0"];
+  checkOptional(output, { temperature }, "output");
   const outputs = output.shape[1];
   if (labels.length !== outputs) fail(`there are ${labels.length} labels for ${outputs} outputs`);
   checkGolden(golden, input, output);
@@ -94,6 +97,11 @@ function checkFields(section, fields, name) {
   }
 }
 
+function checkOptional(section, fields, name) {
+  const given = Object.entries(fields).filter(([key]) => Object.hasOwn(section, key));
+  checkFields(section, Object.fromEntries(given), name);
+}
+
 /** The quantisation of an input or output has to suit its type. */
 function checkTensor({ dtype, quantization }, name) {
   if (!(dtype in RANGES)) {
@@ -108,7 +116,7 @@ function checkTensor({ dtype, quantization }, name) {
 }
 
 function checkInput(input) {
-  const { color, polarity } = input;
+  const { color, polarity, normalize, shape } = input;
   const channels = input.shape[3];
   if (channels !== CHANNELS[color]) {
     fail(`input.shape has ${channels} channels; the color ${color} has ${CHANNELS[color]}`);
@@ -116,6 +124,10 @@ function checkInput(input) {
   for (const key of ["scale", "offset"]) {
     const count = input[key].length;
     if (count !== channels) fail(`input.${key} has ${count} numbers for ${channels} channels`);
+  }
+  checkOptional(input, { normalize: oneOf("none", "mnist") }, "input");
+  if (normalize === "mnist" && String(shape.slice(1)) !== String(DIGIT.slice(1))) {
+    fail(`input.normalize is 'mnist' for the shape ${shown(shape)}; expected ${shown(DIGIT)}`);
   }
   if (polarity === "auto" && color !== "gray") {
     fail(`input.polarity is 'auto' for ${color}; expected 'as_is' or 'invert'`);
@@ -216,7 +228,7 @@ const SECTIONS = {
     scale: NUMBERS,
     offset: NUMBERS,
     quantization: QUANTIZATION,
-    crop: oneOf("center_square"),
+    crop: oneOf("center_square", "center"),
     resize: oneOf("area"),
     polarity: oneOf("as_is", "invert", "auto"),
   },

@@ -26,6 +26,9 @@ enum class Color(val channels: Int) { GRAY(1), RGB(3) }
 
 enum class Polarity { AS_IS, INVERT, AUTO }
 
+/** What is done with an image before it is scaled: nothing, or a digit is found, see [Notice]. */
+enum class Normalize { NONE, MNIST }
+
 enum class ScoreKind { PROBABILITIES, LOGITS }
 
 /** `real = (step - zeroPoint) * scale`. */
@@ -47,13 +50,20 @@ class InputSpec(
     val offset: DoubleArray,
     val quantization: Quantization?,
     val polarity: Polarity,
+    val normalize: Normalize = Normalize.NONE,
 ) {
     val rows get() = tensor.shape[1]
     val columns get() = tensor.shape[2]
     val channels get() = tensor.shape[3]
 }
 
-class OutputSpec(val tensor: TensorSpec, val kind: ScoreKind, val quantization: Quantization?)
+/** @param temperature what logarithms of probabilities are divided by, if anything. */
+class OutputSpec(
+    val tensor: TensorSpec,
+    val kind: ScoreKind,
+    val quantization: Quantization?,
+    val temperature: Double? = null,
+)
 
 /** What the settings are until a person changes them. */
 data class Defaults(val topK: Int, val stages: Int, val factor: Double)

@@ -4,6 +4,8 @@ import kotlin.math.abs
 
 /** An object of a bundle's `model.json`, and the path that leads to it, for messages. */
 internal class Fields private constructor(private val path: String, private val values: Map<*, *>) {
+    fun has(name: String) = name in values
+
     fun isNull(name: String) = value(name) == null
 
     fun fields(name: String): Fields = of(pathTo(name), value(name))
