@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from distill import cache, data, losses, metrics, models, processes, provenance, report
 from distill import config as configs
-from distill import data, losses, metrics, models, processes, provenance, report
 from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line, unknown
@@ -91,6 +91,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
       exporter.NotProven: if a format could not be exported, after all that comes behind.
     """
     validate(config)
+    cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
     dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)

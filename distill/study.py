@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from distill import cache, data, losses, pipeline, provenance
 from distill import config as configs
-from distill import data, losses, pipeline, provenance
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.report import rows
@@ -68,6 +68,7 @@ def run(
     points = expand(config)
     for point in points:
         pipeline.validate(point)
+    cache.keep_programs()
     sources = data.find(config, display.warn)
     config_hash = claim(workdir, config, sources[0].name)
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)

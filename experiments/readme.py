@@ -87,12 +87,14 @@ def speed_table() -> str:
     """Examples per second of a training step, and ratios."""
     table = pages.read_csv(RESULTS / "train_step.csv")
     speeds = table.pivot(index="model", columns="framework", values="examples_per_second")
-    header = ["model", "distill", "PyTorch", "Keras", "against PyTorch", "against Keras"]
+    others = ("pytorch", "pytorch_compiled", "keras")
+    names = ("PyTorch", "PyTorch, compiled", "Keras")
+    header = ["model", "distill", *names, *(f"against {name}" for name in names)]
     rows = [
         [
-            model,
-            *(f"{row[framework]:,.0f}" for framework in ("distill", "pytorch", "keras")),
-            *(f"{row.distill / row[framework]:.2f} ×" for framework in ("pytorch", "keras")),
+            str(model),
+            *(_or_dash(row[framework], "{:,.0f}") for framework in ("distill", *others)),
+            *(_or_dash(row.distill / row[framework], "{:.2f} ×") for framework in others),
         ]
         for model, row in speeds.loc[table.model.unique()].iterrows()
     ]
@@ -190,6 +192,10 @@ def render(text: str) -> str:
         if count != 1:
             raise ValueError(f"README.md has {count} places for the table {name}; it needs one")
     return text
+
+
+def _or_dash(number: float, form: str) -> str:
+    return "–" if pd.isna(number) else form.format(number)
 
 
 def _percent(rate: float) -> str:

@@ -50,7 +50,7 @@ TRACED = [(name, arg) for name, arg in CASES if "simplenet" in name or arg == "q
 @pytest.mark.parametrize(("name", "arg"), TRACED)
 def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     # XLA's own convolution is one operation to trace, and the tests of `ops` have ours.
-    monkeypatch.setattr(ops, "conv_for", lambda _: jax.lax.conv_general_dilated)
+    monkeypatch.setattr(ops, "conv_for", lambda *_: jax.lax.conv_general_dilated)
     config = importlib.import_module(f"configs.{name}").get_config(arg)
     shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
     described = {
@@ -61,7 +61,7 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     duration = recipe.length(config.student, 50_000)
     teacher = recipe.task(about, duration).model  # the student's own kind is as good as any
     task = recipe.task(about, duration, teacher)
-    states = jax.eval_shape(lambda: recipe.create(about, task))
+    states = recipe.shapes(about, task)
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
     hyper = {name: value[0] for name, value in recipe.hyper(about).items()}
     n = 200

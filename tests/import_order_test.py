@@ -20,7 +20,8 @@ LAYERS = (
     {"export", "report"},
     {"training"},
     {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
-    {"ops", "config", "errors", "cli", "processes", "provenance", "shards"},
+    {"ops"},
+    {"cache", "config", "errors", "cli", "processes", "provenance", "shards"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))

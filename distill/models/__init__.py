@@ -67,18 +67,22 @@ def classifies(name: str) -> bool:
     return "num_classes" in _fields(name)
 
 
-def build(name: str, args: Mapping[str, Any], *, num_classes: int) -> nn.Module:
+def build(
+    name: str, args: Mapping[str, Any], *, num_classes: int, kernels: str = "auto"
+) -> nn.Module:
     """Builds a model whose convolutions suit the device that JAX runs on.
 
     Args:
       name: an entry of `MODELS`.
       args: further arguments of that module.
       num_classes: width of its output.
+      kernels: what a CPU convolves with, see `ops.conv_for`.
 
     Raises:
       InputError: as `check`.
     """
-    return _build(name, args, num_classes=num_classes, conv=ops.conv_for(jax.default_backend()))
+    conv = ops.conv_for(jax.default_backend(), kernels)
+    return _build(name, args, num_classes=num_classes, conv=conv)
 
 
 def check_images(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import jax
 from flax import linen as nn
 
-from distill import ops
 from distill.errors import InputError, unknown
 from distill.models.blocks import Decomposed, Inception, Residual, Separable, Stack
 from distill.models.channels import Channels, chain
@@ -93,7 +92,7 @@ class CalliClassifier(Structure):
             else:
                 x = nn.relu(self.conv2d(features, size, name=f"conv{i}", padding=padding)(x))
             if padding == "SAME":
-                x = ops.max_pool(x)
+                x = self.max_pool(x)
         return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
 
     def channels(self) -> Channels:

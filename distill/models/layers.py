@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.core import FrozenDict
 
+from distill import ops
 from distill.errors import InputError, unknown
 
 FACTORISATIONS = ("channels", "spatial")
@@ -154,6 +155,10 @@ class Structure(nn.Module):
         if factors := self._factors(name):
             return Factorised(features, factors[1], use_bias=use_bias, name=name)
         return nn.Dense(features, use_bias=use_bias, name=name)
+
+    def max_pool(self, x: jax.Array) -> jax.Array:
+        """Halves height and width by maxima, computed as the convolutions are."""
+        return ops.max_pool(x, native=self.conv is ops.conv_native)
 
     def norm(self, name: str, train: bool) -> nn.Module:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
-from distill import ops
 from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure
 
@@ -45,7 +44,7 @@ class SimpLeNet(Structure, kw_only=True):
             x = self.conv2d(filters, self.kernel_size, name=f"conv{i}")(x)
             x = nn.relu(x)
             if self.downsample == "max_pool":
-                x = ops.max_pool(x)
+                x = self.max_pool(x)
             else:
                 x = self.conv2d(filters, 2, 2, name=f"pool{i}")(x)
                 if self.downsample_activation:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
-from distill import ops
 from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
 
@@ -30,7 +29,7 @@ class Teacher(Structure):
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         for i, filters in enumerate(self.filters):
             x = self.conv2d(filters, 5, name=f"conv{i}")(x)
-            x = ops.max_pool(nn.relu(x))
+            x = self.max_pool(nn.relu(x))
         x = nn.relu(self.linear(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return self.linear(self.num_classes, name="logits")(x)

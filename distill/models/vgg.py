@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import jax
 from flax import linen as nn
 
-from distill import ops
 from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
 
@@ -35,7 +34,7 @@ class VGG(Structure):
         for i, features in enumerate(self.features):
             x = nn.relu(self.conv_norm(x, features, 3, name=f"conv{i}", train=train))
             if i + 1 in self.pools:
-                x = ops.max_pool(x)
+                x = self.max_pool(x)
         x = x.reshape(x.shape[0], -1)
         for i, features in enumerate(self.hidden):
             x = nn.relu(self.linear_norm(x, features, name=f"hidden{i}", train=train))

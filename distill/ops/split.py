@@ -8,7 +8,7 @@ from jax.sharding import AxisType, PartitionSpec
 BATCH = "batch"  # the axis of a mesh of devices that each batch is split over
 
 
-def each_its_part(f: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
+def each_its_part(f: Callable[..., jax.Array]) -> Callable:
     """Lets every device apply `f` to its part of the batch, where the batch is split.
 
     The partitioner splits most operations by itself. What merges the batch with another axis, as
@@ -17,10 +17,16 @@ def each_its_part(f: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
     devices.
 
     Args:
-      f: of `x [batch, ...]` and weights, to `[batch, ...]`; independent for each example.
+      f: of `x [batch, ...]` and weights, if any, to `[batch, ...]`; independent for each example.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if (BATCH, AxisType.Auto) not in zip(mesh.axis_names, mesh.axis_types, strict=True):
         return f
     batch, whole = PartitionSpec(BATCH), PartitionSpec()
-    return jax.shard_map(f, in_specs=(batch, whole), out_specs=batch)
+
+    def all_parts(x, *weights):
+        specs = (batch, *(whole for _ in weights))
+        # Nothing is tracked of what differs among the devices: calls of kernels would lose it.
+        return jax.shard_map(f, in_specs=specs, out_specs=batch, check_vma=False)(x, *weights)
+
+    return all_parts

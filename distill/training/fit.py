@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill import processes
+from distill import ops, processes
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import compile_clock, engine
@@ -131,9 +131,18 @@ def fit(
         on_epoch(records)
         done = step >= duration.total_steps
         if done or processes.of_first(time.monotonic() - saved_at > checkpoint_every_s):
-            checkpointer.save(step, states, {"of": meta, "history": history, "complete": done})
+            checkpointer.save(step, states, saved(task, meta, history, done))
             saved_at = time.monotonic()
     return states
+
+
+def saved(task: Task, of: Any, history: list[list[Record]], complete: bool) -> dict[str, Any]:
+    """Returns what a checkpoint says beside its arrays.
+
+    The kernels belong to it since others round otherwise: what goes on, goes on with the same.
+    """
+    kernels = ops.kernels_of(getattr(task.model, "conv", None))
+    return {"of": of, "history": history, "complete": complete, "kernels": kernels}
 
 
 def _measures(sums: dict[str, float], steps: int) -> Record:

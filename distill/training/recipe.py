@@ -95,13 +95,19 @@ def length(recipe: Any, num_examples: int) -> Length:
     return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
 
 
-def task(about: dict[str, Any], duration: Length, teacher: nn.Module | None = None) -> Task:
+def task(
+    about: dict[str, Any],
+    duration: Length,
+    teacher: nn.Module | None = None,
+    kernels: str = "auto",
+) -> Task:
     """Returns the static half of the training steps.
 
     Args:
       about: from `describe`.
       duration: from `length`; what is only applied to images has any.
       teacher: the module of the teachers, if the loss needs them.
+      kernels: what a CPU convolves with, see `ops.conv_for`.
     """
     recipe = ConfigDict(about["recipe"])
     augmentation = AUGMENTATIONS[recipe.augmentation]
@@ -110,7 +116,9 @@ def task(about: dict[str, Any], duration: Length, teacher: nn.Module | None = No
     variants = augmentation.num_variants
     inline = variants is None or variants > max(1, duration.epochs)
     return Task(
-        model=models.build(recipe.model, recipe.args, num_classes=about["num_classes"]),
+        model=models.build(
+            recipe.model, recipe.args, num_classes=about["num_classes"], kernels=kernels
+        ),
         loss=about["loss"]["name"],
         augmentation=augmentation,
         make_optimizer=states_lib.optimizer(recipe, duration.total_steps),
@@ -124,7 +132,16 @@ def task(about: dict[str, Any], duration: Length, teacher: nn.Module | None = No
 
 def create(about: dict[str, Any], task: Task) -> TrainState:
     """Returns fresh states, one per seed, whose constraints do nothing; see `state.create`."""
-    return states_lib.create(
+    return states_lib.create(*_arguments(about, task))
+
+
+def shapes(about: dict[str, Any], task: Task) -> TrainState:
+    """Returns the shapes and dtypes of what `create` returns."""
+    return states_lib.shapes(*_arguments(about, task))
+
+
+def _arguments(about: dict[str, Any], task: Task) -> tuple:
+    return (
         task.model,
         task.make_optimizer,
         hyper(about),

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import fcntl
-import functools
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -15,7 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import processes
+from distill import ops, processes
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import bilevel, engine, soft_targets
@@ -144,18 +143,23 @@ def train(
         display.say(f"{line}, {speed:,.0f} examples/s")
 
     with Checkpointer(directory, display.warn) as checkpointer:
-        create = functools.partial(recipes.create, about, task)
-        restored = checkpointer.restore(jax.eval_shape(create))
+        restored = checkpointer.restore(recipes.shapes(about, task))
         history: list[list[dict[str, Any]]] = []
         at_step = None if restored is None else int(restored[0].step[0])
         processes.require_same("checkpoint", str(at_step))
         if restored is None:
-            states = create() if start is None else start.put_into(create())
+            states = recipes.create(about, task)
+            states = states if start is None else start.put_into(states)
         else:
             states, found = restored
             if found["of"] != about:
                 raise InputError(f"{directory} is of another configuration; choose another workdir")
             history = found["history"]
+            if (kernels := found.get("kernels", "xla")) != ops.kernels_of(
+                getattr(task.model, "conv", None)
+            ):
+                model = recipes.task(about, duration, kernels=kernels).model
+                task = dataclasses.replace(task, model=model)
             for records in history:
                 write(records)
             if found["complete"]:
@@ -164,7 +168,7 @@ def train(
             display.say(f"{recipe.model}: going on after epoch {len(history)}")
         if not duration.total_steps:
             history = [[{} for _ in seeds]]
-            checkpointer.save(0, states, {"of": about, "history": history, "complete": True})
+            checkpointer.save(0, states, fitting.saved(task, about, history, complete=True))
             return
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
@@ -214,7 +218,7 @@ def students_that_fit(
     recipe = ConfigDict(about["recipe"])
     duration = recipes.length(recipe, len(split))
     task = recipes.task(about, duration, teacher.model if teacher else None)
-    states = jax.eval_shape(functools.partial(recipes.create, about, task))
+    states = recipes.shapes(about, task)
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
     table = variables = None
     if teacher is not None and task.teacher is not None:

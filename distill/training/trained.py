@@ -1,7 +1,6 @@
 """Trained models, back from their checkpoints."""
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -129,9 +128,7 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
             raise InputError(f"the training in {directory} is not finished; start it again")
         about = found["of"]
         task = recipe.task(about, recipe.Length(1, 1))
-        restored = checkpointer.restore(
-            jax.eval_shape(functools.partial(recipe.create, about, task))
-        )
+        restored = checkpointer.restore(recipe.shapes(about, task))
     if restored is None or not restored[1]["complete"]:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
     states, found = restored

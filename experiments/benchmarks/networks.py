@@ -28,9 +28,13 @@ def keras_network(model: str) -> Any:
 
 
 def pytorch_network(model: str) -> Any:
-    """Returns one of `KERAS` as a `torch.nn.Sequential` that gives logits, channels first."""
+    """Returns a network as a `torch.nn.Module` that gives logits, channels first."""
     from torch import nn
 
+    from experiments.benchmarks import pytorch_networks
+
+    if model not in KERAS:
+        return getattr(pytorch_networks, model)()
     layers = {
         "teacher": [
             *(nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),

@@ -22,6 +22,7 @@ from distill import provenance
 FRAMEWORKS = {
     "distill": ("jax", "flax", "optax"),
     "pytorch": ("torch",),
+    "pytorch_compiled": ("torch",),
     "keras": ("keras", "tensorflow"),
 }
 
@@ -135,7 +136,7 @@ def _device(framework: str) -> str:
     """Returns what a framework computes on."""
     if framework == "distill":
         return provenance.device()
-    if framework == "pytorch":
+    if framework.startswith("pytorch"):
         cuda = sys.modules["torch"].cuda
         return cuda.get_device_name() if cuda.is_available() else provenance.processor()
     config = sys.modules["tensorflow"].config

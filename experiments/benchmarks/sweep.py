@@ -24,8 +24,9 @@ import numpy as np
 
 from distill import provenance
 from experiments.benchmarks import networks, side_by_side
-from experiments.benchmarks.side_by_side import FRAMEWORKS, Measured, Round
+from experiments.benchmarks.side_by_side import Measured, Round
 
+FRAMEWORKS = ("distill", "pytorch", "keras")
 MODELS = ("simplenet_v1", "simplenet_v4")
 BATCH, STEPS = 100, 100  # of a student in a round
 EXAMPLES = 60_000

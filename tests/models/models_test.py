@@ -106,7 +106,7 @@ def test_unknown_names(name, args, message):
     "name, args, shape, message",
     [
         ("vgg16", {}, (28, 28, 1), "vgg16 with {} does not fit images of (28, 28, 1): division"),
-        ("calli", {}, (8, 8, 1), "calli with {} does not fit images of (8, 8, 1): min() arg"),
+        ("calli", {}, (8, 8, 1), "calli with {} does not fit images of (8, 8, 1): a kernel of"),
         ("simplenet_v4", {"filters": 3}, (28, 28, 1), "simplenet_v4 with {'filters': 3} does not"),
         ("simplenet_v4", {"kernel_size": (3,)}, (28, 28, 1), "does not fit images of (28, 28, 1)"),
         ("resnet20", {"features": (3,)}, (32, 32, 3), "features has 1 entries; it must have 3"),

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jax import lax
 
 from distill import ops
+from distill.ops import direct, native
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -54,24 +55,31 @@ def _assert_close(actual, desired):
         np.testing.assert_allclose(a, d, rtol=0, atol=1e-5 * np.abs(d).max())
 
 
-def _assert_equals_lax(x, kernel, **args):
-    """Compares `ops.conv_cpu` with `lax`: the value, and both gradients."""
+@pytest.fixture(params=["xla", "native"])
+def conv(request):
+    if request.param == "native" and native.library() is None:
+        pytest.skip("there is no C++ compiler")
+    return ops.conv_for("cpu", request.param)
 
-    def value_and_gradients(conv):
+
+def _assert_equals_lax(conv, x, kernel, **args):
+    """Compares a convolution with `lax`: the value, and both gradients."""
+
+    def value_and_gradients(convolve):
         def both(x, kernel):
-            y, pullback = jax.vjp(functools.partial(conv, **args), x, kernel)
+            y, pullback = jax.vjp(functools.partial(convolve, **args), x, kernel)
             return y, *pullback(_normal(*y.shape, seed=2))
 
         return jax.jit(both)(x, kernel)
 
-    _assert_close(value_and_gradients(ops.conv_cpu), value_and_gradients(lax.conv_general_dilated))
+    _assert_close(value_and_gradients(conv), value_and_gradients(lax.conv_general_dilated))
 
 
 @pytest.mark.parametrize(("image", "kernel", "strides", "padding"), CASES)
-def test_conv_cpu_equals_lax(image, kernel, strides, padding):
+def test_equals_lax(conv, image, kernel, strides, padding):
     x, k = _arrays(image, kernel)
     args = {"window_strides": strides, "padding": padding, "dimension_numbers": NHWC}
-    _assert_equals_lax(x, k, **args)
+    _assert_equals_lax(conv, x, k, **args)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +94,14 @@ def test_conv_cpu_equals_lax(image, kernel, strides, padding):
         ((8, 8, 48), (3, 3, 48), 3, (1, 1), "SAME"),
     ],
 )
-def test_groups_equal_lax(image, kernel, groups, strides, padding):
+def test_groups_equal_lax(conv, image, kernel, groups, strides, padding):
     x, k = _arrays(image, kernel)
     k = k[:, :, : image[-1] // groups]
     args = {
         "window_strides": strides, "padding": padding, "dimension_numbers": NHWC,
         "feature_group_count": groups,
     }  # fmt: skip
-    _assert_equals_lax(x, k, **args)
+    _assert_equals_lax(conv, x, k, **args)
 
 
 @pytest.mark.parametrize(
@@ -104,18 +112,19 @@ def test_groups_equal_lax(image, kernel, groups, strides, padding):
         {"dimension_numbers": ("NHWC", "OIHW", "NHWC")},
     ],
 )
-def test_conv_cpu_leaves_the_rest_to_lax(options):
+def test_the_rest_is_left_to_lax(conv, options):
     x, k = _arrays((8, 8, 4), (3, 3, 4))
     if options.get("dimension_numbers"):
         k = jnp.transpose(k, (3, 2, 0, 1))
     options = {"dimension_numbers": NHWC, **options}
-    actual = ops.conv_cpu(x, k, (1, 1), ((1, 1), (1, 1)), **options)
+    actual = conv(x, k, (1, 1), ((1, 1), (1, 1)), **options)
     desired = lax.conv_general_dilated(x, k, (1, 1), ((1, 1), (1, 1)), **options)
     np.testing.assert_array_equal(actual, desired)
 
 
 def test_conv_for_platform():
-    assert ops.conv_for("cpu") is ops.conv_cpu
+    assert ops.conv_for("cpu", "xla") is ops.conv_cpu
+    assert ops.conv_for("cpu") is (ops.conv_native if native.library() else ops.conv_cpu)
     assert ops.conv_for("gpu") is lax.conv_general_dilated
     assert ops.conv_for("tpu") is lax.conv_general_dilated
 
@@ -152,16 +161,65 @@ def _params():
 
 
 @pytest.mark.parametrize("students", [jax.vmap, lambda f: functools.partial(lax.map, f)])
-def test_training_in_a_scan_equals_lax(students):
-    images = _normal(4, 5, 12, 12, 1)
+def test_training_in_a_scan_equals_lax(conv, students):
+    images = _normal(4, 20, 12, 12, 1)
     actual, desired = (
         jax.jit(students(lambda p, conv=conv: _descend(conv, p, images)))(_params())
-        for conv in (ops.conv_cpu, lax.conv_general_dilated)
+        for conv in (conv, lax.conv_general_dilated)
     )
     _assert_close(actual, desired)
 
 
-def test_no_convolution_is_left_to_xla():
+def test_no_convolution_is_left_to_xla(conv):
     params = jax.tree.map(lambda p: p[0], _params())
-    train = jax.jit(functools.partial(_descend, ops.conv_cpu))
-    assert "convolution(" not in train.lower(params, _normal(4, 5, 12, 12, 1)).compile().as_text()
+    train = jax.jit(functools.partial(_descend, conv))
+    assert "convolution(" not in train.lower(params, _normal(4, 20, 12, 12, 1)).compile().as_text()
+
+
+# As CASES, with 33 examples, so that a vector of them is cut at the end, and with more channels.
+FEW_CHANNELS = [
+    ((12, 9, 1), (5, 5, 3), (1, 1), "SAME"),
+    ((12, 9, 3), (3, 7, 5), (1, 1), "VALID"),
+    ((8, 8, 3), (2, 2, 3), (2, 2), "VALID"),
+    ((9, 7, 2), (3, 3, 1), (3, 2), ((2, -1), (-1, 3))),
+    ((6, 6, 4), (1, 1, 2), (2, 2), "SAME"),
+]
+
+
+@pytest.mark.parametrize(("image", "kernel", "strides", "padding"), FEW_CHANNELS)
+def test_batch_last_equals_lax(image, kernel, strides, padding):
+    library = native.library()
+    if library is None:
+        pytest.skip("there is no C++ compiler")
+    x, k = _normal(33, *image), _normal(*kernel[:2], image[-1], kernel[2], seed=1)
+    if kernel[2] < library.distill_lanes() / 2:
+        assert direct.layout(x.shape, k.shape) == direct.BATCH_LAST
+    args = {"window_strides": strides, "padding": padding, "dimension_numbers": NHWC}
+    _assert_equals_lax(ops.conv_native, x, k, **args)
+
+
+def test_depthwise_equals_lax():
+    args = {"padding": "SAME", "dimension_numbers": NHWC, "feature_group_count": 37}
+    for strides in [(1, 1), (2, 2)]:
+        x, k = _normal(3, 9, 8, 37), _normal(3, 3, 1, 37, seed=1)
+        _assert_equals_lax(ops.conv_native, x, k, window_strides=strides, **args)
+
+
+def test_second_derivatives_equal_lax():
+    x, k = _normal(2, 6, 5, 16), _normal(3, 3, 16, 16, seed=1)
+
+    def curvature(convolve):
+        def loss(x, k):
+            y = convolve(x, k, (1, 1), "SAME", dimension_numbers=NHWC)
+            return jnp.sum(jnp.tanh(y / 10))
+
+        return jax.grad(lambda x, k: jnp.sum(jax.grad(loss)(x, k) ** 2), argnums=(0, 1))(x, k)
+
+    _assert_close(curvature(ops.conv_native), curvature(lax.conv_general_dilated))
+
+
+def test_without_a_compiler_there_are_no_kernels_and_no_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert native.library.__wrapped__() is None
+    monkeypatch.setattr(native, "library", lambda: None)
+    assert ops.conv_for("cpu") is ops.conv_cpu

@@ -41,12 +41,16 @@ def main():
         Teacher(filters=(16, 16), hidden=8, num_classes=3, conv=ops.conv.conv_cpu),
         "kl", AUGMENTATIONS["shift"], descent, teacher=small,
     )  # fmt: skip
+    kernels = dataclasses.replace(
+        banded_and_winograd, model=banded_and_winograd.model.clone(conv=ops.conv_for("cpu"))
+    )
     normed = Task(Normed(), "cross_entropy", AUGMENTATIONS["none"], descent)
     found = {
         "devices": jax.device_count(),
         "banded_and_winograd": compare(
             banded_and_winograd, dataclasses.replace(data, teacher_variables=one_small)
         ),
+        "kernels": compare(kernels, dataclasses.replace(data, teacher_variables=one_small)),
         "batch_norm": compare(normed, data),
     }
     print(json.dumps(found))

@@ -27,7 +27,7 @@ def eight_devices():
     return json.loads(result.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["banded_and_winograd", "batch_norm"])
+@pytest.mark.parametrize("name", ["banded_and_winograd", "kernels", "batch_norm"])
 def test_eight_devices_train_as_one_does(eight_devices, name):
     """With dropout, augmentation, a teacher in the step, hidden labels, batch statistics."""
     assert eight_devices["devices"] == eight_devices[name]["split_devices"] == 8
@@ -36,7 +36,7 @@ def test_eight_devices_train_as_one_does(eight_devices, name):
     assert eight_devices[name]["whole_everywhere"]
 
 
-@pytest.mark.parametrize("name", ["banded_and_winograd", "batch_norm"])
+@pytest.mark.parametrize("name", ["banded_and_winograd", "kernels", "batch_norm"])
 def test_only_sums_travel_between_devices(eight_devices, name):
     assert eight_devices[name]["collectives"] == ["all-reduce"]
 

@@ -1,0 +1,5 @@
+"""Kernels in C++ for a CPU, compiled for this machine the first time that they are wanted."""
+
+from distill.ops.native.build import library
+
+__all__ = ["library"]
