@@ -12,6 +12,15 @@ class InputError(ValueError):
     """
 
 
+class Interrupted(Exception):
+    """A signal has ended a training that is saved; the same command goes on with it.
+
+    The message is one line. The command line prints it and exits with `code`.
+    """
+
+    code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Returns the error for a name that is not among `known`, naming the nearest one.
 
