@@ -102,6 +102,8 @@ def defaults() -> ConfigDict:
     config.export.output = "probabilities"  # or logits
     config.export.labels = ()  # names of the classes; empty: the data set's own
     config.export.polarity = "auto"  # as_is, invert, or auto: gray images become light on dark
+    config.export.batch_size = 1  # images that a file takes at once; readers of bundles take 1
+    config.export.normalize = "auto"  # none, mnist: as its authors did, or auto: mnist for MNIST
     config.export.calibration_images = 500  # of the training images, for int8
     config.export.max_accuracy_drop = 0.01  # of the file on the whole test set
     return config

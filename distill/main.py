@@ -47,15 +47,22 @@ def main(argv: list[str]) -> None:
     if SHARD.value:
         raise InputError(f"--shard={SHARD.value} is of a sweep; give --config.sweep.seeds or .axes")
     from distill import pipeline, processes  # import JAX, which --help can do without
+    from distill.export import exporter
 
     if together:
         processes.start(*distributed)
         display = display if processes.is_first() else Display(Console(quiet=True))
-    results = pipeline.run(config, workdir, display)
+    failed = None
+    try:
+        results = pipeline.run(config, workdir, display)
+    except exporter.NotProven as error:  # of a format of the export; the results are there
+        results, failed = pipeline.read_results(workdir), error
     if results:
         display.console.print(*tables.terminal(results), sep="\n")
     for path in sorted(workdir.iterdir()):
         display.say(str(path))
+    if failed:
+        raise failed
 
 
 def sweep(

@@ -14,7 +14,7 @@ from distill import cache, data, losses, metrics, models, processes, provenance,
 from distill import config as configs
 from distill.compress import plan, stage
 from distill.cost import cost
-from distill.errors import InputError, unknown
+from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, claim, write
@@ -88,6 +88,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
 
     Raises:
       InputError: if something given cannot be used; nothing is overwritten then.
+      exporter.NotProven: if a format could not be exported, after all that comes behind.
     """
     validate(config)
     cache.keep_programs()
@@ -95,19 +96,48 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     dataset = processes.together(lambda: data.load(config, *sources))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
+    if "export" in configs.stages(config):
+        processes.together(lambda: exporter.check_data(config.export, dataset, _labels(context)))
     processes.first(lambda: claim(workdir, config, dataset.name))
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,
     }  # fmt: skip
+    failed = None
     for name in configs.stages(config):
         run_stage = functools.partial(stages[name], context)
         if name in ("teacher", "student"):
             run_stage()  # which all processes train together
-        else:
+            continue
+        try:
             processes.first(run_stage)
+        except exporter.NotProven as error:  # there is all that can be: it is said at the end
+            failed = error
+    if failed:
+        raise failed
+    return read_results(workdir)
+
+
+def read_results(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns the contents of `results.json`, empty if it has not been written yet.
+
+    Raises:
+      InputError: if it is damaged.
+    """
     path = workdir / report.RESULTS
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        if not isinstance(found["models"], dict):
+            raise ValueError("it is not of this program")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    return found
+
+
+def _damaged(path: pathlib.Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged ({one_line(error)}); the stage evaluate writes it anew")
 
 
 def train_teacher(run: Run) -> None:
@@ -165,6 +195,12 @@ def evaluate(run: Run) -> None:
         role: model.logits(run.dataset.test.images).argmax(-1)
         for role, model in classifiers.items()
     }
+    absent = metrics.num_absent(run.dataset.test.labels, run.dataset.num_classes)
+    if classifiers and absent:
+        run.display.warn(
+            f"{absent} of {run.dataset.num_classes} classes of {run.dataset.name} have no test "
+            "image; precision, recall and F-measure are of the classes that occur"
+        )
     results: dict[str, Any] = {}
     for role, model in found.items():
         if role not in classifiers:
@@ -198,10 +234,11 @@ def evaluate(run: Run) -> None:
     if "compressed" in found:
         contents["compress"] = stage.read(run.workdir)
     path = run.workdir / report.RESULTS
-    with contextlib.suppress(OSError, ValueError, KeyError):  # none yet, damaged, not exported
-        earlier = json.loads(path.read_text())
-        if earlier["models"] == json.loads(json.dumps(results)):
-            contents["export"] = earlier["export"]  # of the same models
+    with contextlib.suppress(InputError):  # which it is written anew after
+        earlier = read_results(run.workdir)
+        if earlier.get("models") == json.loads(json.dumps(results)):
+            proofs = exporter.proofs_in(earlier.get("export"))  # of the same models
+            contents |= {"export": proofs} if proofs else {}
     write(path, contents)
 
 
@@ -271,18 +308,50 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
 
     A student that was compressed is exported as that has left it.
     """
+    results = read_results(run.workdir)
     last = "compressed" if role == "student" and run.config.compress else role
-    model = trained.load(checkpoints(run, last) / "steps", run.display.warn)
-    section = run.config.export
-    labels = list(section.labels) or data.class_names(run.config.dataset, run.dataset)
-    proofs = exporter.export(
-        model, run.dataset, labels, section, exported(run, role), run.display.say
-    )
-    path = run.workdir / report.RESULTS
-    if role == "student" and path.exists():
-        results = json.loads(path.read_text())
-        write(path, {**results, "export": {**results.get("export", {}), **proofs}})
+    directory = checkpoints(run, last)
+    model = trained.load(directory / "steps", run.display.warn)
+    if model.about["fingerprint"] != run.dataset.fingerprint:
+        raise InputError(
+            f"{directory} was trained on other images of {model.about['dataset']} than "
+            f"{run.workdir / CONFIG} names, of {run.dataset.name}; nothing can be proven on these"
+        )
+    failed = None
+    try:
+        proofs = exporter.export(
+            model, run.dataset, _labels(run), run.config.export, exported(run, role),
+            run.display.say,
+        )  # fmt: skip
+    except exporter.NotProven as error:
+        proofs, failed = error.proofs, error
+    if results and role == "student":
+        failures = failed.failures if failed else {}
+        write(run.workdir / report.RESULTS, _with_exports(results, proofs, failures))
+    if failed:
+        raise failed
     return proofs
+
+
+def _with_exports(
+    results: dict[str, Any], proofs: dict[str, Any], failures: dict[str, str]
+) -> dict[str, Any]:
+    """Returns the contents of `results.json` with what was exported, and what could not be."""
+    asked = {*proofs, *failures}
+    for key, new in (("export", proofs), ("export_failed", failures)):
+        earlier = results.get(key)
+        kept = earlier.items() if isinstance(earlier, dict) else ()
+        found = {**{format: what for format, what in kept if format not in asked}, **new}
+        results = {
+            **{k: v for k, v in results.items() if k != key},
+            **({key: found} if found else {}),
+        }
+    return results
+
+
+def _labels(run: Run) -> list[str]:
+    """Returns the names of the classes: those that are given, or the data set's."""
+    return list(run.config.export.labels) or data.class_names(run.config.dataset, run.dataset)
 
 
 def exported(run: Run, role: str) -> pathlib.Path:
@@ -292,8 +361,11 @@ def exported(run: Run, role: str) -> pathlib.Path:
 
 def write_report(run: Run) -> None:
     """Writes `report.md` and the plots from `results.json` and `metrics.jsonl`."""
-    path = run.workdir / report.RESULTS
-    if not path.exists():
+    path, results = run.workdir / report.RESULTS, read_results(run.workdir)
+    if not results:
         raise InputError(f"the stage report needs {path}; run the stage evaluate first")
     config = json.loads((run.workdir / CONFIG).read_text())
-    report.write(run.workdir, json.loads(path.read_text()), config)
+    try:
+        report.write(run.workdir, results, config)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise _damaged(path, error) from error

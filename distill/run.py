@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from distill.training import engine, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
+_NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,11 +210,19 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
+def in_rows(text: str) -> str:
+    """Puts each list of numbers in indented JSON on one line, as the rows of a large matrix.
+
+    Within a string there is no line break, so none is changed.
+    """
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+
+
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
     """Replaces a JSON file in one step, so that a kill leaves the old one or the new one.
 
     The name of the part has the machine's too: in containers, processes often have the same number.
     """
     part = path.with_suffix(f".{platform.node()}.{os.getpid()}.part")
-    part.write_text(json.dumps(contents, indent=2) + "\n")
+    part.write_text(in_rows(json.dumps(contents, indent=2)) + "\n")
     part.replace(path)

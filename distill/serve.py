@@ -6,11 +6,13 @@ What can be asked for is a table from address to file, made before the first req
 that is not in it does not exist, so there is no path that could lead elsewhere.
 """
 
+import functools
+import gzip
+import hashlib
 import http.server
 import json
 import pathlib
 import re
-import shutil
 import threading
 import urllib.parse
 import webbrowser
@@ -34,22 +36,22 @@ OPEN = flags.DEFINE_boolean("open", True, "Open the page in the browser.")
 HOST = "127.0.0.1"
 WEB = resources.web()
 PACKAGES = "node_modules/@litertjs"
+WASM = "litert_wasm_compat_internal"  # runs everywhere; the others need relaxed SIMD, or threads
 RUNTIME = {
     "vendor/core/package.json": f"{PACKAGES}/core/package.json",
     "vendor/core/index.js": f"{PACKAGES}/core/dist/index.js",
     "vendor/wasm-utils/package.json": f"{PACKAGES}/wasm-utils/package.json",
     "vendor/wasm-utils/index.js": f"{PACKAGES}/wasm-utils/dist/index.js",
-    **{  # the second is for processors without relaxed SIMD
-        f"vendor/wasm/{name}": f"{PACKAGES}/core/wasm/{name}"
-        for stem in ("litert_wasm_internal", "litert_wasm_compat_internal")
-        for name in (f"{stem}.js", f"{stem}.wasm")
-    },
+    f"vendor/wasm/{WASM}.js": f"{PACKAGES}/core/wasm/{WASM}.js",
 }
+FOLDERS = ("src/*.js", "icons/*.png", "samples/*.png")
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
     ".mjs": "text/javascript; charset=utf-8",
     ".wasm": "application/wasm",
 }
@@ -70,7 +72,7 @@ def main(argv: list[str]) -> None:
         raise InputError("name a run or a bundle: python -m distill.serve runs/simplenet_v4")
     table = bundles(find(argv[1:])) | page()
     if EXPORT.value:
-        write(table, paths.local(EXPORT.value, "--export"))
+        write(offline(table), paths.local(EXPORT.value, "--export"))
         print(f"{EXPORT.value}/index.html: serve the directory with any web server")
         return
     with listen(table, PORT.value) as server:
@@ -138,14 +140,46 @@ def page() -> Table:
     """
     if not (WEB / "index.html").is_file():
         raise InputError(f"{WEB} holds no page; install distill again")
-    table: Table = {"index.html": WEB / "index.html", "style.css": WEB / "style.css"}
-    table |= {f"src/{file.name}": file for file in sorted((WEB / "src").glob("*.js"))}
+    table: Table = {
+        name: WEB / name for name in ("index.html", "style.css", "manifest.webmanifest")
+    }
+    for pattern in FOLDERS:
+        table |= {str(file.relative_to(WEB)): file for file in sorted(WEB.glob(pattern))}
     table |= {address: WEB / file for address, file in RUNTIME.items()}
     if license_file := resources.license_file():  # the runtime has the same
         table["vendor/LICENSE"] = license_file
-    if not all(isinstance(file, bytes) or file.is_file() for file in table.values()):
+    wasm = WEB / PACKAGES / "core" / "wasm" / f"{WASM}.wasm"
+    if not all(isinstance(f, bytes) or f.is_file() for f in (*table.values(), wasm)):
         raise InputError(f"the runtime is missing; fetch it: npm ci --omit=dev --prefix {WEB}")
+    table[f"vendor/wasm/{WASM}.wasm.gz"] = _compressed(wasm)
     return table
+
+
+@functools.cache
+def _compressed(file: pathlib.Path) -> bytes:
+    return gzip.compress(file.read_bytes(), mtime=0)
+
+
+def offline(table: Table) -> Table:
+    """Returns a table to which is added what keeps the page where there is no network.
+
+    The service worker names all files, and a hash of them all as its version.
+    """
+    page = _content(table["index.html"]).replace(
+        b'<html lang="en">', b'<html lang="en" data-offline>'
+    )
+    table = {**table, "index.html": page}
+    digest = hashlib.sha256()
+    for address, content in sorted(table.items()):
+        digest.update(address.encode() + b"\0" + hashlib.sha256(_content(content)).digest())
+    worker = (WEB / "sw.js").read_text()
+    worker = worker.replace('VERSION = ""', f'VERSION = "{digest.hexdigest()[:16]}"')
+    worker = worker.replace("FILES = []", f"FILES = {json.dumps(sorted(table), indent=1)}")
+    return {**table, "sw.js": worker.encode()}
+
+
+def _content(entry: pathlib.Path | bytes) -> bytes:
+    return entry if isinstance(entry, bytes) else entry.read_bytes()
 
 
 def write(table: Table, directory: pathlib.Path) -> None:
@@ -161,10 +195,7 @@ def write(table: Table, directory: pathlib.Path) -> None:
         for address, content in table.items():
             target = directory / address
             target.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                target.write_bytes(content)
-            else:
-                shutil.copyfile(content, target)
+            target.write_bytes(_content(content))
     except OSError as error:
         raise InputError(f"{directory} cannot be written: {error.strerror}") from error
 
@@ -206,8 +237,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         try:
             address = urllib.parse.urlsplit(self.path).path.removeprefix("/") or "index.html"
-            content = self.files[address]
-            body = content if isinstance(content, bytes) else content.read_bytes()
+            body = _content(self.files[address])
         except (ValueError, KeyError, OSError):  # no address, unknown, or removed meanwhile
             self.send_error(404)
             return

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.export import camera, reference
-from experiments import golden_bundles
+from distill.export import camera, preprocess, reference
+from experiments import golden_bundles, golden_digits
 
 OUT = pathlib.Path("mobile/golden")
 BYTE_SCALE = 1 / 255
@@ -53,32 +53,41 @@ class Blob:
 
 
 def input_spec(
-    size: int, color: str, dtype: str = "float32", polarity: str = "as_is", **scaling: list[float]
+    size: tuple[int, int],
+    color: str,
+    dtype: str = "float32",
+    polarity: str = "as_is",
+    normalize: str = "none",
+    **scaling: list[float],
 ) -> dict[str, Any]:
     """Returns the `input` of a bundle."""
     channels = {"gray": 1, "rgb": 3}[color]
     quantization = {"float32": None, "int8": INT8, "uint8": {**INT8, "zero_point": 0}}[dtype]
     return {
-        "shape": [1, size, size, channels],
+        "shape": [1, *size, channels],
         "dtype": dtype,
         "layout": "NHWC",
         "color": color,
         "scale": scaling.get("scale", [BYTE_SCALE] * channels),
         "offset": scaling.get("offset", [0.0] * channels),
         "quantization": quantization,
-        "crop": "center_square",
+        "crop": "center_square" if size[0] == size[1] else "center",
         "resize": "area",
         "polarity": polarity,
+        "normalize": normalize,
     }
 
 
 SPECS = (
-    input_spec(28, "gray"),
-    input_spec(28, "gray", polarity="auto", **SIGNED),
-    input_spec(28, "gray", dtype="int8", polarity="auto"),
-    input_spec(9, "gray", dtype="uint8", polarity="invert"),
-    input_spec(32, "rgb", **RGB),
-    input_spec(8, "rgb", dtype="int8"),
+    input_spec((28, 28), "gray"),
+    input_spec((28, 28), "gray", polarity="auto", **SIGNED),
+    input_spec((28, 28), "gray", dtype="int8", polarity="auto"),
+    input_spec((9, 9), "gray", dtype="uint8", polarity="invert"),
+    input_spec((32, 32), "rgb", **RGB),
+    input_spec((8, 8), "rgb", dtype="int8"),
+    input_spec((20, 28), "gray", polarity="auto"),
+    input_spec((7, 5), "rgb", dtype="uint8"),
+    input_spec((28, 28), "gray", dtype="int8", polarity="auto", normalize="mnist"),
 )
 
 
@@ -127,17 +136,15 @@ def write_frames(out: pathlib.Path) -> None:
         frames.append({"name": name, "width": width, "height": height, "planes": planes})
         for rotation in camera.ROTATIONS:
             turn = rotation // 90
-            for index in sorted({(turn + number) % len(SPECS), (turn + number + 3) % len(SPECS)}):
-                spec = SPECS[index]
-                rows, columns = spec["shape"][1:3]
-                shot = frame(name, rotation, paper)
-                cells = camera.frame_cells(shot, spec["color"], rows, columns)
+            for index in sorted({(turn + number + step) % len(SPECS) for step in (0, 3, 6)}):
+                seen = preprocess.see_frame(frame(name, rotation, paper), SPECS[index])
                 case = {
                     "frame": number,
                     "rotation": rotation,
                     "input": index,
-                    "inverted": reference.is_inverted(cells, spec["polarity"]),
-                    "tensor": blob.add(reference.to_tensor(cells, spec)),
+                    "inverted": seen.inverted,
+                    "notice": seen.notice,
+                    "tensor": blob.add(seen.tensor),
                 }
                 cases.append(case)
     blob.write()
@@ -154,12 +161,15 @@ def write_images(out: pathlib.Path) -> None:
         images.append(blob.add(rgba))
         for index, spec in enumerate(SPECS):
             if (index + number) % 2 == 0 or number == 0:
-                cells = reference.image_cells(rgba, spec["color"], *spec["shape"][1:3])
-                inverted = reference.is_inverted(cells, spec["polarity"])
-                tensor = blob.add(reference.to_tensor(cells, spec))
-                cases.append(
-                    {"image": number, "input": index, "inverted": inverted, "tensor": tensor}
-                )
+                seen = preprocess.see_image(rgba, spec)
+                case = {
+                    "image": number,
+                    "input": index,
+                    "inverted": seen.inverted,
+                    "notice": seen.notice,
+                    "tensor": blob.add(seen.tensor),
+                }
+                cases.append(case)
     blob.write()
     dump(out / "images.json", {"inputs": SPECS, "images": images, "cases": cases})
 
@@ -236,6 +246,7 @@ def write(out: pathlib.Path) -> None:
     write_frames(out)
     write_images(out)
     write_scores(out)
+    golden_digits.write(out)
     bundles = {"bundles": golden_bundles.entries(), "shown": golden_bundles.shown()}
     dump(out / "bundles.json", bundles)
 

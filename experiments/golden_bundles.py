@@ -15,23 +15,26 @@ import tempfile
 from typing import Any
 
 from distill.errors import InputError
-from distill.export import bundle, manifest
+from distill.export import bundle, flatbuffer, manifest, sound
+from distill.export.structure import UnsoundError
+from experiments import golden_models
 
-MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(88))
-"""Starts as a FlatBuffer of TFLite does; no reader of a bundle looks further."""
+MODELS = {dtype: flatbuffer.pack(golden_models.classifier(dtype)) for dtype in ("float32", "int8")}
+MODEL = MODELS["float32"]
 
 
 def valid(dtype: str = "float32") -> dict[str, Any]:
     """Returns the description of a bundle of three classes that no reader may refuse."""
     integer = dtype != "float32"
     output = [-128, 0, 127] if integer else [0.0, 0.25, 0.75]
+    model = MODELS[dtype]
     return {
         "format": "distill-bundle/1",
         "name": f"valid {dtype}",
         "model": {
             "file": "model.tflite",
-            "sha256": hashlib.sha256(MODEL).hexdigest(),
-            "bytes": len(MODEL),
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "bytes": len(model),
         },
         "input": {
             "shape": [1, 2, 2, 1],
@@ -40,7 +43,9 @@ def valid(dtype: str = "float32") -> dict[str, Any]:
             "color": "gray",
             "scale": [1 / 255],
             "offset": [0.0],
-            "quantization": {"scale": 1 / 255, "zero_point": -128} if integer else None,
+            "quantization": {"scale": golden_models.BYTE_SCALE, "zero_point": -128}
+            if integer
+            else None,
             "crop": "center_square",
             "resize": "area",
             "polarity": "auto",
@@ -84,11 +89,12 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
         hashlib.sha256(MODEL).hexdigest(),
     ),
     "model_hash_no_hex": ("value", "model.sha256", "no hash", "64", "no hash"),
-    "model_wrong_bytes": ("bytes", "model.bytes", 97, "97", "96"),
+    "model_wrong_bytes": ("bytes", "model.bytes", 97, "97", str(len(MODEL))),
     "model_outside": ("value", "model.file", "../model.tflite", "name", "../model.tflite"),
     "model_absent": ("missing_file", "model.file", "other.tflite", "other.tflite", ""),
     "input_rank": ("shape", "input.shape", [1, 2, 2], "[1,", "[1, 2, 2]"),
     "input_batch": ("shape", "input.shape", [2, 2, 2, 1], "[1,", "[2, 2, 2, 1]"),
+    "input_values": ("shape", "input.shape", [1, 4096, 4096, 1], "4194304", "[1, 4096, 4096, 1]"),
     "input_zero": ("shape", "input.shape", [1, 0, 2, 1], "1", "[1, 0, 2, 1]"),
     "input_channels": ("shape", "input.shape", [1, 2, 2, 3], "1", "3"),
     "input_fraction": ("type", "input.shape", [1, 2.5, 2, 1], "", "2.5"),
@@ -98,6 +104,9 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
     "input_crop": ("value", "input.crop", "none", "center_square", "none"),
     "input_resize": ("value", "input.resize", "bilinear", "area", "bilinear"),
     "input_polarity": ("value", "input.polarity", "reverse", "as_is", "reverse"),
+    "input_normalize": ("value", "input.normalize", "digits", "none", "digits"),
+    "input_normalize_shape": ("shape", "input.normalize", "mnist", "28", "2"),
+    "output_temperature": ("value", "output.temperature", 0, "0", "0"),
     "input_scale_count": ("shape", "input.scale", [0.1, 0.1, 0.1], "1", "3"),
     "input_scale_string": ("type", "input.scale", ["0.1"], "number", "0.1"),
     "input_offset_count": ("shape", "input.offset", [0.0, 0.0], "1", "2"),
@@ -124,6 +133,11 @@ FAULTS: dict[str, tuple[str, str, Any, str, str]] = {
     "golden_input_length": ("golden", "golden.input", "AAAA", "16", "3"),
     "golden_output_length": ("golden", "golden.output", [0.5, 0.5], "3", "2"),
     "golden_tolerance": ("golden", "golden.tolerance", -1, "0", "-1"),
+    "name_escape_code": ("value", "name", "\x1b[31mred", "text", ""),
+    "name_line_separator": ("value", "name", "a\u2028b", "text", ""),
+    "name_long": ("value", "name", "é" * 1001, "1000", ""),
+    "label_lone_surrogate": ("value", "labels", ["cat", "\ud800", "owl"], "text", ""),
+    "label_turned_around": ("value", "labels", ["cat", "a\u202eb", "owl"], "text", ""),
     "name_empty": ("value", "name", "", "text", ""),
     "provenance_commit": ("value", "provenance.commit", "", "text", ""),
     "provenance_params": ("value", "provenance.num_params", 0, "", "0"),
@@ -153,16 +167,16 @@ def changed(path: str, value: Any = REMOVED, dtype: str = "float32") -> dict[str
 
 def entries() -> list[dict[str, Any]]:
     """Returns the bundles, each with its two files and what readers make of them."""
-    text = json.dumps(valid())
+    whole = json.dumps(valid())
     other = b"PK\x03\x04" + bytes(92)
-    other_hash = hashlib.sha256(other).hexdigest()
     found = [
-        entry("valid_float32", (None, "", ""), text),
-        entry("valid_int8", (None, "", ""), json.dumps(valid("int8"))),
+        entry("valid_float32", (None, "", ""), whole),
+        entry("valid_int8", (None, "", ""), json.dumps(valid("int8")), MODELS["int8"]),
     ]
     for name, (kind, path, value, *words) in FAULTS.items():
         dtype = "int8" if name.startswith("int8") else "float32"
-        found.append(entry(name, (kind, *words), json.dumps(changed(path, value, dtype))))
+        text = json.dumps(changed(path, value, dtype))
+        found.append(entry(name, (kind, *words), text, MODELS[dtype]))
     for path in MISSING:
         name = "missing_" + path.replace(".", "_")
         found.append(entry(name, ("missing_field", path, ""), json.dumps(changed(path))))
@@ -172,17 +186,32 @@ def entries() -> list[dict[str, Any]]:
         *found,
         entry("input_rgb_auto", ("value", "invert", "auto"), automatic),
         entry("json_absent", ("missing_file", "model.json", ""), None),
-        entry("json_cut", ("syntax", "JSON", ""), text[: len(text) // 2]),
+        entry("json_cut", ("syntax", "JSON", ""), whole[: len(whole) // 2]),
         entry("json_list", ("type", "object", ""), "[]"),
-        entry("model_deleted", ("missing_file", "model.tflite", ""), text, None),
-        entry("model_truncated", ("bytes", "96", "64"), text, MODEL[:64]),
-        entry(
-            "model_other_content",
-            ("content", "", ""),
-            json.dumps(changed("model.sha256", other_hash)),
-            other,
-        ),
+        entry("model_deleted", ("missing_file", "model.tflite", ""), whole, None),
+        entry("model_truncated", ("bytes", str(len(MODEL)), "64"), whole, MODEL[:64]),
+        with_model("model_other_content", ("content", "", ""), other),
+        with_model("valid_operators", (None, "", ""), flatbuffer.pack(golden_models.everything())),
+        *(hostile(name, model) for name, model in golden_models.hostile().items()),
     ]
+
+
+def with_model(name: str, fault: tuple, model: bytes, dtype: str = "float32") -> dict[str, Any]:
+    """Returns a bundle of another model, whose description fits but for what is in the file."""
+    spec = valid(dtype)
+    spec["model"] = bundle.describe_model(model)
+    return entry(name, fault, json.dumps(spec), model)
+
+
+def hostile(name: str, model: bytes) -> dict[str, Any]:
+    """Returns a bundle of a hostile file; every reader says of it what this one does."""
+    dtype = "int8" if name.startswith("int8") else "float32"
+    spec = valid(dtype)
+    try:
+        sound.check(model, spec["input"], spec["output"])
+    except UnsoundError as error:
+        return with_model(f"hostile_{name}", ("content", error.expected, error.found), model, dtype)
+    raise AssertionError(f"{name} is sound")
 
 
 def entry(name: str, fault: tuple, text: str | None, model: bytes | None = MODEL) -> dict[str, Any]:

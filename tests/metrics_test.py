@@ -50,8 +50,32 @@ def test_all_wrong_is_zero_and_not_nan():
     assert metrics.measures(np.array([[0, 2], [3, 0]])) == (0, 0, 0, 0)
 
 
-def test_a_class_without_examples_has_recall_zero():
-    assert metrics.measures(np.diag([3, 4, 0])) == pytest.approx((1, 2 / 3, 2 / 3, 2 / 3))
+def test_a_class_that_does_not_occur_is_not_averaged():
+    assert metrics.measures(np.diag([5, 5, 0])) == (1, 1, 1, 1)
+    assert metrics.measures(np.zeros((3, 3), int)) == (0, 0, 0, 0)
+
+
+def test_a_class_without_examples_that_is_predicted_has_recall_zero():
+    matrix = np.array([[3, 0, 1], [0, 4, 0], [0, 0, 0]])
+    assert metrics.measures(matrix) == pytest.approx((7 / 8, 2 / 3, 7 / 12, 28 / 45))
+
+
+def test_a_set_that_uses_half_of_its_classes_is_measured_as_by_scikit_learn():
+    labels, predictions = _random(0, num_classes=10)
+    labels, predictions = 2 * labels, 2 * predictions + (predictions == 3)  # 7 is predicted only
+    actual = metrics.measures(metrics.confusion_matrix(labels, predictions, 20))
+    precision, recall, _, _ = sklearn_metrics.precision_recall_fscore_support(
+        labels, predictions, average="macro", zero_division=0
+    )
+    assert (actual.precision, actual.recall) == pytest.approx((precision, recall))
+    assert metrics.num_absent(labels, 20) == 10
+
+
+def test_the_most_frequent_confusions_come_first():
+    matrix = np.array([[90, 0, 2], [2, 90, 0], [0, 7, 90]])
+    assert metrics.confusions(matrix, 2) == [(2, 1, 7), (0, 2, 2)]
+    assert metrics.confusions(matrix, 99) == [(2, 1, 7), (0, 2, 2), (1, 0, 2)]
+    assert matrix[0, 0] == 90
 
 
 def test_agreement_literal():

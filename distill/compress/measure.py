@@ -41,8 +41,9 @@ def files(
       `int8_reconstruction_error` of an autoencoder.
     """
     measured = quality_of(trained.about)
+    section = section.copy_and_resolve_references()
+    section.batch_size = 1  # microseconds are those of one image
     if measured != "accuracy":
-        section = section.copy_and_resolve_references()
         section.output = "logits"  # nothing but a classifier has probabilities
     labels = [str(i) for i in range(dataset.num_classes)]
     found: dict[str, Any] = {}

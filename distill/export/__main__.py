@@ -63,6 +63,9 @@ def read_config(workdir: pathlib.Path) -> ConfigDict:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    section = found.get("dataset") if isinstance(found, dict) else None
+    if not (isinstance(section, dict) and section.get("name")):
+        raise InputError(f"{path} is not the configuration of a run: it names no data set")
     config = configs.defaults()
     try:
         with config.unlocked():  # arguments of models are new keys

@@ -6,22 +6,25 @@ and that the numbers fit one another.
 """
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-import secrets
-import shutil
 from typing import Any
 
 import numpy as np
 
 from distill.errors import InputError
 from distill.export import manifest as manifests
+from distill.export import sound
+from distill.export.structure import UnsoundError
 
 MODEL = "model.tflite"
 MANIFEST = "model.json"
+PART = ".part"  # of a file that is being written
+FILES = (MANIFEST, MODEL, f"{MANIFEST}{PART}", f"{MODEL}{PART}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +69,17 @@ def read(directory: str | os.PathLike) -> Bundle:
     manifest = manifests.parse(_bytes(path), str(path))
     described = manifest["model"]
     model = _bytes(directory / described["file"])
-    check_model(model, described, str(directory / described["file"]))
+    check_model(model, manifest, str(directory / described["file"]))
     return Bundle(manifest, model)
 
 
-def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
-    """Checks that the bytes of a model are those that `manifest["model"]` describes."""
+def check_model(model: bytes, manifest: dict[str, Any], name: str) -> None:
+    """Checks that the bytes of a model are those that a manifest describes, and sound.
+
+    Raises:
+      InputError: for the first thing that is wrong; see `sound`.
+    """
+    described = manifest["model"]
     if len(model) != described["bytes"]:
         how = "truncated" if len(model) < described["bytes"] else "another file"
         raise InputError(
@@ -85,6 +93,10 @@ def check_model(model: bytes, described: dict[str, Any], name: str) -> None:
     if model[4:8] != b"TFL3":
         identifier = manifests.shown(model[4:8].decode("latin-1"))
         raise InputError(f"{name} is no TensorFlow Lite file: its identifier is {identifier}")
+    try:
+        sound.check(model, manifest["input"], manifest["output"])
+    except UnsoundError as error:
+        raise InputError(f"{name} is no sound model: {error}") from error
 
 
 def encode(tensor: np.ndarray) -> str:
@@ -97,30 +109,36 @@ def describe_model(model: bytes) -> dict[str, Any]:
     return {"file": MODEL, "sha256": hashlib.sha256(model).hexdigest(), "bytes": len(model)}
 
 
-def write(directory: str | os.PathLike, bundle: Bundle) -> None:
-    """Writes a bundle, or replaces the one that is there, in one step.
+def digest(bundle: Bundle) -> str:
+    """Returns a hash of everything in a bundle; the manifest has that of the model."""
+    text = json.dumps(bundle.manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    Everything is written beside the directory and read back first, so that what appears under its
-    name is whole and valid.
+
+def write(directory: str | os.PathLike, bundle: Bundle) -> None:
+    """Writes a bundle, or replaces the one that is there.
+
+    Both files are written whole beside those that are there, and named at the end, `model.json`
+    last: without it there is no bundle. So a kill leaves the old bundle, the new one, or none.
 
     Raises:
       InputError: if the bundle is not valid, or the directory holds something else.
     """
     directory = pathlib.Path(directory)
     _check_replaceable(directory)
-    new = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}")
+    text = json.dumps(bundle.manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    manifest = manifests.parse(text.encode("utf-8", "surrogatepass"), str(directory / MANIFEST))
+    check_model(bundle.model, manifest, str(directory / MODEL))
     try:
-        new.mkdir(parents=True)
-        (new / MODEL).write_bytes(bundle.model)
-        text = json.dumps(bundle.manifest, indent=1, allow_nan=False, ensure_ascii=False)
-        (new / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        read(new)
-        remove(directory)
-        new.rename(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / f"{MODEL}{PART}").write_bytes(bundle.model)
+        (directory / f"{MANIFEST}{PART}").write_text(text, encoding="utf-8")
+        (directory / MANIFEST).unlink(missing_ok=True)
+        for name in (MODEL, MANIFEST):
+            (directory / f"{name}{PART}").replace(directory / name)
     except OSError as error:
+        _discard_parts(directory)
         raise InputError(f"bundle {directory} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def remove(directory: str | os.PathLike) -> None:
@@ -132,15 +150,23 @@ def remove(directory: str | os.PathLike) -> None:
     directory = pathlib.Path(directory)
     _check_replaceable(directory)
     if directory.is_dir():
-        for name in (MANIFEST, MODEL):
+        for name in FILES:
             (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
+
+
+def _discard_parts(directory: pathlib.Path) -> None:
+    """Removes what could not be written whole, and the directory if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for name in (MODEL, MANIFEST):
+            (directory / f"{name}{PART}").unlink(missing_ok=True)
         directory.rmdir()
 
 
 def _check_replaceable(directory: pathlib.Path) -> None:
     """Raises `InputError` if a directory holds what is no part of a bundle."""
     found = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-    if others := sorted(found - {MODEL, MANIFEST}):
+    if others := sorted(found.difference(FILES)):
         raise InputError(
             f"{directory} holds {others[0]}, which is no part of a bundle; remove it or choose "
             "another directory"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distill.errors import InputError
-from distill.export.reference import Window, area_resize, center_square
+from distill.export.reference import Window, area_resize, center_crop
 
 ROTATIONS = (0, 90, 180, 270)
 
@@ -44,23 +44,24 @@ class Frame(NamedTuple):
     v: Plane
 
 
-def stored_square(height: int, width: int, rotation: int) -> Window:
-    """Returns where the square in the middle of the upright image lies in the stored one.
+def stored_crop(height: int, width: int, rotation: int, rows: int, columns: int) -> Window:
+    """Returns where `reference.center_crop` of the upright image lies in the stored one.
 
     Args:
       height, width: of the stored image.
       rotation: degrees, clockwise, that make it upright.
+      rows, columns: of the tensor, upright.
     """
     turned = rotation in (90, 270)
-    upright = center_square(*((width, height) if turned else (height, width)))
-    top, left, side, _ = upright
+    upright = center_crop(*((width, height) if turned else (height, width)), rows, columns)
+    top, left, high, wide = upright
     corner = {
         0: (top, left),
-        90: (height - left - side, top),
-        180: (height - top - side, width - left - side),
-        270: (left, width - top - side),
+        90: (height - left - wide, top),
+        180: (height - top - high, width - left - wide),
+        270: (left, width - top - high),
     }[rotation]
-    return Window(*corner, side, side)
+    return Window(*corner, *((wide, high) if turned else (high, wide)))
 
 
 def unpack(plane: Plane, height: int, width: int, name: str) -> np.ndarray:
@@ -87,7 +88,7 @@ def unpack(plane: Plane, height: int, width: int, name: str) -> np.ndarray:
 
 
 def frame_cells(frame: Frame, color: str, rows: int, columns: int) -> np.ndarray:
-    """Returns the square in the middle of the upright frame, resized.
+    """Returns the middle of the upright frame, of the tensor's shape, resized.
 
     The area is averaged in the stored frame and the few cells are rotated, not the many pixels.
     Colour is converted (JFIF, as in JPEG files) and clamped after averaging.
@@ -106,7 +107,7 @@ def frame_cells(frame: Frame, color: str, rows: int, columns: int) -> np.ndarray
         raise InputError(f"frame: expected a size of 1x1 or more, found {width}x{height}")
     if rotation not in ROTATIONS:
         raise InputError(f"rotation: expected one of 0, 90, 180, 270, found {rotation}")
-    window = stored_square(height, width, rotation)
+    window = stored_crop(height, width, rotation, rows, columns)
     stored = (columns, rows) if rotation in (90, 270) else (rows, columns)
     y = area_resize(unpack(frame.y, height, width, "Y"), window, *stored)
     if color == "gray":

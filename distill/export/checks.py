@@ -5,26 +5,23 @@ from typing import Any
 
 import jax
 import numpy as np
+from scipy import special
 
 from distill.errors import InputError
-from distill.export import flatbuffer
+from distill.export import flatbuffer, shapes
 
 # Largest difference of a probability from Flax's. A file with int8 weights is judged by its
 # accuracy.
 MAX_ERROR = {"float32": 1e-5, "float16": 1e-2}
+
+SIGNIFICANCE = 0.05  # of a loss of accuracy
 
 # Smaller kernels stay float32 in a `dynamic` file; TensorFlow's converter decides so.
 DYNAMIC_ELEMENTS = 1024
 
 # What every runtime of TensorFlow Lite runs without further libraries, and this code has been used
 # with. No operator of StableHLO, none of TensorFlow ("flex"), no custom one.
-OPERATORS = {
-    "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
-    "FULLY_CONNECTED", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "MAXIMUM", "MEAN",
-    "MINIMUM", "MUL", "PAD", "PADV2", "QUANTIZE", "REDUCE_MAX", "RELU", "RELU6", "RESHAPE",
-    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "RSQRT", "SLICE", "SOFTMAX", "SQUARED_DIFFERENCE",
-    "SQUEEZE", "STRIDED_SLICE", "SUB", "SUM", "TANH", "TRANSPOSE", "TRANSPOSE_CONV",
-}  # fmt: skip
+OPERATORS = {rule.name for rule in shapes.OPERATORS.values()}
 FLOAT_TYPES = ("FLOAT16", "FLOAT32", "FLOAT64", "BFLOAT16")
 
 
@@ -85,25 +82,71 @@ def accuracy(
       labels: `[n]`.
       expected, found: as for `parity`.
       format: one of `convert.FORMATS`.
-      max_drop: share of the images that may be lost, but two in any case: a small test set decides
-        nothing.
+      max_drop: share of the images that may be lost; see `chance_of_loss`.
 
     Returns:
       The accuracies of the Flax model and of the file.
 
     Raises:
-      InputError: if more is lost, naming the image that was lost by most, and both vectors.
+      InputError: if more is lost than this test set's noise explains, naming the image that was
+        lost by most, and both vectors.
     """
     right, still = (scores.argmax(axis=1) == labels for scores in (expected, found))
-    lost = int(right.sum()) - int(still.sum())
-    if lost > max(max_drop * len(labels), 2):
+    lost, won = int((right & ~still).sum()), int((still & ~right).sum())
+    chance = chance_of_loss(lost, won, len(labels), max_drop)
+    if chance < SIGNIFICANCE:
         errors = np.where(right & ~still, np.abs(found - expected).max(axis=1), -1)
         raise InputError(
             f"the {format} file has an accuracy of {still.mean():.4f} on {len(labels)} images, the "
-            f"Flax model {right.mean():.4f}; at most {max_drop:g} may be lost "
-            f"(--config.export.max_accuracy_drop); {_both(expected, found, int(errors.argmax()))}"
+            f"Flax model {right.mean():.4f}; {lost} are lost and {won} won, which is more than a "
+            f"drop of {max_drop:g} explains (--config.export.max_accuracy_drop; McNemar's exact "
+            f"test, p = {chance:.2g}); {_both(expected, found, int(errors.argmax()))}"
         )
     return float(right.mean()), float(still.mean())
+
+
+def reading(labels: np.ndarray, found: np.ndarray, read: np.ndarray, max_drop: float) -> None:
+    """Checks that a reader's own preprocessing leaves a file its accuracy.
+
+    Args:
+      labels: `[n]`, of images of the size of the tensor.
+      found: `[n, classes]`, the scores of the file for the images as they are.
+      read: likewise, for what a reader makes of them: cropped, resized, perhaps inverted.
+      max_drop: share of the images that may be lost; see `chance_of_loss`.
+
+    Raises:
+      InputError: if more is lost than this test set's noise explains.
+    """
+    right, still = (scores.argmax(axis=1) == labels for scores in (found, read))
+    lost, won = int((right & ~still).sum()), int((still & ~right).sum())
+    if chance_of_loss(lost, won, len(labels), max_drop) < SIGNIFICANCE:
+        raise InputError(
+            f"a reader, which crops, resizes and inverts images itself, has an accuracy of "
+            f"{still.mean():.4f} on {len(labels)} test images, the file {right.mean():.4f} on what "
+            "it was trained on; where it inverts what it should not, set "
+            "--config.export.polarity=as_is"
+        )
+
+
+def chance_of_loss(lost: int, won: int, images: int, max_drop: float) -> float:
+    """Returns how likely so much is lost, or more, by a file whose true drop is just accepted.
+
+    McNemar (1947), Psychometrika 12(2), exact and one-sided: only the images count on which the two
+    differ. If nothing may be lost each of them is a fair coin. A drop that is accepted makes the
+    coin fall to the loss so often that the mean difference is that drop. So a few images of a small
+    test set decide nothing, and of a large one little more than the drop is let through.
+
+    Args:
+      lost: images on which the model is right and the file is not.
+      won: images on which it is the other way round.
+      images: in the test set.
+      max_drop: share of them that may be lost.
+    """
+    differing = lost + won
+    if not differing:
+        return 1.0
+    share = min(1.0, (1 + max_drop * images / differing) / 2)
+    return float(special.bdtrc(lost - 1, differing, share)) if lost else 1.0
 
 
 def sizes(model: bytes, variables: dict[str, Any], format: str) -> dict[str, int]:

@@ -24,8 +24,8 @@ def to_tflite(
     """Converts a function with TensorFlow Lite's own operators only.
 
     Args:
-      function: from float32 `shape` to the scores of one image.
-      shape: of its argument, `(1, height, width, channels)`.
+      function: from float32 `shape` to the scores of those images.
+      shape: of its argument, `(batch, height, width, channels)`.
       format: `float32`; `float16`, whose constants are halved and whose arithmetic is not;
         `dynamic`, whose weights are int8 where a layer has `checks.DYNAMIC_ELEMENTS` of them or
         more, and whose activations are float32 between operators; or `int8`, whose tensors are all
@@ -49,6 +49,9 @@ def to_tflite(
     with quiet():
         concrete = module.infer.get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module)
+    if calibration is not None:  # in batches; the first images fill the last one
+        repeated = np.resize(calibration, (-(-len(calibration) // shape[0]) * shape[0], *shape[1:]))
+        calibration = repeated.reshape(-1, *shape)
     return run(converter, format, calibration)
 
 
@@ -57,7 +60,8 @@ def run(converter: Any, format: str, calibration: np.ndarray | None = None) -> b
 
     Args:
       converter: a `tf.lite.TFLiteConverter` of whatever is to be converted.
-      format, calibration: as for `to_tflite`.
+      format: as for `to_tflite`.
+      calibration: `[n, *shape]`, arguments that are typical; needed for `int8`.
 
     Raises:
       InputError: if it refuses.
@@ -92,7 +96,7 @@ def _configure(converter: Any, format: str, calibration: np.ndarray | None) -> N
         return
     if calibration is None or not len(calibration):
         raise InputError("int8 needs images to calibrate on")
-    converter.representative_dataset = lambda: ([image[None]] for image in calibration)
+    converter.representative_dataset = lambda: ([images] for images in calibration)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
 

@@ -15,19 +15,41 @@ from distill import cost, data, provenance
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
-from distill.export import checks, convert, flatbuffer, graph, runtime
+from distill.export import checks, convert, flatbuffer, graph, preprocess, reference, runtime
 from distill.export import manifest as manifests
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
 from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
+NUMBERS = (
+    "images", "max_error", "accuracy_flax", "accuracy_tflite", "bytes", "gzip_bytes",
+    "weights_bytes", "overhead_bytes",
+)  # fmt: skip
+CHANNELS = (1, 3)
+MAX_BATCH = 1024
+READ_IMAGES = 2000  # of the test set, that go through the whole preprocessing of a reader
+TURNED_OVER = 0.01  # share of the training images that `auto` may invert and still be taken
 # Other kernels round differently; those of dynamic files round activations too, each in its way.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
+DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
+
+
+class NotProven(InputError):
+    """Some formats were not exported; the others were.
+
+    Attributes:
+      proofs: of those that were.
+      failures: what was wrong, in one line for each of the others.
+    """
+
+    def __init__(self, proofs: dict[str, dict[str, Any]], failures: dict[str, str]):
+        super().__init__("; ".join(failures.values()))
+        self.proofs, self.failures = proofs, failures
 
 
 def check(section: ConfigDict) -> None:
@@ -37,16 +59,59 @@ def check(section: ConfigDict) -> None:
       InputError: for the first value that cannot be used.
     """
     formats(section)
-    for key, known in (("output", manifests.KINDS), ("polarity", manifests.POLARITIES)):
+    choices = {
+        "output": manifests.KINDS,
+        "polarity": manifests.POLARITIES,
+        "normalize": ("auto", *manifests.NORMALIZATIONS),
+    }
+    for key, known in choices.items():
         if section[key] not in known:
             raise unknown(f"export.{key}", section[key], known)
     if section.calibration_images < 1:
         raise InputError(
             f"export.calibration_images is {section.calibration_images}; it must be 1 or more"
         )
+    if not 1 <= section.batch_size <= MAX_BATCH:
+        raise InputError(
+            f"export.batch_size is {section.batch_size}; it must be between 1 and {MAX_BATCH}"
+        )
     if not 0 <= section.max_accuracy_drop <= 1:
         raise InputError(
             f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
+        )
+
+
+def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None:
+    """Checks `config.export` against the data, before anything is trained.
+
+    Args:
+      section: `config.export`.
+      dataset: what is trained on.
+      labels: names of the classes.
+
+    Raises:
+      InputError: if a bundle cannot hold such images or such labels.
+    """
+    if len(labels) != dataset.num_classes:
+        raise InputError(
+            f"export.labels names {len(labels)} of {dataset.num_classes} classes of {dataset.name}"
+        )
+    for label in labels:
+        if not manifests.is_text(label):
+            raise InputError(
+                f"export.labels has {manifests.shown(label)}; expected {manifests.TEXT}"
+            )
+    shape = dataset.test.images.shape[1:]
+    if shape[-1] not in CHANNELS:
+        raise InputError(
+            f"images of {dataset.name} have {shape[-1]} channels; a bundle is of 1 or 3: leave "
+            "the stage export out"
+        )
+    values = section.batch_size * int(np.prod(shape))
+    if values > manifests.MAX_VALUES:
+        raise InputError(
+            f"an input of {section.batch_size} images of {shape} has {values:,} values; a bundle "
+            f"has at most {manifests.MAX_VALUES:,}"
         )
 
 
@@ -84,18 +149,17 @@ def export(
       The proof of each format: operators, largest error, accuracies, bytes.
 
     Raises:
-      InputError: if a check fails. There is no bundle of that format then.
+      NotProven: if a check fails. There is no bundle of that format then, and the others are there.
+      InputError: if nothing can be exported.
     """
     if len(trained.members) != 1:
         raise InputError(f"an ensemble of {len(trained.members)} cannot be exported, one model can")
-    if len(labels) != dataset.num_classes:
-        raise InputError(f"export.labels names {len(labels)} of {dataset.num_classes} classes")
-    path = directory / PROOFS
-    proofs = read_proofs(directory)
+    check_data(section, dataset, labels)
+    proofs, failures = read_proofs(directory), dict[str, str]()
     expected = None  # computed when it is needed
     for format in formats(section):
         target, of = directory / format, _identity(trained, labels, section, format)
-        if proofs.get(format, {}).get("of") == of and _is_whole(target):
+        if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
             continue
         if expected is None:
@@ -107,12 +171,17 @@ def export(
             bundle, proof = _proven(trained, dataset, labels, section, format, expected)
         except InputError as error:
             name = trained.about["recipe"]["model"]
-            raise InputError(f"export of {name} as {format} failed: {error}") from error
+            failures[format] = f"export of {name} as {format} failed: {error}"
+            say(failures[format])
+            continue
         bundles.write(target, bundle)
-        proofs[format] = {"of": of, **proof}
-        path.write_text(json.dumps(proofs, indent=1) + "\n")
+        proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
+        _write_proofs(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
-    return {format: proofs[format] for format in formats(section)}
+    asked = {format: proofs[format] for format in formats(section) if format not in failures}
+    if failures:
+        raise NotProven(asked, failures)
+    return asked
 
 
 def _proven(
@@ -126,11 +195,15 @@ def _proven(
     """Converts and checks; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
     bundle, operators = draft(trained, dataset, labels, section, format)
-    scores = Model(bundle).scores(test.images)
+    model = Model(bundle)
+    scores = model.scores(test.images)
+    some = slice(None, None, -(-len(test) // READ_IMAGES))
+    read = _read(model, bundle, test.images[some], scores[some])
     if section.output == "logits":
-        scores = np.asarray(jax.nn.softmax(scores))
+        scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
     error = checks.parity(expected, scores, format)
     flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
+    checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
     manifest["golden"] = _golden(bundle, test.images, format)
     manifest["provenance"] = _provenance(trained, tflite, flax)
@@ -141,9 +214,40 @@ def _proven(
         "max_error": error,
         "accuracy_flax": flax,
         "accuracy_tflite": tflite,
+        "images_read": len(read),
+        "accuracy_read": float((read.argmax(axis=1) == test.labels[some]).mean()),
         **checks.sizes(bundle.model, variables, format),
     }
     return bundle, proof
+
+
+def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Returns the scores that a reader gets, which crops, resizes and inverts images itself.
+
+    `preprocess` is what readers in all languages do, one image after the other. What it makes of an
+    image that is of the tensor's size already has to be what the model was given; where it is not,
+    the model runs again.
+
+    Args:
+      model: the bundle, opened.
+      bundle: of which the section `input` is read.
+      images: `[n, h, w, c]` uint8.
+      scores: `[n, classes]`, of the images as they are.
+    """
+    spec = bundle.manifest["input"]
+    found = scores.copy()
+    for start in range(0, len(images), runtime.CHUNK):
+        part = slice(start, start + runtime.CHUNK)
+        read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
+        other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
+        if other.any():
+            found[part][other] = model.run(read[other])
+    return found
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """Returns an image as readers get it, without an axis of a single channel."""
+    return image[..., 0] if image.shape[-1] == 1 else image
 
 
 def draft(
@@ -162,12 +266,12 @@ def draft(
       InputError: if it cannot be converted, or needs an operator that is not allowed.
     """
     variables = trained.members[0]
-    image = _describe_input(trained.about, section)
     step = max(1, len(dataset.train) // section.calibration_images)
     typical = dataset.train.images[::step][: section.calibration_images]
+    image = _describe_input(trained.about, section, typical)
     model = convert.to_tflite(
         graph.inference(trained.model, variables, section.output),
-        (1, *trained.about["input_shape"]),
+        (section.batch_size, *trained.about["input_shape"]),
         format,
         calibration=input_tensors({**image, "dtype": "float32"}, typical),
     )
@@ -186,8 +290,13 @@ def draft(
     return Bundle(manifest, model), operators
 
 
-def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any]:
+def _describe_input(
+    about: dict[str, Any], section: ConfigDict, typical: np.ndarray
+) -> dict[str, Any]:
     """Returns how pixels become the input, for the section `input` of a manifest.
+
+    The polarity `auto` is for images that are light on dark. Where the rule would turn over
+    training images, `typical`, they are not, and readers take images as they are.
 
     The normalisation stays outside of the graph. An image is padded with zeros after it, so that
     inside it would need operators of its own, and pixels between 0 and 1 fill the range of an int8
@@ -197,16 +306,28 @@ def _describe_input(about: dict[str, Any], section: ConfigDict) -> dict[str, Any
     channels = about["input_shape"][-1]
     mean = np.broadcast_to(about["mean"], channels)
     std = np.broadcast_to(about["std"], channels)
-    polarity = section.polarity if gray or section.polarity != "auto" else "as_is"
+    polarity = section.polarity
+    if polarity == "auto" and not (gray and _is_light_on_dark(typical)):
+        polarity = "as_is"
+    rows, columns = about["input_shape"][:2]
+    is_digits = about["dataset"] in DIGITS and [1, *about["input_shape"]] == manifests.DIGIT
+    automatic = "mnist" if is_digits else "none"
     return {
         "layout": "NHWC",
         "color": "gray" if gray else "rgb",
         "scale": [1 / (255 * float(s)) for s in std],
         "offset": [(0.0 - float(m)) / float(s) for m, s in zip(mean, std, strict=True)],
-        "crop": "center_square",
+        "crop": "center_square" if rows == columns else "center",
         "resize": "area",
         "polarity": polarity,
+        "normalize": automatic if section.normalize == "auto" else section.normalize,
     }
+
+
+def _is_light_on_dark(images: np.ndarray) -> bool:
+    """Whether readers, asked to find out, would leave nearly all of these gray images alone."""
+    inverted = sum(reference.is_inverted(image.astype(np.float64), "auto") for image in images)
+    return inverted <= TURNED_OVER * len(images)
 
 
 def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
@@ -224,7 +345,9 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     tolerance = TOLERANCES[format]
     usual, own = Model(bundle), Model(bundle, delegate=False)
     best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for tensor in input_tensors(bundle.manifest["input"], images[:GOLDEN_CANDIDATES])[:, None]:
+    for tensor in usual.batches(
+        input_tensors(bundle.manifest["input"], images[:GOLDEN_CANDIDATES])
+    ):
         output, other = usual(tensor), own(tensor)
         difference = float(np.abs(output.astype(np.float64) - other).max())
         if best is None or difference < best[0]:
@@ -272,14 +395,41 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
 def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        return json.loads((directory / PROOFS).read_text())
-    except (OSError, ValueError):  # none, or damaged: then they are made again
+        found = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
+        return {}
+    return proofs_in(found)
+
+
+def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
+    """Returns what is whole among the proofs that a file holds; what is not is made again."""
+    if not isinstance(found, dict):
         return {}
 
+    def is_whole(proof: Any) -> bool:
+        return (
+            isinstance(proof, dict)
+            and all(type(proof.get(key)) in (int, float) for key in NUMBERS)
+            and isinstance(proof.get("operators"), dict)
+            and all(type(count) is int for count in proof["operators"].values())
+        )
 
-def _is_whole(directory: pathlib.Path) -> bool:
+    return {format: proof for format, proof in found.items() if is_whole(proof)}
+
+
+def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:
+    """Replaces the proofs in one step."""
+    part = directory / f"{PROOFS}.part"
     try:
-        bundles.read(directory)
+        part.write_text(json.dumps(proofs, indent=1) + "\n", encoding="utf-8")
+        part.replace(directory / PROOFS)
+    except OSError as error:
+        raise InputError(f"{directory / PROOFS} cannot be written: {error.strerror}") from error
+
+
+def _is_proven(directory: pathlib.Path, proof: dict[str, Any]) -> bool:
+    """Whether a directory holds the bundle that was proven, and not another one."""
+    try:
+        return bundles.digest(bundles.read(directory)) == proof.get("bundle")
     except InputError:
         return False
-    return True

@@ -42,7 +42,7 @@ def prefixes(model: bytes) -> list[tuple[str, bytes]]:
         graph.operators, graph.outputs = whole[:end], whole[end - 1].outputs[:1]
         for signature in parsed.signatureDefs or []:
             signature.outputs[0].tensorIndex = int(graph.outputs[0])
-        found.append((names[whole[end - 1].opcodeIndex], _pack(parsed)))
+        found.append((names[whole[end - 1].opcodeIndex], pack(parsed)))
     return found
 
 
@@ -80,7 +80,7 @@ def strip(model: bytes, output: str) -> bytes:
     graph.tensors[image].name, graph.tensors[scores].name = "image", output
     for signature in parsed.signatureDefs or []:
         signature.inputs[0].name, signature.outputs[0].name = "image", output
-    return _pack(parsed)
+    return pack(parsed)
 
 
 def _operator_names(parsed: Any) -> list[str]:
@@ -91,7 +91,8 @@ def _operator_names(parsed: Any) -> list[str]:
     return names
 
 
-def _pack(parsed: Any) -> bytes:
+def pack(parsed: Any) -> bytes:
+    """Returns the bytes of a file of which `parse` gives the contents."""
     parsed.buffers = [_AlignedBuffer(buffer.data) for buffer in parsed.buffers]
     builder = flatbuffers.Builder(1024)
     builder.Finish(parsed.Pack(builder), IDENTIFIER)

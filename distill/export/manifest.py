@@ -16,7 +16,16 @@ ITEM_BYTES = {"float32": 4, "int8": 1, "uint8": 1}
 CHANNELS = {"gray": 1, "rgb": 3}
 KINDS = ("probabilities", "logits")
 POLARITIES = ("as_is", "invert", "auto")
+CROPS = ("center_square", "center")  # the first of square tensors, the second of all others
+NORMALIZATIONS = ("none", "mnist")
+DIGIT = [1, 28, 28, 1]  # the shape of what is normalised as MNIST
 MAX_NUMBER = 1e30  # nothing here comes near it; more would overflow in float32
+MAX_VALUES = 2**22  # of an input or output tensor
+MAX_BYTES = 2**25  # of a `model.json`; a golden input of `MAX_VALUES` has two thirds of it
+MAX_TEXT = 1000  # characters
+TEXT = "a text of 1 to 1000 characters that can be shown"
+# Control characters and escape codes, what breaks lines or turns text around, lone surrogates.
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _Field(NamedTuple):
@@ -36,6 +45,8 @@ def parse(data: bytes, name: str) -> dict[str, Any]:
     Raises:
       InputError: for the first thing that is wrong.
     """
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name} has {len(data)} bytes; expected at most {MAX_BYTES}")
     try:
         manifest = json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -62,6 +73,14 @@ def check(manifest: Any) -> None:
     _check_tensor(manifest["input"], "input")
     _check_tensor(manifest["output"], "output")
     _check_input(manifest["input"])
+    for name in ("input", "output"):
+        shape = manifest[name]["shape"]
+        if math.prod(shape) > MAX_VALUES:
+            raise InputError(f"{name}.shape is {shape}; expected at most {MAX_VALUES} values")
+    images, scores = manifest["input"]["shape"], manifest["output"]["shape"]
+    if images[0] != scores[0]:
+        raise InputError(f"input.shape is {images}, of another batch than output.shape, {scores}")
+    _check_optional(manifest["output"], _TEMPERATURE, "output")
     labels, outputs = len(manifest["labels"]), manifest["output"]["shape"][1]
     if labels != outputs:
         raise InputError(f"there are {labels} labels for {outputs} outputs")
@@ -92,6 +111,10 @@ def _check_fields(section: Any, fields: dict[str, _Field], name: str) -> None:
             raise InputError(f"{path} is {shown(section[key])}; expected {field.accepted}")
 
 
+def _check_optional(section: dict[str, Any], fields: dict[str, _Field], name: str) -> None:
+    _check_fields(section, {key: fields[key] for key in fields if key in section}, name)
+
+
 def _check_tensor(tensor: dict[str, Any], name: str) -> None:
     """The quantisation of an input or output has to suit its type."""
     dtype, quantization = tensor["dtype"], tensor["quantization"]
@@ -116,6 +139,11 @@ def _check_input(tensor: dict[str, Any]) -> None:
     for key in ("scale", "offset"):
         if len(tensor[key]) != channels:
             raise InputError(f"input.{key} has {len(tensor[key])} numbers for {channels} channels")
+    _check_optional(tensor, _NORMALIZE, "input")
+    if tensor.get("normalize") == "mnist" and tensor["shape"][1:] != DIGIT[1:]:
+        raise InputError(
+            f"input.normalize is 'mnist' for the shape {shown(tensor['shape'])}; expected {DIGIT}"
+        )
     if tensor["polarity"] == "auto" and color != "gray":
         raise InputError(f"input.polarity is 'auto' for {color}; expected 'as_is' or 'invert'")
 
@@ -172,8 +200,9 @@ def _list_of(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: type(value) is list and bool(value) and all(map(test, value))
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
+def is_text(value: Any) -> bool:
+    """Whether a value is a `TEXT`, which names and labels have to be: a terminal shows them."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not _NOT_SHOWN.search(value)
 
 
 def _matches(pattern: str) -> Callable[[Any], bool]:
@@ -188,12 +217,12 @@ def _one_of(names: Any) -> _Field:
 
 def _is_shape(rank: int) -> Callable[[Any], bool]:
     def test(value):
-        return _list_of(_whole(1, 65535))(value) and len(value) == rank and value[0] == 1
+        return _list_of(_whole(1, 65535))(value) and len(value) == rank
 
     return test
 
 
-_TEXT = _Field(_is_text, "a text")
+_TEXT = _Field(is_text, TEXT)
 _OBJECT = _Field(lambda value: isinstance(value, dict), "an object")
 _NUMBERS = _Field(_list_of(_is_number), "a list of numbers, one for each channel")
 _SIZE = _Field(_whole(1, 2**31 - 1), "a whole number above 0")
@@ -202,7 +231,7 @@ _QUANTIZATION = _Field(lambda value: value is None or isinstance(value, dict), "
 
 _TOP = {
     "name": _TEXT,
-    "labels": _Field(_list_of(_is_text), "a list of texts, one for each output"),
+    "labels": _Field(_list_of(is_text), "a list of texts that can be shown, one for each output"),
 }
 _MODEL = {
     "file": _Field(_matches(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), "a file name without folders"),
@@ -210,23 +239,25 @@ _MODEL = {
     "bytes": _SIZE,
 }
 _INPUT = {
-    "shape": _Field(_is_shape(4), "[1, height, width, channels]"),
+    "shape": _Field(_is_shape(4), "[1, height, width, channels]; more than 1 for a batch"),
     "dtype": _one_of(ITEM_BYTES),
     "layout": _one_of(["NHWC"]),
     "color": _one_of(CHANNELS),
     "scale": _NUMBERS,
     "offset": _NUMBERS,
     "quantization": _QUANTIZATION,
-    "crop": _one_of(["center_square"]),
+    "crop": _one_of(CROPS),
     "resize": _one_of(["area"]),
     "polarity": _one_of(POLARITIES),
 }
+_NORMALIZE = {"normalize": _one_of(NORMALIZATIONS)}
 _OUTPUT = {
-    "shape": _Field(_is_shape(2), "[1, classes]"),
+    "shape": _Field(_is_shape(2), "[1, classes]; more than 1 for a batch"),
     "dtype": _one_of(ITEM_BYTES),
     "kind": _one_of(KINDS),
     "quantization": _QUANTIZATION,
 }
+_TEMPERATURE = {"temperature": _Field(_is_positive, "a number above 0")}
 _DEFAULTS = {"top_k": _SIZE, "filter": _OBJECT}
 _FILTER = {
     "stages": _Field(_whole(0, 16), "a whole number from 0 to 16"),

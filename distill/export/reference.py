@@ -26,10 +26,21 @@ class Window(NamedTuple):
     width: float
 
 
-def center_square(height: int, width: int) -> Window:
-    """Returns the largest square in the middle of an image, to the upper left where it is odd."""
-    side = min(height, width)
-    return Window((height - side) // 2, (width - side) // 2, side, side)
+def center_crop(height: int, width: int, rows: int, columns: int) -> Window:
+    """Returns the largest part in the middle of an image that has the shape of a tensor.
+
+    Its size is in whole pixels, rounded down, at least one. Where it cannot lie in the middle, it
+    lies to the upper left.
+
+    Args:
+      height, width: of the image.
+      rows, columns: of the tensor.
+    """
+    if height * columns >= width * rows:
+        inside = max(width * rows // columns, 1), width
+    else:
+        inside = height, max(height * columns // rows, 1)
+    return Window((height - inside[0]) // 2, (width - inside[1]) // 2, *inside)
 
 
 def area_resize(pixels: np.ndarray, window: Window, rows: int, columns: int) -> np.ndarray:
@@ -76,7 +87,7 @@ def _taps(start: float, extent: float, cells: int) -> tuple[np.ndarray, np.ndarr
 
 
 def image_cells(image: np.ndarray, color: str, rows: int, columns: int) -> np.ndarray:
-    """Returns the square in the middle of an upright image, resized.
+    """Returns the middle of an upright image, of the tensor's shape, resized.
 
     Args:
       image: `[height, width]` gray, or `[height, width, 3 or 4]` of which RGB is read, 0 to 255.
@@ -87,7 +98,7 @@ def image_cells(image: np.ndarray, color: str, rows: int, columns: int) -> np.nd
     """
     if min(image.shape[:2]) < 1:
         raise InputError(f"image: expected a size of 1x1 or more, found {image.shape[:2]}")
-    window = center_square(*image.shape[:2])
+    window = center_crop(*image.shape[:2], rows, columns)
     channels = image[..., None] if image.ndim == 2 else image[..., :3]
     cells = [area_resize(c, window, rows, columns) for c in np.moveaxis(channels, -1, 0)]
     if color == "rgb":

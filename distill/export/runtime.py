@@ -1,4 +1,4 @@
-"""Running a bundle with LiteRT, as a phone does: one image at a time."""
+"""Running a bundle with LiteRT, as a phone does."""
 
 import contextlib
 import os
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from distill.errors import InputError, one_line
+from distill.export import reference
 from distill.export.bundle import Bundle
 from distill.export.manifest import RANGES
+
+CHUNK = 256  # images whose tensors are held at once; those of a whole test set may not fit
 
 
 class Model:
@@ -34,16 +37,42 @@ class Model:
         self._manifest = manifest
 
     def __call__(self, tensor: np.ndarray) -> np.ndarray:
-        """Runs the model on an input tensor and returns its output tensor, both as they are."""
-        self._interpreter.set_tensor(self._input, tensor)
-        self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        """Runs the model on an input tensor and returns its output tensor, both as they are.
+
+        Raises:
+          InputError: if the tensor is of another shape, or LiteRT fails.
+        """
+        shape = tuple(self._manifest["input"]["shape"])
+        if tensor.shape != shape:
+            raise InputError(
+                f"{self._manifest['name']} takes {shape} at once; this is {tensor.shape}: a file "
+                "for another number of images is exported by --config.export.batch_size"
+            )
+        try:
+            self._interpreter.set_tensor(self._input, tensor)
+            self._interpreter.invoke()
+            return self._interpreter.get_tensor(self._output)
+        except (ValueError, RuntimeError) as error:
+            name = self._manifest["name"]
+            raise InputError(f"LiteRT cannot run {name}: {one_line(error)}") from error
+
+    def batches(self, tensors: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields input tensors for images `[n, h, w, c]`; the last image fills the last of them."""
+        size = self._manifest["input"]["shape"][0]
+        for start in range(0, len(tensors), size):
+            part = tensors[start : start + size]
+            yield np.pad(part, [(0, size - len(part)), *[(0, 0)] * 3], "edge")
+
+    def run(self, tensors: np.ndarray) -> np.ndarray:
+        """Returns the scores `[n, classes]` float32 of `[n, h, w, c]` of the input's dtype."""
+        found = np.concatenate([self(tensor) for tensor in self.batches(tensors)])[: len(tensors)]
+        return real(self._manifest["output"], found)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Returns the scores `[n, classes]` float32 of images `[n, h, w, c]` uint8."""
-        tensors = input_tensors(self._manifest["input"], images)
-        found = np.concatenate([self(tensor[None]) for tensor in tensors])
-        return dequantize(self._manifest["output"], found)
+        parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        spec = self._manifest["input"]
+        return np.concatenate([self.run(input_tensors(spec, part)) for part in parts])
 
     def check_golden(self, bundle: Bundle) -> None:
         """Runs the self-test.
@@ -69,15 +98,13 @@ def input_tensors(tensor: dict[str, Any], images: np.ndarray) -> np.ndarray:
       tensor: the section `input` of a manifest.
       images: `[n, h, w, c]` uint8.
     """
-    real = images * np.array(tensor["scale"]) + np.array(tensor["offset"])
+    pixels = images * np.array(tensor["scale"]) + np.array(tensor["offset"])
     if tensor["dtype"] not in RANGES:
-        return real.astype(tensor["dtype"])
-    quantization = tensor["quantization"]
-    steps = np.rint(real / quantization["scale"]) + quantization["zero_point"]
-    return np.clip(steps, *RANGES[tensor["dtype"]]).astype(tensor["dtype"])
+        return pixels.astype(tensor["dtype"])
+    return reference.quantize(pixels, tensor["quantization"], tensor["dtype"])
 
 
-def dequantize(tensor: dict[str, Any], values: np.ndarray) -> np.ndarray:
+def real(tensor: dict[str, Any], values: np.ndarray) -> np.ndarray:
     """Returns the real numbers that an output tensor stands for, float32.
 
     Args:
@@ -87,8 +114,7 @@ def dequantize(tensor: dict[str, Any], values: np.ndarray) -> np.ndarray:
     quantization = tensor["quantization"]
     if quantization is None:
         return values.astype(np.float32)
-    steps = values.astype(np.float32) - quantization["zero_point"]
-    return steps * np.float32(quantization["scale"])
+    return reference.dequantize(values, quantization)
 
 
 @contextlib.contextmanager
@@ -135,7 +161,7 @@ def _interpreter(model: bytes, threads: int = 1, delegate: bool = True) -> Any:
                 model_content=model, num_threads=threads, experimental_op_resolver_type=kernels
             )
             interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, MemoryError) as error:
         raise InputError(f"LiteRT cannot run the file: {one_line(error)}") from error
     return interpreter
 

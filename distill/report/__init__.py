@@ -14,8 +14,9 @@ PLOTS = "plots"
 
 
 CLASSES = """\
-Precision and recall are means over the classes, the F-measure is the harmonic mean of the two, and
-agreement is the share of images on which student and teacher predict the same class."""
+Precision and recall are means over the classes that occur among labels or predictions, the
+F-measure is the harmonic mean of the two, and agreement is the share of images on which student and
+teacher predict the same class."""
 PIXELS = """\
 The error of a reconstruction is the mean squared difference of its pixels, between 0 and 1, from
 the image's."""
@@ -36,7 +37,7 @@ def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]
 
     folder = workdir / PLOTS
     folder.mkdir(exist_ok=True)
-    files = [f"{PLOTS}/learning_curves.png"]
+    files, confused = [f"{PLOTS}/learning_curves.png"], ""
     history = records.read(workdir)
     if history:
         plots.learning_curves(history, workdir / files[0])
@@ -45,7 +46,10 @@ def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]
             continue
         files.append(f"{PLOTS}/confusion_{role}.png")
         title = f"{role} {model['model']}, {results['dataset']} test set"
-        plots.confusion(np.array(model["confusion_matrix"]), title, workdir / files[-1])
+        matrix = np.array(model["confusion_matrix"])
+        plots.confusion(matrix, title, workdir / files[-1])
+        if len(matrix) > plots.COUNTED:
+            confused += _confused(role, matrix)
     reconstructs = any("reconstruction_error" in m for m in results["models"].values())
     pictures = "\n\n".join(f"![{pathlib.Path(name).stem}]({name})" for name in files)
     text = f"""# {", ".join(m["model"] for m in results["models"].values())} on {results["dataset"]}
@@ -54,7 +58,8 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
 {PIXELS if reconstructs else CLASSES}
 
 {tables.markdown(*tables.results_table(results))}
-{_compressed(results.get("compress", []))}{_exported(results.get("export", {}))}
+{_compressed(results.get("compress", []))}{_exported(results.get("export", {}))}\
+{_failed(results.get("export_failed", {}))}{confused}
 {pictures}
 
 ## Configuration
@@ -65,6 +70,17 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
 """
     (workdir / REPORT).write_text(text)
     return [REPORT, *files]
+
+
+def _confused(role: str, matrix: np.ndarray) -> str:
+    rows = tables.confusion_rows(matrix)
+    if not rows:
+        return ""
+    return f"""
+## Most frequent confusions of the {role}
+
+{tables.markdown(tables.CONFUSION_HEADER, rows)}
+"""
 
 
 def _compressed(records: list[dict[str, Any]]) -> str:
@@ -88,15 +104,30 @@ def _exported(proofs: dict[str, Any]) -> str:
         f"- {format}: " + ", ".join(f"{name} × {n}" for name, n in proof["operators"].items())
         for format, proof in proofs.items()
     )
+    counts = {proof["images_read"] for proof in proofs.values() if "images_read" in proof}
+    read = " or ".join(f"{count:,}" for count in sorted(counts)) or "the"
     return f"""
 ## Exported
 
 Each file was run with LiteRT on every test image, one at a time, and compared with the Flax model.
-The largest error is that of a probability. Overhead is what a file holds besides the weights.
+The largest error is that of a probability. A reader crops, resizes and inverts images itself; its
+accuracy is that of the file behind all of this, on {read} test images. Overhead
+is what a file holds besides the weights.
 
 {tables.markdown(tables.EXPORT_HEADER, tables.export_rows(proofs))}
 
 Operators, all of TensorFlow Lite's own:
 
 {operators}
+"""
+
+
+def _failed(failures: dict[str, str]) -> str:
+    if not failures:
+        return ""
+    lines = "\n".join(f"- {format}: {message}" for format, message in failures.items())
+    return f"""
+## Not exported
+
+{lines}
 """

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 COLORS = {"teacher": "#7a5195", "student": "#ef5675"}
+COUNTED = 20  # classes, at most, whose counts are written into the cells
+CELLS = 500  # along a side, at most; more classes share them
 
 
 def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
@@ -55,19 +57,24 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
 def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
     """Draws a confusion matrix: counts in the cells, shaded by the share of their row.
 
+    The picture does not grow with the number of classes. Of more than `COUNTED` the counts are left
+    out; of more than `CELLS` neighbours share a cell, which shows the largest share among them, so
+    that a single frequent confusion stays visible.
+
     Args:
       matrix: `[num_classes, num_classes]` integers, row = label, column = prediction.
       title: above the picture.
       path: of the PNG file to write.
     """
     classes = len(matrix)
-    side = 2.2 + 0.36 * classes
+    side = 2.2 + 0.36 * min(classes, COUNTED)
     figure = Figure(figsize=(side, side), layout="constrained")
     axis = figure.subplots()
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     # The power brings out the few errors beside the many hits.
-    axis.imshow(share**0.4, cmap="Purples", vmin=0, vmax=1)
-    if classes <= 20:
+    extent = (-0.5, classes - 0.5, classes - 0.5, -0.5)
+    axis.imshow(largest(share) ** 0.4, cmap="Purples", vmin=0, vmax=1, extent=extent)
+    if classes <= COUNTED:
         for row, column in np.argwhere(matrix):
             color = "white" if share[row, column] > 0.3 else "black"
             count = f"{matrix[row, column]}"
@@ -78,3 +85,14 @@ def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
     axis.set_ylabel("label")
     axis.set_title(title, fontsize=10)
     figure.savefig(path, dpi=150)
+
+
+def largest(share: np.ndarray) -> np.ndarray:
+    """Returns the largest value of each block of a square array, so that `CELLS` blocks are left.
+
+    Args:
+      share: `[classes, classes]`; it is returned as it is where it is small enough.
+    """
+    blocks = -(-len(share) // CELLS)
+    starts = np.arange(0, len(share), blocks)
+    return np.maximum.reduceat(np.maximum.reduceat(share, starts, 0), starts, 1)

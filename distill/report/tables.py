@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from rich.table import Table
+
+from distill import metrics
 
 Rows = list[list[str]]
 
@@ -13,8 +16,8 @@ HEADER = [
 ]  # fmt: skip
 
 EXPORT_HEADER = [
-    "export", "accuracy %", "Flax's accuracy %", "largest error", "test images", "bytes", "gzipped",
-    "weights' bytes", "overhead", "overhead %", "operators",
+    "export", "accuracy %", "Flax's accuracy %", "a reader's accuracy %", "largest error",
+    "test images", "bytes", "gzipped", "weights' bytes", "overhead", "overhead %", "operators",
 ]  # fmt: skip
 
 COMPRESS_HEADER = [
@@ -23,6 +26,8 @@ COMPRESS_HEADER = [
     "int8 accuracy %", "from scratch %",
 ]  # fmt: skip
 
+CONFUSION_HEADER = ["label", "prediction", "images", "of the label's %"]
+CONFUSIONS = 20  # that are listed
 
 ERROR_HEADER = ["", "model", "reconstruction error", "weights", "MACs", "loss"]
 
@@ -69,6 +74,7 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
             format,
             _percent(proof["accuracy_tflite"]),
             _percent(proof["accuracy_flax"]),
+            _percent(proof.get("accuracy_read")),
             f"{proof['max_error']:.1e}",
             f"{proof['images']:,}",
             *(f"{proof[k]:,}" for k in ("bytes", "gzip_bytes", "weights_bytes", "overhead_bytes")),
@@ -76,6 +82,15 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
             f"{sum(proof['operators'].values())}",
         ]
         for format, proof in proofs.items()
+    ]
+
+
+def confusion_rows(matrix: np.ndarray) -> Rows:
+    """Returns the cells of `CONFUSION_HEADER` for the most frequent confusions."""
+    examples = matrix.sum(1)
+    return [
+        [f"{label}", f"{prediction}", f"{count:,}", _percent(count / examples[label])]
+        for label, prediction, count in metrics.confusions(matrix, CONFUSIONS)
     ]
 
 

@@ -96,7 +96,7 @@ def built_in_keras(models: set[str]) -> list[tuple[dict[str, Any], bytes, np.nda
         for format in KERAS_FORMATS:
             converter = tf.lite.TFLiteConverter.from_keras_model(network)
             with contextlib.redirect_stdout(io.StringIO()):  # Keras describes what it saves
-                file = convert.run(converter, format, images)
+                file = convert.run(converter, format, images[:, None])
             dtype = runtime.forms(file)[0]["dtype"]
             empty = dict.fromkeys(("accuracy_flax", "accuracy_tflite"))
             row = {

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from distill.errors import InputError
 from distill.export import checks
@@ -32,16 +33,43 @@ def test_accuracy_counts_the_images_that_were_lost():
     labels = np.arange(1000) % 10
     expected = np.eye(10)[labels]
     found = expected.copy()
-    found[[5, 7, 9]] = np.eye(10)[0] * 0.6
-    assert checks.accuracy(labels, expected, found, "int8", 0.003) == (1.0, 0.997)
+    found[[5, 7, 9, 11, 15]] = np.eye(10)[0] * 0.6
+    assert checks.accuracy(labels, expected, found, "int8", 0.003) == (1.0, 0.995)  # noise
+    found[[21, 23, 25, 27, 29]] = np.eye(10)[0] * 0.6
     found[11] = np.eye(10)[0] * 2
     message = (
-        r"int8 file has an accuracy of 0.9960 on 1000 images, the Flax model 1.0000; at most 0.003 "
-        r"may be lost .* worst is test image 11:"
+        r"int8 file has an accuracy of 0.9900 on 1000 images, the Flax model 1.0000; 10 are lost "
+        r"and 0 won, which is more than a drop of 0.003 explains .* p = 0.013\); worst is test "
+        r"image 11:"
     )
     with pytest.raises(InputError, match=message):
         checks.accuracy(labels, expected, found, "int8", 0.003)
-    assert checks.accuracy(labels[:8], expected[:8], found[:8], "int8", 0.0)[1] == 0.75
+    assert checks.accuracy(labels, expected, found, "int8", 0.01) == (1.0, 0.99)
+
+
+@pytest.mark.parametrize("lost, won", [(0, 0), (0, 9), (3, 0), (9, 4), (40, 12)])
+def test_without_an_accepted_drop_the_test_is_mcnemars(lost, won):
+    expected = stats.binomtest(lost, lost + won, 0.5, "greater").pvalue if lost + won else 1.0
+    assert checks.chance_of_loss(lost, won, 1000, 0.0) == pytest.approx(expected)
+
+
+def test_what_is_let_through_shrinks_with_the_test_set():
+    """A file that loses twice the accepted drop is found out by many images, not by few."""
+    chances = [checks.chance_of_loss(n // 50, 0, n, 0.01) for n in (100, 1000, 10_000)]
+    assert chances[0] > 0.5 and chances[2] < 1e-20 and chances[0] > chances[1] > chances[2]
+    assert checks.chance_of_loss(100, 0, 10_000, 0.01) == 1.0  # exactly what is accepted
+    assert checks.chance_of_loss(10_000, 0, 10_000, 1.0) == 1.0
+
+
+def test_a_reader_that_loses_accuracy_is_refused():
+    labels = np.arange(1000) % 10
+    found = np.eye(10)[labels]
+    read = found.copy()
+    read[:50] = np.eye(10)[0]
+    message = r"a reader, .* has an accuracy of 0.9550 on 1000 test images, the file 1.0000 on"
+    with pytest.raises(InputError, match=message):
+        checks.reading(labels, found, read, 0.003)
+    checks.reading(labels, found, found, 0.0)
 
 
 def test_an_int8_file_with_floats_is_refused(float32):

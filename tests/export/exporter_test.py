@@ -1,5 +1,6 @@
 """Every model is exported and proven, and what must not ship does not."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ from flax import linen as nn
 
 from distill import models
 from distill.errors import InputError
-from distill.export import bundle, exporter, flatbuffer, runtime
+from distill.export import bundle, exporter, flatbuffer, reference, runtime
 
 _RESNET = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
 _RESNET_IMAGENET = {"blocks": (1, 1, 1, 1), "features": (8, 12, 16, 20), "stem": 4}
@@ -130,11 +131,128 @@ def test_a_mean_over_the_image_is_exported_to_int8(sample, tmp_path):
 def test_an_accuracy_that_is_lost_leaves_no_bundle(sample, tmp_path, monkeypatch):
     scores = runtime.Model.scores
     monkeypatch.setattr(runtime.Model, "scores", lambda *args: -scores(*args))
-    with pytest.raises(InputError, match="simplenet_v3 as int8 failed: .* has an accuracy of"):
+    with pytest.raises(exporter.NotProven, match="v3 as int8 failed: .* has an accuracy of"):
+        trained = sample.built("simplenet_v3")
         sample.export(
-            sample.built("simplenet_v3"), tmp_path, formats="int8", max_accuracy_drop=0.003
-        )
+            trained, tmp_path, sample.answered(trained, 200), formats="int8",
+            max_accuracy_drop=0.003,
+        )  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_fails_leaves_the_others(sample, tmp_path, monkeypatch):
+    scores = runtime.Model.scores
+
+    def wrong(model, images):
+        sign = -1 if model._manifest["input"]["dtype"] == "int8" else 1
+        return sign * scores(model, images)
+
+    monkeypatch.setattr(runtime.Model, "scores", wrong)
+    trained = sample.built("simplenet_v3")
+    with pytest.raises(exporter.NotProven) as error:
+        sample.export(
+            trained, tmp_path, sample.answered(trained, 200), formats="int8,float32",
+            max_accuracy_drop=0.003,
+        )  # fmt: skip
+    assert list(error.value.failures) == ["int8"] and list(error.value.proofs) == ["float32"]
+    assert "\n" not in str(error.value)
+    assert list(exporter.read_proofs(tmp_path)) == ["float32"]
+    assert {path.name for path in tmp_path.iterdir()} == {"float32", "proofs.json"}
+
+
+def test_another_bundle_is_not_taken_for_the_proven_one(sample, exported, tmp_path):
+    """Not even a whole one, of the same model, as another format or another run has."""
+    for format in ("float32", "int8"):
+        bundle.write(tmp_path / format, bundle.read(exported.directory / "int8"))
+    (tmp_path / "proofs.json").write_text(json.dumps(exported.proofs))
+    said = []
+    sample.export(exported.trained, tmp_path, say=said.append, formats="float32,int8")
+    assert "found in" not in said[0] and "found in" in said[1]
+    assert bundle.read(tmp_path / "float32") == bundle.read(exported.directory / "float32")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", "7", "[" * 99_999, '{"float32": 1}', '{"float32": {"operators": []}}']
+)
+def test_damaged_proofs_are_made_again(tmp_path, text):
+    (tmp_path / "proofs.json").write_text(text)
+    assert exporter.read_proofs(tmp_path) == {}
+
+
+def test_the_accuracy_is_also_measured_behind_a_readers_preprocessing(exported, sample):
+    proof = exported.proofs["float32"]
+    assert proof["images_read"] == 1000 and proof["accuracy_read"] == proof["accuracy_tflite"]
+
+
+def test_a_reader_that_shows_the_model_another_image_is_found_out(sample, tmp_path, monkeypatch):
+    whole = reference.image_cells
+
+    def shifted(image, color, rows, columns):
+        return np.roll(whole(image, color, rows, columns), 9, axis=1)
+
+    trained = sample.built("simplenet_v3")
+    monkeypatch.setattr(reference, "image_cells", shifted)
+    with pytest.raises(exporter.NotProven, match="a reader, which crops, resizes and inverts"):
+        sample.export(
+            trained, tmp_path, sample.answered(trained, 300), formats="float32",
+            max_accuracy_drop=0.01,
+        )  # fmt: skip
+
+
+def test_images_of_dark_on_light_are_left_as_they_are(sample, float32):
+    assert float32.manifest["input"]["polarity"] == "auto"
+    digits = sample.embedded().train.images[::20]
+    about = {"input_shape": [28, 28, 1], "mean": [0.0], "std": [1.0]}
+    section = sample.settings()
+    for images, polarity in ((digits, "auto"), (255 - digits, "as_is")):
+        described = exporter._describe_input(about, section, images)
+        assert described["polarity"] == polarity
+    section.polarity = "invert"
+    assert exporter._describe_input(about, section, digits)["polarity"] == "invert"
+
+
+@pytest.mark.parametrize("format", ["float32", "int8"])
+def test_a_batch_is_exported_with_its_proof(sample, tmp_path, format):
+    trained, dataset = sample.built("simplenet_v3"), sample.part_of_test(50)
+    proof = sample.export(trained, tmp_path, dataset, formats=format, batch_size=4)[format]
+    found = bundle.read(tmp_path / format)
+    assert found.manifest["input"]["shape"] == [4, 28, 28, 1]
+    assert found.manifest["output"]["shape"] == [4, 10] == list(found.golden_output.shape)
+    scores = runtime.Model(found).scores(dataset.test.images)
+    assert scores.shape == (50, 10) and proof["accuracy_tflite"] == proof["accuracy_flax"]
+    single = sample.export(trained, tmp_path / "one", dataset, formats=format)[format]
+    assert proof["max_error"] == pytest.approx(single["max_error"], rel=0.5, abs=1e-6)
+
+
+def test_a_file_of_one_image_takes_no_batch(float32):
+    """Nor where a person's own interpreter resizes it: it fails, and computes nothing wrongly."""
+    with pytest.raises(InputError, match=r"takes \(1, 28, 28, 1\) at once; .*export.batch_size"):
+        runtime.Model(float32)(np.zeros((4, 28, 28, 1), np.float32))
+    interpreter = runtime.load().Interpreter(model_content=float32.model)
+    interpreter.resize_tensor_input(0, (4, 28, 28, 1))
+    with pytest.raises(RuntimeError):
+        interpreter.allocate_tensors()
+
+
+def test_what_a_bundle_cannot_hold_is_known_before_training(sample):
+    dataset, section = sample.embedded(), sample.settings()
+    exporter.check_data(section, dataset, sample.LABELS)
+    for labels, message in (
+        (["a", "b"], "export.labels names 2 of 10 classes of mnist5k"),
+        (["a\x1b[31m"] * 10, r'export.labels has "a\\u001b\[31m"; expected a text of 1 to 1000'),
+        (["\ud800"] * 10, r'export.labels has "\\ud800"; expected a text'),
+    ):
+        with pytest.raises(InputError, match=message):
+            exporter.check_data(section, dataset, labels)
+    section.batch_size = 1024
+    large = np.zeros((1, 128, 128, 1), np.uint8)
+    for images, message in (
+        (np.zeros((1, 8, 8, 4), np.uint8), "of mnist5k have 4 channels; a bundle is of 1 or 3"),
+        (large, "1024 images of .* has 16,777,216 values; a bundle has at most 4,194,304"),
+    ):
+        test = dataclasses.replace(dataset.test, images=images)
+        with pytest.raises(InputError, match=message):
+            exporter.check_data(section, dataset._replace(test=test), sample.LABELS)
 
 
 def test_what_is_there_is_not_exported_again(sample, exported, monkeypatch, tmp_path):
@@ -206,6 +324,7 @@ def test_manifest_says_what_is_fed(float32, int8):
         ({"output": "softmax"}, "export.output 'softmax'; known: logits, probabilities"),
         ({"polarity": "inverted"}, "export.polarity 'inverted'; did you mean 'invert'"),
         ({"calibration_images": 0}, "calibration_images is 0; it must be 1 or more"),
+        ({"batch_size": 0}, "batch_size is 0; it must be between 1 and 1024"),
         ({"max_accuracy_drop": 2.0}, "max_accuracy_drop is 2.0; it must be between 0 and 1"),
     ],
 )

@@ -63,4 +63,4 @@ def test_custom_operators_are_named():
     operator = schema.OperatorT()
     operator.inputs = operator.outputs = np.zeros(0, np.int32)
     model.subgraphs[0].operators, model.subgraphs[0].tensors = [operator], []
-    assert flatbuffer.operators(flatbuffer._pack(model)) == {"CUSTOM:FlexErf": 1}
+    assert flatbuffer.operators(flatbuffer.pack(model)) == {"CUSTOM:FlexErf": 1}

@@ -20,12 +20,12 @@ export function explain(error) {
  * Makes a camera that shows in a video element.
  *
  * @param {HTMLVideoElement} video
- * @param {{onFrame: function, onLost: function(string)}} listeners of every new frame
- *     `(pixels, started)`: as of `framePixels`, and when the work on them began; and of a camera
- *     that is gone, such as one that was unplugged.
+ * @param {{partOf: function, onFrame: function, onLost: function(string)}} listeners which part of a
+ *     frame is wanted; of every new frame `(pixels, started)`: as of `framePixels`, and when the work
+ *     on them began; and of a camera that is gone, such as one that was unplugged.
  * @return {{start: function, stop: function, list: function, running: boolean}}
  */
-export function makeCamera(video, { onFrame, onLost }) {
+export function makeCamera(video, { partOf, onFrame, onLost }) {
   let stream = null;
   let attempt = 0; // a start that was overtaken by a stop gives its camera back
   let last; // the device id of the camera that was started last
@@ -38,7 +38,7 @@ export function makeCamera(video, { onFrame, onLost }) {
     if (stream !== own) return;
     if (video.readyState >= video.HAVE_CURRENT_DATA && video.videoWidth) {
       const started = performance.now();
-      const pixels = await framePixels(video);
+      const pixels = await framePixels(video, partOf);
       if (stream !== own) return;
       onFrame(pixels, started);
     }

@@ -10,13 +10,15 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
  * @param {HTMLCanvasElement} canvas
  * @param {HTMLElement} marker shows the pen of the keyboard; it lies over the canvas, never on it.
  * @param {function()} onChange called once per animation frame in which something was drawn.
- * @return {{clear: function, empty: boolean}}
+ * @return {{clear: function, undo: function, setPen: function(number), resize: function(number),
+ *     empty: boolean}} `undo` takes the last stroke away, `resize` sets the height in pixels.
  */
 export function makeDrawing(canvas, marker, onChange) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
-  const strokes = new Map(); // pointer id to its last point
-  const cursor = { x: canvas.width / 2, y: canvas.height / 2, down: false };
-  let empty = true;
+  const strokes = []; // `{pen, points}` each
+  const pointers = new Map(); // pointer id to its stroke
+  const cursor = { x: canvas.width / 2, y: canvas.height / 2, stroke: null };
+  let pen = PEN;
   let scheduled = false;
 
   function changed() {
@@ -29,37 +31,64 @@ export function makeDrawing(canvas, marker, onChange) {
   }
 
   function mark() {
-    const share = (pixels) => `${(100 * pixels) / canvas.width}%`;
-    Object.assign(marker.style, { left: share(cursor.x), top: share(cursor.y), width: share(PEN) });
-    marker.classList.toggle("down", cursor.down);
+    const share = (pixels, of) => `${(100 * pixels) / of}%`;
+    Object.assign(marker.style, {
+      left: share(cursor.x, canvas.width), top: share(cursor.y, canvas.height), width: share(pen, canvas.width),
+    });
+    marker.classList.toggle("down", cursor.stroke !== null);
   }
 
-  function clear() {
+  function redraw() {
     context.fillStyle = "#000";
     context.fillRect(0, 0, canvas.width, canvas.height);
-    strokes.clear();
-    cursor.down = false;
+    for (const { pen: width, points } of strokes) {
+      points.forEach((point, i) => line(points[Math.max(i - 1, 0)], point, width));
+    }
     mark();
-    empty = true;
     changed();
   }
 
-  function line(from, to) {
+  function clear() {
+    strokes.length = 0;
+    pointers.clear();
+    cursor.stroke = null;
+    redraw();
+  }
+
+  function undo() {
+    const last = strokes.pop();
+    if (cursor.stroke === last) cursor.stroke = null;
+    for (const [id, stroke] of pointers) if (stroke === last) pointers.delete(id);
+    redraw();
+  }
+
+  function line(from, to, width) {
     context.strokeStyle = context.fillStyle = "#fff";
-    context.lineWidth = PEN;
+    context.lineWidth = width;
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
     context.moveTo(from.x, from.y);
     context.lineTo(to.x, to.y);
     context.stroke();
     context.beginPath(); // a line of no length is not drawn
-    context.arc(to.x, to.y, PEN / 2, 0, 2 * Math.PI);
+    context.arc(to.x, to.y, width / 2, 0, 2 * Math.PI);
     context.fill();
-    empty = false;
+  }
+
+  function begin(point) {
+    const stroke = { pen, points: [] };
+    strokes.push(stroke);
+    extend(stroke, point);
+    return stroke;
+  }
+
+  function extend({ pen: width, points }, point) {
+    line(points.at(-1) ?? point, point, width);
+    points.push(point);
     changed();
   }
 
-  function point({ clientX, clientY }) {
+  function place({ clientX, clientY }) {
     const box = canvas.getBoundingClientRect();
     return {
       x: ((clientX - box.left) * canvas.width) / box.width,
@@ -70,34 +99,29 @@ export function makeDrawing(canvas, marker, onChange) {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     canvas.setPointerCapture(event.pointerId);
-    const at = point(event);
-    strokes.set(event.pointerId, at);
-    line(at, at);
+    pointers.set(event.pointerId, begin(place(event)));
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (!strokes.has(event.pointerId)) return;
+    const stroke = pointers.get(event.pointerId);
+    if (!stroke) return;
     const coalesced = event.getCoalescedEvents?.() ?? [];
-    for (const each of coalesced.length ? coalesced : [event]) {
-      const at = point(each);
-      line(strokes.get(event.pointerId), at);
-      strokes.set(event.pointerId, at);
-    }
+    for (const each of coalesced.length ? coalesced : [event]) extend(stroke, place(each));
   });
   for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    canvas.addEventListener(end, (event) => strokes.delete(event.pointerId));
+    canvas.addEventListener(end, (event) => pointers.delete(event.pointerId));
   }
   canvas.addEventListener("keydown", (event) => {
     const arrow = ARROWS[event.key];
     if (arrow) {
-      const from = { ...cursor };
       cursor.x = Math.max(0, Math.min(canvas.width, cursor.x + STEP * arrow[0]));
       cursor.y = Math.max(0, Math.min(canvas.height, cursor.y + STEP * arrow[1]));
-      if (cursor.down) line(from, cursor);
+      if (cursor.stroke) extend(cursor.stroke, { x: cursor.x, y: cursor.y });
     } else if (event.key === " ") {
-      cursor.down = !cursor.down;
-      if (cursor.down) line(cursor, cursor);
+      cursor.stroke = cursor.stroke ? null : begin({ x: cursor.x, y: cursor.y });
     } else if (event.key === "Escape") {
       clear();
+    } else if (event.key === "z" && (event.ctrlKey || event.metaKey)) {
+      undo();
     } else {
       return;
     }
@@ -106,5 +130,21 @@ export function makeDrawing(canvas, marker, onChange) {
   });
 
   clear();
-  return { clear, get empty() { return empty; } };
+  return {
+    clear,
+    undo,
+    setPen(width) {
+      pen = width;
+      mark();
+    },
+    resize(height) {
+      if (canvas.height === height) return;
+      canvas.height = height;
+      Object.assign(cursor, { x: canvas.width / 2, y: height / 2 });
+      clear();
+    },
+    get empty() {
+      return !strokes.length;
+    },
+  };
 }

@@ -3,26 +3,30 @@
 import { makeCamera } from "./camera.js";
 import { makeDrawing } from "./drawing.js";
 import { decode, fileFrom } from "./images.js";
-import { squarePixels } from "./pixels.js";
-import { centerSquare } from "./preprocess.js";
+import { cropPixels } from "./pixels.js";
+import { centerCrop } from "./preprocess.js";
 import { $, placeCrop, say } from "./view.js";
 
+const WIDTH = 280; // pixels of the pad and of the picture
 const HINTS = { draw: "Draw here", camera: "The camera is off", image: "Drop an image here" };
 
 /**
  * Wires the inputs of the page.
  *
  * @param {{onImage: function, onEmpty: function(), onNewSequence: function()}} listeners: of an
- *     image `(pixels, started, smooth)`: as of `squarePixels`, when the work on it began, and
- *     whether it is one of a sequence; of no image any more; and of a sequence that begins.
- * @return {{again: function(), mirror: function(boolean)}} `again` hands out the still image that
- *     is shown, if any, once more.
+ *     image `(pixels, started, kind)`: as of `cropPixels`, when the work on it began, and whether it
+ *     is a `drawing`, a `picture`, or one `frame` of a sequence; of no image any more; and of a
+ *     sequence that begins.
+ * @return {object} `again()` hands out the still image that is shown, if any, once more; `fit(shapes)`
+ *     takes the shapes of the models, of which the first is shown; `mirror(boolean)`; `offer(canvases)`
+ *     shows samples to choose from.
  */
 export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   const [pad, video, picture, message, hint] = ["pad", "video", "picture", "message", "hint"].map($);
   let source = "draw";
   let still = null; // the image that is shown, if it is no video
   let turn = 0; // of the choices; an image that was decoded too late for its own is not shown
+  let shapes = [[1, 1, 1, 1]]; // of the models that look
   let wanted = false; // whether the camera runs, or will as soon as it may and the page is seen
 
   const drawing = makeDrawing(pad, $("pen"), () => {
@@ -30,12 +34,40 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
     show(drawing.empty ? null : pad);
   });
   const camera = makeCamera(video, {
-    onFrame: (pixels, started) => onImage(pixels, started, true),
+    partOf,
+    onFrame: (pixels, started) => onImage(pixels, started, "frame"),
     onLost: (reason) => {
       stopCamera();
       say(message, reason, true);
     },
   });
+
+  /** Returns the part of an image that all models together look at. */
+  function partOf(width, height) {
+    const parts = shapes.map((shape) => centerCrop(width, height, shape));
+    const [left, top] = ["x", "y"].map((key) => Math.min(...parts.map((part) => part[key])));
+    const right = Math.max(...parts.map((part) => part.x + part.width));
+    const bottom = Math.max(...parts.map((part) => part.y + part.height));
+    return { x: left, y: top, width: right - left, height: bottom - top };
+  }
+
+  /** Takes the shapes of the models; pad and picture have that of the first. */
+  function fit(wantedShapes) {
+    shapes = wantedShapes;
+    const [, rows, columns] = shapes[0];
+    const height = Math.max(1, Math.round((WIDTH * rows) / columns));
+    drawing.resize(height);
+    if (picture.height !== height) {
+      picture.height = height;
+      if (source === "image" && still) paint(still);
+    }
+    placeFrame();
+  }
+
+  function placeFrame() {
+    const { videoWidth: width, videoHeight: height } = video;
+    if (width && height) placeCrop($("viewfinder"), $("crop"), width, height, centerCrop(width, height, shapes[0]));
+  }
 
   function show(image) {
     if (still !== image) still?.close?.();
@@ -48,7 +80,8 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   function again() {
     if (!still) return;
     const started = performance.now();
-    onImage(squarePixels(still, still.width, still.height), started, false);
+    const { width, height } = still;
+    onImage(cropPixels(still, width, height, partOf(width, height)), started, still === pad ? "drawing" : "picture");
   }
 
   /** Chooses where images come from. */
@@ -110,25 +143,46 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
       return;
     }
     if (own !== turn) return void image.close();
-    const { x, y, side } = centerSquare(image.width, image.height);
+    paint(image);
+    picture.setAttribute("aria-label", file.name || "Pasted image");
+    show(image);
+  }
+
+  function paint(image) {
+    const { x, y, width, height } = centerCrop(image.width, image.height, shapes[0]);
     const context = picture.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, picture.width, picture.height);
-    context.drawImage(image, x, y, side, side, 0, 0, picture.width, picture.height);
-    picture.setAttribute("aria-label", file.name || "Pasted image");
-    show(image);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(image, x, y, width, height, 0, 0, picture.width, picture.height);
+  }
+
+  function offer(canvases) {
+    const buttons = canvases.map((canvas, i) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", ariaLabel: `Sample ${i + 1}` });
+      button.append(canvas);
+      button.addEventListener("click", () => {
+        turn++;
+        say(message);
+        paint(canvas);
+        picture.setAttribute("aria-label", button.ariaLabel);
+        show(canvas);
+      });
+      return button;
+    });
+    $("samples").replaceChildren(...buttons);
   }
 
   for (const radio of document.querySelectorAll('input[name="source"]')) {
     radio.addEventListener("change", () => choose(radio.value));
   }
   $("clear").addEventListener("click", drawing.clear);
+  $("undo").addEventListener("click", drawing.undo);
+  $("pen-width").addEventListener("input", (event) => drawing.setPen(event.target.valueAsNumber));
   $("toggle-camera").addEventListener("click", () => camera.running ? stopCamera() : startCamera());
   $("camera").addEventListener("change", () => startCamera($("camera").value));
-  video.addEventListener("resize", () => {
-    const { videoWidth: width, videoHeight: height } = video;
-    if (width && height) placeCrop($("viewfinder"), $("crop"), width, height, centerSquare(width, height));
-  });
+  video.addEventListener("resize", placeFrame);
   navigator.mediaDevices?.addEventListener?.("devicechange", showCamera);
   document.addEventListener("visibilitychange", () => {
     if (source !== "camera") return;
@@ -144,6 +198,8 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
   if (location.hash.slice(1) in HINTS) choose(location.hash.slice(1));
   return {
     again,
+    fit,
+    offer,
     mirror: (mirrored) => $("viewfinder").classList.toggle("mirrored", mirrored),
   };
 }

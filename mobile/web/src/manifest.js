@@ -9,7 +9,13 @@ const FORMAT = `${NAME}/${MAJOR}`;
 const RANGES = { int8: [-128, 127], uint8: [0, 255] }; // of the quantised types
 const ITEM_BYTES = { float32: 4, int8: 1, uint8: 1 };
 const CHANNELS = { gray: 1, rgb: 3 };
+const DIGIT = [1, 28, 28, 1]; // the shape of what is normalised as MNIST
 const MAX_NUMBER = 1e30; // nothing here comes near it; more would overflow in float32
+const MAX_VALUES = 2 ** 22; // of an input or output tensor
+const MAX_BYTES = 2 ** 25; // of a `model.json`
+const MAX_TEXT = 1000; // characters
+// Control characters and escape codes, what breaks lines or turns text around, lone surrogates.
+const NOT_SHOWN = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/u;
 
 /** A bundle cannot be used. */
 export class BundleError extends Error {
@@ -28,6 +34,9 @@ function fail(message) {
  * @throws {BundleError} for the first thing that is wrong.
  */
 export function parse(data, name) {
+  if (data.length > MAX_BYTES) {
+    fail(`${name} has ${data.length} bytes; expected at most ${MAX_BYTES}`);
+  }
   let manifest;
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(data);
@@ -54,6 +63,17 @@ function check(manifest) {
   checkTensor(input, "input");
   checkTensor(output, "output");
   checkInput(input);
+  for (const [name, { shape }] of Object.entries({ input, output })) {
+    if (product(shape) > MAX_VALUES) {
+      fail(`${name}.shape is ${shown(shape)}; expected at most ${MAX_VALUES} values`);
+    }
+  }
+  if (input.shape[0] !== output.shape[0]) {
+    fail(`input.shape is ${shown(input.shape)}, of another batch than output.shape, ` +
+      shown(output.shape));
+  }
+  const temperature = [(v) => isNumber(v) && v > 0, "a number above 0"];
+  checkOptional(output, { temperature }, "output");
   const outputs = output.shape[1];
   if (labels.length !== outputs) fail(`there are ${labels.length} labels for ${outputs} outputs`);
   checkGolden(golden, input, output);
@@ -77,6 +97,11 @@ function checkFields(section, fields, name) {
   }
 }
 
+function checkOptional(section, fields, name) {
+  const given = Object.entries(fields).filter(([key]) => Object.hasOwn(section, key));
+  checkFields(section, Object.fromEntries(given), name);
+}
+
 /** The quantisation of an input or output has to suit its type. */
 function checkTensor({ dtype, quantization }, name) {
   if (!(dtype in RANGES)) {
@@ -91,7 +116,7 @@ function checkTensor({ dtype, quantization }, name) {
 }
 
 function checkInput(input) {
-  const { color, polarity } = input;
+  const { color, polarity, normalize, shape } = input;
   const channels = input.shape[3];
   if (channels !== CHANNELS[color]) {
     fail(`input.shape has ${channels} channels; the color ${color} has ${CHANNELS[color]}`);
@@ -99,6 +124,10 @@ function checkInput(input) {
   for (const key of ["scale", "offset"]) {
     const count = input[key].length;
     if (count !== channels) fail(`input.${key} has ${count} numbers for ${channels} channels`);
+  }
+  checkOptional(input, { normalize: oneOf("none", "mnist") }, "input");
+  if (normalize === "mnist" && String(shape.slice(1)) !== String(DIGIT.slice(1))) {
+    fail(`input.normalize is 'mnist' for the shape ${shown(shape)}; expected ${shown(DIGIT)}`);
   }
   if (polarity === "auto" && color !== "gray") {
     fail(`input.polarity is 'auto' for ${color}; expected 'as_is' or 'invert'`);
@@ -159,18 +188,19 @@ function digits(value) {
 
 const isObject = (v) => typeof v === "object" && v !== null && !Array.isArray(v);
 const isNumber = (v) => typeof v === "number" && Math.abs(v) <= MAX_NUMBER;
-const isText = (v) => typeof v === "string" && v !== "";
+const isText = (v) => typeof v === "string" && v !== "" && !NOT_SHOWN.test(v) &&
+  v.length <= 2 * MAX_TEXT && [...v].length <= MAX_TEXT;
 const whole = (low, high) => (v) => Number.isInteger(v) && low <= v && v <= high;
 const listOf = (test) => (v) => Array.isArray(v) && v.length > 0 && v.every(test);
 const matches = (pattern) => (v) => typeof v === "string" && pattern.test(v);
-const isShape = (rank) => (v) => listOf(whole(1, 65535))(v) && v.length === rank && v[0] === 1;
+const isShape = (rank) => (v) => listOf(whole(1, 65535))(v) && v.length === rank;
 const product = (shape) => shape.reduce((a, b) => a * b);
 const oneOf = (...names) => [
   (v) => names.includes(v), names.map((name) => JSON.stringify(name)).join(" or "),
 ];
 
 // Each field is a test of a value, and in words what passes it.
-const TEXT = [isText, "a text"];
+const TEXT = [isText, `a text of 1 to ${MAX_TEXT} characters that can be shown`];
 const OBJECT = [isObject, "an object"];
 const NUMBERS = [listOf(isNumber), "a list of numbers, one for each channel"];
 const SIZE = [whole(1, 2 ** 31 - 1), "a whole number above 0"];
@@ -183,7 +213,7 @@ const FILTER = {
 const SECTIONS = {
   "": {
     name: TEXT,
-    labels: [listOf(isText), "a list of texts, one for each output"],
+    labels: [listOf(isText), "a list of texts that can be shown, one for each output"],
   },
   model: {
     file: [matches(/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/), "a file name without folders"],
@@ -191,19 +221,19 @@ const SECTIONS = {
     bytes: SIZE,
   },
   input: {
-    shape: [isShape(4), "[1, height, width, channels]"],
+    shape: [isShape(4), "[1, height, width, channels]; more than 1 for a batch"],
     dtype: oneOf(...Object.keys(ITEM_BYTES)),
     layout: oneOf("NHWC"),
     color: oneOf(...Object.keys(CHANNELS)),
     scale: NUMBERS,
     offset: NUMBERS,
     quantization: QUANTIZATION,
-    crop: oneOf("center_square"),
+    crop: oneOf("center_square", "center"),
     resize: oneOf("area"),
     polarity: oneOf("as_is", "invert", "auto"),
   },
   output: {
-    shape: [isShape(2), "[1, classes]"],
+    shape: [isShape(2), "[1, classes]; more than 1 for a batch"],
     dtype: oneOf(...Object.keys(ITEM_BYTES)),
     kind: oneOf("probabilities", "logits"),
     quantization: QUANTIZATION,

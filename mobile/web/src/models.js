@@ -31,7 +31,7 @@ const short = (number) => shown(Number(number.toPrecision(6)));
  * @param {Promise<object>} runtime
  * @param {string} path of the bundle's folder.
  * @return {Promise<object>} with `meta`, `error` (largest distance from the golden output),
- *     `infer`, `setFilter`, `inference` (durations of the runs) and `dispose`.
+ *     `infer`, `setFilter`, `inference` (durations of the runs), `warmUp` (one run) and `dispose`.
  * @throws {BundleError}
  */
 export async function loadModel(runtime, path) {
@@ -65,5 +65,5 @@ export async function loadModel(runtime, path) {
   }
 
   setFilter(meta.defaults.filter);
-  return { meta, error, infer, setFilter, inference, dispose };
+  return { meta, error, infer, setFilter, inference, warmUp: () => run(input), dispose };
 }

@@ -1,27 +1,28 @@
-/** From something that can be drawn, or a camera's frame, to the pixels of its centre square. */
+/** From something that can be drawn, or a camera's frame, to the pixels that the models look at. */
 
-import { centerSquare } from "./preprocess.js";
-
-const LARGEST = 4096; // pixels a side; a larger square is shrunk, so that memory stays bounded
+const LARGEST = 4096; // pixels a side; a larger part is shrunk, so that memory stays bounded
 const canvas = document.createElement("canvas");
 const context = canvas.getContext("2d", { willReadFrequently: true });
 
 /**
- * Returns the pixels of the centre square; what is transparent becomes white paper.
+ * Returns the pixels of a part of an image; what is transparent becomes white paper.
  *
  * @param {CanvasImageSource} image
  * @param {number} width @param {number} height in pixels.
- * @return {{square: {x, y, side}, rgba: Uint8ClampedArray}}
+ * @param {{x, y, width, height}} part as of `centerCrop`.
+ * @return {{width, height, held, rgba}} as for `resizeArea`; of a part that was shrunk, its own size.
  */
-export function squarePixels(image, width, height) {
-  const square = centerSquare(width, height);
-  const side = Math.min(square.side, LARGEST);
-  if (canvas.width !== side) canvas.width = canvas.height = side;
+export function cropPixels(image, width, height, part) {
+  const scale = Math.min(1, LARGEST / Math.max(part.width, part.height));
+  const [wide, high] = [part.width, part.height].map((size) => Math.max(1, Math.round(size * scale)));
+  if (canvas.width !== wide || canvas.height !== high) Object.assign(canvas, { width: wide, height: high });
+  context.imageSmoothingQuality = "high";
   context.fillStyle = "#fff";
-  context.fillRect(0, 0, side, side);
-  context.drawImage(image, square.x, square.y, square.side, square.side, 0, 0, side, side);
-  const { data } = context.getImageData(0, 0, side, side);
-  return { square: side === square.side ? square : { x: 0, y: 0, side }, rgba: data };
+  context.fillRect(0, 0, wide, high);
+  context.drawImage(image, part.x, part.y, part.width, part.height, 0, 0, wide, high);
+  const { data: rgba } = context.getImageData(0, 0, wide, high);
+  if (scale === 1) return { width, height, held: part, rgba };
+  return { width: wide, height: high, held: { x: 0, y: 0, width: wide, height: high }, rgba };
 }
 
 /**
@@ -29,16 +30,16 @@ export function squarePixels(image, width, height) {
  * fifth of the time where the browser can convert a frame by itself.
  *
  * @param {HTMLVideoElement} video
+ * @param {function(number, number): object} partOf returns the part for a width and a height.
  */
-export async function framePixels(video) {
+export async function framePixels(video, partOf) {
   const { videoWidth: width, videoHeight: height } = video;
-  return (await convertedPixels(video, width, height)) ?? squarePixels(video, width, height);
+  const part = partOf(width, height);
+  return (await convertedPixels(video, width, height, part)) ?? cropPixels(video, width, height, part);
 }
 
-async function convertedPixels(video, width, height) {
-  const square = centerSquare(width, height);
-  const { x, y, side } = square;
-  if (!globalThis.VideoFrame || side > LARGEST) return null;
+async function convertedPixels(video, width, height, held) {
+  if (!globalThis.VideoFrame || Math.max(held.width, held.height) > LARGEST) return null;
   let frame;
   try {
     frame = new VideoFrame(video);
@@ -46,10 +47,9 @@ async function convertedPixels(video, width, height) {
     if (rotation || flip || visibleRect.width !== width || visibleRect.height !== height) return null;
     // These lie in several planes; an answer in one says that the browser has heeded the format.
     if (!/^(I4|NV)/.test(frame.format)) return null;
-    const rgba = new Uint8ClampedArray(4 * side * side);
-    const rect = { x, y, width: side, height: side };
-    const planes = await frame.copyTo(rgba, { rect, format: "RGBA", colorSpace: "srgb" });
-    return planes.length === 1 ? { square, rgba } : null;
+    const rgba = new Uint8ClampedArray(4 * held.width * held.height);
+    const planes = await frame.copyTo(rgba, { rect: held, format: "RGBA", colorSpace: "srgb" });
+    return planes.length === 1 ? { width, height, held, rgba } : null;
   } catch {
     return null;
   } finally {

@@ -5,78 +5,132 @@
  * tensors are equal to the last bit.
  */
 
-/** Returns the square `{x, y, side}` in the middle of an upright image. */
-export function centerSquare(width, height) {
-  const side = Math.min(width, height);
-  return { x: Math.floor((width - side) / 2), y: Math.floor((height - side) / 2), side };
-}
+import { findDigit, GRID } from "./digits.js";
 
-/** Returns of every cell of an axis the first pixel under it, and how much of each lies there. */
-function taps(start, extent, cells) {
-  return Array.from({ length: cells }, (_, i) => {
-    const from = start + (i * extent) / cells;
-    const to = start + ((i + 1) * extent) / cells;
-    const first = Math.floor(from);
-    const weights = Float64Array.from({ length: Math.ceil(to) - first }, (_, k) =>
-      Math.max(Math.min(to, first + k + 1) - Math.max(from, first + k), 0));
-    return { first: first - start, weights };
-  });
+/**
+ * Returns the largest part `{x, y, width, height}` in the middle of an upright image that has the
+ * shape of a tensor, in whole pixels.
+ */
+export function centerCrop(width, height, [, rows, columns]) {
+  const isTall = height * columns >= width * rows;
+  const high = isTall ? Math.max(Math.floor((width * rows) / columns), 1) : height;
+  const wide = isTall ? width : Math.max(Math.floor((height * columns) / rows), 1);
+  return { x: (width - wide) >> 1, y: (height - high) >> 1, width: wide, height: high };
 }
 
 /**
- * Divides a square into cells and returns the mean of each, weighted by area.
+ * Returns what a model is to see of an image.
  *
- * @param {Uint8ClampedArray} rgba `[side, side, 4]`, the pixels of the square only; opacity is not
- *     looked at.
- * @param {{x: number, y: number, side: number}} square where it lay in its image.
- * @param {number[]} shape the model's `[1, height, width, channels]`; one channel is gray (ITU-R
- *     BT.601, after averaging), three are RGB.
+ * @param {object} image as of `cropPixels`.
+ * @param {object} input the section `input` of `model.json`.
+ * @param {string} polarity in place of the model's own.
+ * @param {Map<string, Float64Array>} resized of the same image, by shape; filled here, so that models
+ *     of one shape share them.
+ * @return {{cells: Float64Array, inverted: boolean, notice: string}} `[height, width, channels]` from
+ *     0 to 255; whether light and dark have changed places; what is unusual, as of `findDigit`.
+ */
+export function see(image, { shape, normalize }, polarity, resized = new Map()) {
+  const grid = normalize === "mnist" ? [1, GRID, GRID, 1] : shape;
+  const key = grid.join();
+  if (!resized.has(key)) resized.set(key, resizeArea(image, grid));
+  const cells = resized.get(key);
+  if (normalize === "mnist") return findDigit(cells, polarity);
+  const inverted = isInverted(cells, shape, polarity);
+  return { cells: inverted ? invert(cells) : cells, inverted, notice: "" };
+}
+
+/** Returns of every cell of an axis the first pixel under it, and how much of each lies there. */
+export function taps(start, extent, cells) {
+  const found = [];
+  for (let i = 0; i < cells; i++) {
+    const from = start + (i * extent) / cells;
+    const to = start + ((i + 1) * extent) / cells;
+    const first = Math.floor(from);
+    const weights = new Array(Math.ceil(to) - first);
+    for (let k = 0; k < weights.length; k++) {
+      const pixel = first + k;
+      weights[k] = Math.max(Math.min(to, pixel + 1) - Math.max(from, pixel), 0);
+    }
+    found.push({ first, weights });
+  }
+  return found;
+}
+
+/**
+ * Divides the middle of an image into cells and returns the mean of each, weighted by area.
+ *
+ * @param {{width, height, held, rgba}} image its size, the part `{x, y, width, height}` of it that
+ *     `rgba` holds, and that part's pixels; opacity is not looked at.
+ * @param {number[]} shape `[1, height, width, channels]`; one channel is gray (ITU-R BT.601, after
+ *     averaging), three are RGB.
  * @return {Float64Array} `[height, width, channels]`, from 0 to 255.
  */
-export function resizeArea(rgba, { x, y, side }, [, height, width, channels]) {
-  const rows = taps(y, side, height);
-  const columns = taps(x, side, width);
-  const area = (side / height) * (side / width);
+export function resizeArea({ width: wide, height: high, held, rgba }, shape) {
+  const [, height, width, channels] = shape;
+  const crop = centerCrop(wide, high, shape);
+  const rows = taps(crop.y, crop.height, height);
+  const columns = flat(taps(crop.x, crop.width, width), held.x);
+  const area = (crop.height / height) * (crop.width / width);
   const cells = new Float64Array(height * width * channels);
   const across = new Float64Array(width * 3);
   const sums = new Float64Array(width * 3);
+  let summed = -1; // the row that `across` is of; two rows of cells share one
   for (let r = 0; r < height; r++) {
     sums.fill(0);
     const { first, weights } = rows[r];
     for (let k = 0; k < weights.length; k++) {
-      sumAcross(across, rgba, (first + k) * side, columns);
-      for (let i = 0; i < sums.length; i++) sums[i] += weights[k] * across[i];
+      const row = first + k - held.y;
+      if (row !== summed) sumAcross(across, rgba, row * held.width, columns);
+      summed = row;
+      const weight = weights[k];
+      for (let i = 0; i < sums.length; i++) sums[i] += weight * across[i];
     }
     for (let c = 0; c < width; c++) {
-      const [red, green, blue] = [0, 1, 2].map((channel) => sums[3 * c + channel] / area);
+      const red = sums[3 * c] / area;
+      const green = sums[3 * c + 1] / area;
+      const blue = sums[3 * c + 2] / area;
       const at = (r * width + c) * channels;
-      if (channels === 1) cells[at] = 0.299 * red + 0.587 * green + 0.114 * blue;
-      else cells.set([red, green, blue], at);
+      if (channels === 1) {
+        cells[at] = 0.299 * red + 0.587 * green + 0.114 * blue;
+      } else {
+        cells[at] = red;
+        cells[at + 1] = green;
+        cells[at + 2] = blue;
+      }
     }
   }
   return cells;
 }
 
+/** Returns the taps as arrays: first and last pixel of each cell, and how much of these two lies in it. */
+function flat(columns, left) {
+  return {
+    firsts: Int32Array.from(columns, ({ first }) => first - left),
+    lasts: Int32Array.from(columns, ({ first, weights }) => first - left + weights.length - 1),
+    begins: Float64Array.from(columns, ({ weights }) => weights[0]),
+    ends: Float64Array.from(columns, ({ weights }) => weights.at(-1)),
+  };
+}
+
 /** Sums one row of pixels over the columns of cells, into `[columns, 3]`; all weights within are 1. */
-function sumAcross(out, rgba, row, columns) {
-  for (let c = 0; c < columns.length; c++) {
-    const { first, weights } = columns[c];
-    const last = weights.length - 1;
-    let p = (row + first) * 4;
-    let red = weights[0] * rgba[p];
-    let green = weights[0] * rgba[p + 1];
-    let blue = weights[0] * rgba[p + 2];
-    for (let k = 1; k < last; k++) {
-      p += 4;
+function sumAcross(out, rgba, row, { firsts, lasts, begins, ends }) {
+  for (let c = 0; c < firsts.length; c++) {
+    let p = (row + firsts[c]) * 4;
+    const last = (row + lasts[c]) * 4;
+    const begin = begins[c];
+    let red = begin * rgba[p];
+    let green = begin * rgba[p + 1];
+    let blue = begin * rgba[p + 2];
+    for (p += 4; p < last; p += 4) {
       red += rgba[p];
       green += rgba[p + 1];
       blue += rgba[p + 2];
     }
-    if (last > 0) {
-      p += 4;
-      red += weights[last] * rgba[p];
-      green += weights[last] * rgba[p + 1];
-      blue += weights[last] * rgba[p + 2];
+    if (p === last) {
+      const end = ends[c];
+      red += end * rgba[p];
+      green += end * rgba[p + 1];
+      blue += end * rgba[p + 2];
     }
     out[3 * c] = red;
     out[3 * c + 1] = green;

@@ -15,9 +15,15 @@ import { typed } from "./preprocess.js";
 
 const ELEMENT = { float32: 1, uint8: 3, int8: 9 };
 
-/** Loads the runtime from the folder of its WebAssembly files. */
+const VARIANT = "litert_wasm_compat_internal"; // of those, the one that every browser can run
+
+/** Loads the runtime from the folder of its WebAssembly file, which is compressed. */
 export async function loadRuntime(folder) {
-  const liteRt = await loadLiteRt(folder);
+  const response = await fetch(`${folder}${VARIANT}.wasm.gz`);
+  if (!response.ok) throw new Error(`${VARIANT}.wasm.gz: status ${response.status}`);
+  const unpacked = response.body.pipeThrough(new DecompressionStream("gzip"));
+  globalThis.Module = { wasmBinary: await new Response(unpacked).arrayBuffer() }; // is looked for there
+  const liteRt = await loadLiteRt(`${folder}${VARIANT}.js`);
   return { wasm: liteRt.liteRtWasm, environment: liteRt.getDefaultEnvironment() };
 }
 

@@ -11,9 +11,10 @@
  * @param {object} output the section `output` of `model.json`.
  * @return {Float32Array} `[classes]`
  */
-export function probabilities(values, { kind, quantization }) {
+export function probabilities(values, { kind, quantization, temperature }) {
   const real = quantization ? dequantize(values, quantization) : Float32Array.from(values);
-  return kind === "logits" ? softmax(real) : real;
+  if (kind === "logits") return softmax(real, temperature);
+  return temperature ? temper(real, temperature) : real;
 }
 
 /** Returns what integers stand for. */
@@ -21,10 +22,18 @@ export function dequantize(values, { scale, zero_point }) {
   return Float32Array.from(values, (v) => (v - zero_point) * scale);
 }
 
-/** Returns the probabilities of logits; computed in float64. */
-export function softmax(logits) {
+/** Returns the probabilities of logits that are divided by a temperature; computed in float64. */
+export function softmax(logits, temperature = 1) {
   const highest = Math.max(...logits);
-  const powers = Array.from(logits, (v) => Math.exp(v - highest));
+  return normalized(Array.from(logits, (v) => Math.exp((v - highest) / temperature)));
+}
+
+/** Returns probabilities whose logarithms are divided by a temperature; none counts as less than 1/1024. */
+export function temper(scores, temperature) {
+  return normalized(Array.from(scores, (v) => Math.max(v, 1 / 1024) ** (1 / temperature)));
+}
+
+function normalized(powers) {
   const sum = powers.reduce((a, b) => a + b, 0);
   return Float32Array.from(powers, (v) => v / sum);
 }

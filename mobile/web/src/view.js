@@ -1,6 +1,7 @@
 /** Writing results into the page; nothing here computes a result. */
 
 import { bytes, milliseconds, times } from "./meters.js";
+import { factor, spread } from "./race.js";
 
 /** Returns the element of an id. */
 export const $ = (id) => document.getElementById(id);
@@ -24,10 +25,10 @@ export function makeCard(parent) {
 
   /** Shows what a bundle says of itself. */
   function describe(name, meta) {
-    const { num_params: count, accuracy, dataset } = meta.provenance;
+    const { accuracy, dataset } = meta.provenance;
     part("h2").textContent = name;
     part(".size").textContent = bytes(meta.model.bytes);
-    part(".facts").textContent = `${count.toLocaleString("en")} weights`;
+    part(".facts").textContent = sentence(meta);
     part(".accuracy").textContent = percent(accuracy, 2);
     part(".dataset").textContent = `on ${dataset}`;
     clear();
@@ -45,15 +46,17 @@ export function makeCard(parent) {
   function clear() {
     say(part(".notice"));
     part(".label").textContent = part(".score").textContent = "";
-    for (const bar of bars.children) fill(bar, "", 0, "");
+    bars.hidden = true;
   }
 
   /** Shows the best classes, `{index, score}`, the best first. */
-  function answer(ranked, labels) {
+  function answer(ranked, labels, isSure) {
+    bars.hidden = false;
+    part(".answer").classList.toggle("unsure", !isSure);
     const best = labels[ranked[0].index];
     part(".label").textContent = best;
     part(".label").classList.toggle("long", best.length > 3);
-    part(".score").textContent = percent(ranked[0].score);
+    part(".score").textContent = `${isSure ? "" : "not sure, "}${percent(ranked[0].score)}`;
     reserve(ranked.length);
     ranked.forEach(({ index, score }, i) =>
       fill(bars.children[i], labels[index], score, percent(score)));
@@ -75,6 +78,22 @@ export function makeCard(parent) {
   }
 
   return { describe, fail, clear, reserve, answer, measured, tested, remove: () => card.remove() };
+}
+
+/** Says in one sentence what a model is. */
+export function sentence({ labels, model, provenance }) {
+  const few = labels.length <= 3 ? labels.join(", ") : `${labels[0]}, ${labels[1]} … ${labels.at(-1)}`;
+  return `${provenance.model}, a network of ${provenance.num_params.toLocaleString("en")} weights ` +
+    `in ${bytes(model.bytes)}, tells ${labels.length} classes of ${provenance.dataset} apart: ${few}.`;
+}
+
+/** Shows the answer of the first model beside the image; without a label, none. */
+export function showVerdict(label = "", score = 0, isSure = true) {
+  const [verdict, best, share] = [".verdict", ".best", ".share"].map((part) => document.querySelector(part));
+  verdict.classList.toggle("unsure", !isSure);
+  best.textContent = label;
+  best.classList.toggle("long", label.length > 3);
+  share.textContent = label && (isSure ? percent(score) : `not sure, ${percent(score, 0)}`);
 }
 
 function makeBar() {
@@ -113,40 +132,42 @@ export function showSeen(canvas, cells, [, height, width, channels]) {
 /**
  * Says in one sentence how the smaller of two models compares, and draws it.
  *
- * @param {{name: string, meta: object, median: number}[]} models two, as they are shown.
+ * @param {{name: string, meta: object}[]} models two, as they are shown.
+ * @param {number[][]} durations of both, as of `race`.
  */
-export function compare(models) {
-  const [small, large] = [...models].sort((a, b) => a.meta.model.bytes - b.meta.model.bytes);
-  const speedup = large.median / small.median;
-  const accuracy = ({ meta }) => meta.provenance.accuracy;
-  const points = 100 * (accuracy(small) - accuracy(large));
+export function compare(models, durations) {
+  const order = models[0].meta.model.bytes <= models[1].meta.model.bytes ? [0, 1] : [1, 0];
+  const [small, large] = order.map((i) => models[i]);
+  const speedup = factor(...order.map((i) => durations[i]));
+  const shrinking = large.meta.model.bytes / small.meta.model.bytes;
+  const points = 100 * (small.meta.provenance.accuracy - large.meta.provenance.accuracy);
   $("comparison-smaller").textContent = small.name;
   $("comparison-larger").textContent = large.name;
   $("comparison-figures").textContent = [
-    `${times(large.meta.model.bytes / small.meta.model.bytes)} smaller`,
-    Number.isFinite(speedup) &&
-      (speedup >= 1 ? `${times(speedup)} faster` : `${times(1 / speedup)} slower`),
+    shrinking < 1.005 ? "as large" : `${times(shrinking)} smaller`,
+    speedup === 1 ? "as fast" : speedup > 1 ? `${times(speedup)} faster` : `${times(1 / speedup)} slower`,
     Math.abs(points) < 0.005 ? "equally accurate"
       : `${Math.abs(points).toFixed(2)} points ${points < 0 ? "less" : "more"} accurate`,
-  ].filter(Boolean).join(", ");
-  const rows = { "comparison-sizes": ({ meta }) => meta.model.bytes, "comparison-times": ({ median }) => median };
-  const text = { "comparison-sizes": bytes, "comparison-times": (ms) => milliseconds(ms) };
-  for (const [id, value] of Object.entries(rows)) {
-    const list = $(id);
-    while (list.children.length < 2) list.append(makeBar());
-    const largest = Math.max(...models.map(value)) || 1;
-    models.forEach((model, i) =>
-      fill(list.children[i], model.name, Math.max(THINNEST, value(model) / largest), text[id](value(model))));
-  }
+  ].join(", ");
+  const medians = durations.map((each) => spread(each).median);
+  drawPair("comparison-sizes", models, models.map(({ meta }) => meta.model.bytes), bytes);
+  drawPair("comparison-times", models, medians, (ms) => milliseconds(ms));
   $("comparison").hidden = false;
 }
 
-/** Places the frame of the centre square over a preview of the given size. */
-export function placeCrop(viewfinder, crop, width, height, { x, y, side }) {
+function drawPair(id, models, values, text) {
+  const list = $(id);
+  while (list.children.length < 2) list.append(makeBar());
+  models.forEach(({ name }, i) =>
+    fill(list.children[i], name, Math.max(THINNEST, values[i] / Math.max(...values)), text(values[i])));
+}
+
+/** Places a frame around the part that the model sees, over a preview of the given size. */
+export function placeCrop(viewfinder, crop, width, height, part) {
   viewfinder.style.aspectRatio = `${width} / ${height}`;
   Object.assign(crop.style, {
-    left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`,
-    width: `${(100 * side) / width}%`, height: `${(100 * side) / height}%`,
+    left: `${(100 * part.x) / width}%`, top: `${(100 * part.y) / height}%`,
+    width: `${(100 * part.width) / width}%`, height: `${(100 * part.height) / height}%`,
   });
   crop.hidden = false;
 }

@@ -4,7 +4,7 @@ import kotlin.math.ceil
 import kotlin.math.floor
 
 /** The pixels under each cell of a row of cells, and how much of each: `weights[cell * count + tap]`. */
-private class Taps(start: Double, extent: Double, cells: Int) {
+internal class Taps(start: Double, extent: Double, cells: Int) {
     private val edges = DoubleArray(cells + 1) { start + it * extent / cells }
     val first = IntArray(cells) { floor(edges[it]).toInt() }
     val count = (0 until cells).maxOf { ceil(edges[it + 1]).toInt() - first[it] }

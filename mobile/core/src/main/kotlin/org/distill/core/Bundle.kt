@@ -26,6 +26,9 @@ enum class Color(val channels: Int) { GRAY(1), RGB(3) }
 
 enum class Polarity { AS_IS, INVERT, AUTO }
 
+/** What is done with an image before it is scaled: nothing, or a digit is found, see [Notice]. */
+enum class Normalize { NONE, MNIST }
+
 enum class ScoreKind { PROBABILITIES, LOGITS }
 
 /** `real = (step - zeroPoint) * scale`. */
@@ -47,13 +50,20 @@ class InputSpec(
     val offset: DoubleArray,
     val quantization: Quantization?,
     val polarity: Polarity,
+    val normalize: Normalize = Normalize.NONE,
 ) {
     val rows get() = tensor.shape[1]
     val columns get() = tensor.shape[2]
     val channels get() = tensor.shape[3]
 }
 
-class OutputSpec(val tensor: TensorSpec, val kind: ScoreKind, val quantization: Quantization?)
+/** @param temperature what logarithms of probabilities are divided by, if anything. */
+class OutputSpec(
+    val tensor: TensorSpec,
+    val kind: ScoreKind,
+    val quantization: Quantization?,
+    val temperature: Double? = null,
+)
 
 /** What the settings are until a person changes them. */
 data class Defaults(val topK: Int, val stages: Int, val factor: Double)
@@ -84,7 +94,15 @@ enum class Fault {
 
 /** A bundle cannot be used. The message is one line: what is wrong, what was expected, what found. */
 class BundleException(val fault: Fault, message: String) :
-    Exception(message.map { if (it.isISOControl()) ' ' else it }.joinToString(""))
+    Exception(shownAs(message))
+
+/** Control characters and escape codes, what breaks lines or turns text around, lone surrogates. */
+private val NOT_SHOWN =
+    Regex("[\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069\\p{Cs}]")
+
+internal fun canBeShown(text: String) = NOT_SHOWN.find(text) == null
+
+internal fun shownAs(text: String) = NOT_SHOWN.replace(text, " ")
 
 internal fun refuse(fault: Fault, what: String, expected: String, found: String): Nothing =
     throw BundleException(fault, "${what.brief()}: expected ${expected.brief()}, found ${found.brief()}")

@@ -10,6 +10,8 @@ private const val FORMAT = "distill-bundle"
 private const val MAJOR = 1
 private const val MAX_SIZE = 65535L
 private const val MAX_ELEMENTS = 1 shl 22
+private const val MAX_BYTES = 1 shl 25
+private val DIGIT = listOf(1L, 28L, 28L, 1L)
 private val HASH = Regex("[0-9a-f]{64}")
 private val FILE = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -21,6 +23,7 @@ private val FILE = Regex("[A-Za-z0-9_][A-Za-z0-9_.-]*")
  */
 fun readBundle(files: (String) -> ByteArray?): Bundle {
     val text = files(DESCRIPTION) ?: refuse(Fault.MISSING_FILE, DESCRIPTION, "a file $DESCRIPTION", "none")
+    if (text.size > MAX_BYTES) refuse(Fault.SYNTAX, DESCRIPTION, "at most $MAX_BYTES bytes", "${text.size}")
     val root = try {
         Fields.of("", parseJson(text))
     } catch (error: JsonException) {
@@ -91,7 +94,8 @@ private fun readInput(input: Fields): InputSpec {
     val color = input.choice<Color>("color")
     val dtype = input.choice<DType>("dtype")
     input.constant("layout", "NHWC")
-    input.constant("crop", "center_square")
+    val crop = input.string("crop")
+    if (crop != "center_square" && crop != "center") input.only("crop", crop, "center_square", "center")
     input.constant("resize", "area")
     val shape = input.integers("shape")
     if (shape.size != 4 || shape[0] != 1L || shape.any { it !in 1..MAX_SIZE } || shape[3] != color.channels.toLong()) {
@@ -100,6 +104,10 @@ private fun readInput(input: Fields): InputSpec {
     }
     val polarity = input.choice<Polarity>("polarity")
     if (polarity == Polarity.AUTO && color != Color.GRAY) input.only("polarity", "auto", "as_is", "invert")
+    val normalize = if (input.has("normalize")) input.choice<Normalize>("normalize") else Normalize.NONE
+    if (normalize == Normalize.MNIST && shape != DIGIT) {
+        refuse(Fault.SHAPE, input.pathTo("shape"), "$DIGIT for normalize mnist", "$shape")
+    }
     return InputSpec(
         tensor = TensorSpec(sizes(input, shape), dtype),
         color = color,
@@ -107,6 +115,7 @@ private fun readInput(input: Fields): InputSpec {
         offset = channels(input, "offset", color),
         quantization = readQuantization(input, dtype),
         polarity = polarity,
+        normalize = normalize,
     )
 }
 
@@ -133,7 +142,18 @@ private fun readOutput(output: Fields): OutputSpec {
         refuse(Fault.SHAPE, output.pathTo("shape"), "2 sizes, [1, classes]", "$shape")
     }
     val tensor = TensorSpec(sizes(output, shape), dtype)
-    return OutputSpec(tensor, output.choice<ScoreKind>("kind"), readQuantization(output, dtype))
+    return OutputSpec(
+        tensor,
+        output.choice<ScoreKind>("kind"),
+        readQuantization(output, dtype),
+        if (output.has("temperature")) readTemperature(output) else null,
+    )
+}
+
+private fun readTemperature(output: Fields): Double {
+    val temperature = output.number("temperature")
+    if (temperature <= 0) refuse(Fault.VALUE, output.pathTo("temperature"), "more than 0", "$temperature")
+    return temperature
 }
 
 private fun readQuantization(tensor: Fields, dtype: DType): Quantization? {

@@ -4,6 +4,8 @@ import kotlin.math.abs
 
 /** An object of a bundle's `model.json`, and the path that leads to it, for messages. */
 internal class Fields private constructor(private val path: String, private val values: Map<*, *>) {
+    fun has(name: String) = name in values
+
     fun isNull(name: String) = value(name) == null
 
     fun fields(name: String): Fields = of(pathTo(name), value(name))
@@ -47,7 +49,9 @@ internal class Fields private constructor(private val path: String, private val 
         refuse(Fault.VALUE, pathTo(name), accepted.joinToString(" or ") { "\"$it\"" }, showJson(found))
 
     private fun checkText(name: String, text: String) {
-        if (text.isEmpty()) refuse(Fault.VALUE, pathTo(name), "a text", "\"\"")
+        if (text.isEmpty() || text.codePointCount(0, text.length) > MAX_TEXT || !canBeShown(text)) {
+            refuse(Fault.VALUE, pathTo(name), "a text of 1 to $MAX_TEXT characters that can be shown", showJson(text))
+        }
     }
 
     /** More would overflow in float32, and nothing in a bundle comes near it. */
@@ -69,6 +73,7 @@ internal class Fields private constructor(private val path: String, private val 
 
     companion object {
         private const val MAX_NUMBER = 1e30
+        private const val MAX_TEXT = 1000
 
         fun of(path: String, value: Any?): Fields {
             val map = value as? Map<*, *>

@@ -31,19 +31,28 @@ data class Window(val top: Double, val left: Double, val height: Double, val wid
 /** Says whether rows and columns change places. */
 fun isTurned(rotation: Int) = rotation == 90 || rotation == 270
 
-/** Returns where the square in the middle of the upright image lies in the stored one. */
-fun storedSquare(width: Int, height: Int, rotation: Int): Window {
-    val side = minOf(width, height)
-    val upperGap = ((if (isTurned(rotation)) width else height) - side) / 2
-    val leftGap = ((if (isTurned(rotation)) height else width) - side) / 2
-    val (top, left) = when (rotation) {
-        0 -> upperGap to leftGap
-        90 -> height - leftGap - side to upperGap
-        180 -> height - upperGap - side to width - leftGap - side
-        270 -> leftGap to width - upperGap - side
+/** Returns the largest part in the middle of an image that has the shape of a tensor, in whole pixels. */
+fun centerCrop(width: Int, height: Int, columns: Int, rows: Int): Window {
+    val isTall = height.toLong() * columns >= width.toLong() * rows
+    val inside = if (isTall) maxOf(width.toLong() * rows / columns, 1L) else height.toLong()
+    val across = if (isTall) width.toLong() else maxOf(height.toLong() * columns / rows, 1L)
+    val top = (height - inside) / 2
+    val left = (width - across) / 2
+    return Window(top.toDouble(), left.toDouble(), inside.toDouble(), across.toDouble())
+}
+
+/** Returns where the [centerCrop] of the upright image lies in the stored one. */
+fun storedCrop(width: Int, height: Int, rotation: Int, columns: Int, rows: Int): Window {
+    val turned = isTurned(rotation)
+    val upright = if (turned) centerCrop(height, width, columns, rows) else centerCrop(width, height, columns, rows)
+    val (top, left, high, wide) = upright
+    return when (rotation) {
+        0 -> upright
+        90 -> Window(height - left - wide, top, wide, high)
+        180 -> Window(height - top - high, width - left - wide, high, wide)
+        270 -> Window(left, width - top - high, wide, high)
         else -> throw FrameException("rotation: expected one of 0, 90, 180, 270, found $rotation")
     }
-    return Window(top.toDouble(), left.toDouble(), side.toDouble(), side.toDouble())
 }
 
 /** Refuses a plane of which a pixel lies outside of its data, or on another one. */

@@ -29,9 +29,16 @@ interface FrameSource {
 /** A label and its smoothed score. */
 data class Ranked(val label: String, val score: Float)
 
-/** All that is shown for a frame. `seen` holds what the model saw as ARGB, row by row. */
+/**
+ * All that is shown for a frame. `seen` holds what the model saw as ARGB, row by row.
+ *
+ * Where `notice` is `BLANK`, nothing was classified and `top` is empty. `sure` says whether the best
+ * score is as high as the settings ask for, of an image that is not cut off.
+ */
 class FrameResult(
     val top: List<Ranked>,
+    val notice: Notice,
+    val sure: Boolean,
     val inferenceMs: Double,
     val medianMs: Double,
     val p90Ms: Double,
@@ -95,11 +102,21 @@ class Pipeline(private val bundle: Bundle, private val engine: Engine, private v
         val start = clock()
         preprocessor.read(frame)
         val preprocessed = clock()
-        val inferenceNanos = run()
-        val scores = filter.update(probabilities(rawScores(output, bundle.output), bundle.output))
-        inference.add(inferenceNanos)
+        val notice = preprocessor.notice
+        var inferenceNanos = 0L
+        var top = emptyList<Ranked>()
+        if (notice == Notice.BLANK) {
+            filter = LowPass(wanted.stages, wanted.factor, bundle.labels.size) // what was there is gone
+        } else {
+            inferenceNanos = run()
+            val scores = filter.update(probabilities(rawScores(output, bundle.output), bundle.output))
+            inference.add(inferenceNanos)
+            top = topK(scores, wanted.topK).map { Ranked(bundle.labels[it], scores[it]) }
+        }
         return FrameResult(
-            top = topK(scores, wanted.topK).map { Ranked(bundle.labels[it], scores[it]) },
+            top = top,
+            notice = notice,
+            sure = notice != Notice.CUT && top.isNotEmpty() && top[0].score >= wanted.sureFrom,
             inferenceMs = millis(inferenceNanos),
             medianMs = inference.medianMs(),
             p90Ms = inference.p90Ms(),

@@ -4,9 +4,10 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
 /**
- * Makes the model's input of frames: crop, area resize, rotation, colour, polarity, quantisation.
+ * Makes the model's input of frames: crop, area resize, rotation, colour, polarity or the finding of a
+ * digit, quantisation.
  *
- * Bit for bit that of `distill/export/camera.py` and `reference.py`. Nothing is allocated but for the
+ * Bit for bit that of `distill/export/preprocess.py` and what it uses. Nothing is allocated but for the
  * first frame of a size. Not for use by several threads.
  */
 class Preprocessor(private val spec: InputSpec) {
@@ -20,16 +21,26 @@ class Preprocessor(private val spec: InputSpec) {
     var inverted = false
         private set
 
-    private val cells = spec.rows * spec.columns
-    private val y = DoubleArray(cells)
-    private val u = DoubleArray(cells)
-    private val v = DoubleArray(cells)
+    /** What is unusual about the last frame; of a blank one there is no [tensor]. */
+    var notice = Notice.NONE
+        private set
+
+    private val finder = if (spec.normalize == Normalize.MNIST) DigitFinder() else null
+    private val rows = if (finder == null) spec.rows else DigitFinder.GRID
+    private val columns = if (finder == null) spec.columns else DigitFinder.GRID
+    private val cells = if (finder == null) pixels else DoubleArray(rows * columns)
+    private val y = DoubleArray(rows * columns)
+    private val u = DoubleArray(if (spec.color == Color.RGB) rows * columns else 0)
+    private val v = DoubleArray(u.size)
     private var geometry: Geometry? = null
 
     private class Geometry(val width: Int, val height: Int, val rotation: Int, rows: Int, columns: Int) {
-        private val window = storedSquare(width, height, rotation)
-        val full = AreaResize(window, rows, columns)
-        val half = AreaResize(window.half(), rows, columns)
+        private val window = storedCrop(width, height, rotation, columns, rows)
+        private val turned = isTurned(rotation)
+        private val down = if (turned) columns else rows
+        private val across = if (turned) rows else columns
+        val full = AreaResize(window, down, across)
+        val half = AreaResize(window.half(), down, across)
     }
 
     /** Reads a frame. Throws [FrameException] where a size, rotation or stride is impossible. */
@@ -46,8 +57,14 @@ class Preprocessor(private val spec: InputSpec) {
             geometry.half.resize(frame.v, v)
         }
         upright(frame.rotation)
-        inverted = isInverted(pixels, spec)
-        if (inverted) for (i in pixels.indices) pixels[i] = 255.0 - pixels[i]
+        if (finder == null) {
+            inverted = isInverted(pixels, spec)
+            if (inverted) for (i in pixels.indices) pixels[i] = 255.0 - pixels[i]
+        } else {
+            notice = finder.find(cells, spec.polarity)
+            inverted = finder.inverted
+            finder.pixels.copyInto(pixels)
+        }
         write()
     }
 
@@ -59,15 +76,11 @@ class Preprocessor(private val spec: InputSpec) {
         geometry?.let {
             if (it.width == width && it.height == height && it.rotation == frame.rotation) return it
         }
-        val turned = isTurned(frame.rotation)
-        val rows = if (turned) spec.columns else spec.rows
-        val columns = if (turned) spec.rows else spec.columns
         return Geometry(width, height, frame.rotation, rows, columns).also { geometry = it }
     }
 
     /** Rotates the few cells instead of the many pixels, and converts their colours. */
     private fun upright(rotation: Int) {
-        val (rows, columns) = spec.rows to spec.columns
         for (row in 0 until rows) {
             for (column in 0 until columns) {
                 val from = when (rotation) {
@@ -83,14 +96,14 @@ class Preprocessor(private val spec: InputSpec) {
 
     private fun convert(from: Int, to: Int) {
         if (spec.color == Color.GRAY) {
-            pixels[to] = y[from]
+            cells[to] = y[from]
             return
         }
         val blueness = u[from] - 128.0
         val redness = v[from] - 128.0
-        pixels[to] = (y[from] + 1.402 * redness).coerceIn(0.0, 255.0)
-        pixels[to + 1] = (y[from] - 0.344136 * blueness - 0.714136 * redness).coerceIn(0.0, 255.0)
-        pixels[to + 2] = (y[from] + 1.772 * blueness).coerceIn(0.0, 255.0)
+        cells[to] = (y[from] + 1.402 * redness).coerceIn(0.0, 255.0)
+        cells[to + 1] = (y[from] - 0.344136 * blueness - 0.714136 * redness).coerceIn(0.0, 255.0)
+        cells[to + 2] = (y[from] + 1.772 * blueness).coerceIn(0.0, 255.0)
     }
 
     private fun write() {

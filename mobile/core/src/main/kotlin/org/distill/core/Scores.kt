@@ -2,6 +2,7 @@ package org.distill.core
 
 import java.nio.ByteBuffer
 import kotlin.math.exp
+import kotlin.math.pow
 
 /** Reads the model's output as numbers, as they stand there; steps for integer types. */
 internal fun rawScores(output: ByteBuffer, spec: OutputSpec): DoubleArray =
@@ -18,13 +19,23 @@ fun dequantize(step: Double, quantization: Quantization): Float =
     ((step - quantization.zeroPoint) * quantization.scale).toFloat()
 
 /** Returns probabilities. */
-fun softmax(logits: FloatArray): FloatArray {
+fun softmax(logits: FloatArray, temperature: Double = 1.0): FloatArray {
     val highest = logits.max()
-    val powers = DoubleArray(logits.size) { exp(logits[it].toDouble() - highest) }
+    val powers = DoubleArray(logits.size) { exp((logits[it].toDouble() - highest) / temperature) }
     var sum = 0.0
     for (power in powers) sum += power
     return FloatArray(logits.size) { (powers[it] / sum).toFloat() }
 }
+
+/** Returns probabilities whose logarithms are divided by a temperature; none counts as less than 1/1024. */
+fun temper(probabilities: FloatArray, temperature: Double): FloatArray {
+    val powers = DoubleArray(probabilities.size) { maxOf(probabilities[it].toDouble(), LEAST).pow(1 / temperature) }
+    var sum = 0.0
+    for (power in powers) sum += power
+    return FloatArray(probabilities.size) { (powers[it] / sum).toFloat() }
+}
+
+private const val LEAST = 1.0 / 1024
 
 /** A score is no number. The message is one line: what was expected, what was found. */
 class ScoreException(message: String) : Exception(message)
@@ -42,7 +53,8 @@ internal fun probabilities(raw: DoubleArray, spec: OutputSpec): FloatArray {
         if (quantization == null) raw[it].toFloat() else dequantize(raw[it], quantization)
     }
     checkScores(scores)
-    return if (spec.kind == ScoreKind.LOGITS) softmax(scores) else scores
+    if (spec.kind == ScoreKind.LOGITS) return softmax(scores, spec.temperature ?: 1.0)
+    return spec.temperature?.let { temper(scores, it) } ?: scores
 }
 
 /**

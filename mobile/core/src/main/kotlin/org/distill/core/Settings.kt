@@ -5,7 +5,11 @@ data class Size(val width: Int, val height: Int) {
     override fun toString() = "${width}x$height"
 }
 
-/** What a person may choose. Values out of range are clamped, never refused. */
+/**
+ * What a person may choose. Values out of range are clamped, never refused.
+ *
+ * @param sureFrom the score from which an answer is given without doubt, see [FrameResult].
+ */
 data class Settings(
     val topK: Int,
     val stages: Int,
@@ -13,6 +17,7 @@ data class Settings(
     val camera: Size = Size(640, 480),
     val threads: Int = 1,
     val showSystem: Boolean = false,
+    val sureFrom: Double = SURE_FROM,
 ) {
     /** Returns the nearest settings that are possible with a model of that many classes. */
     fun clamped(classes: Int) = copy(
@@ -20,6 +25,7 @@ data class Settings(
         stages = stages.coerceIn(0, MAX_STAGES),
         factor = if (factor.isNaN()) MAX_FACTOR else factor.coerceIn(MIN_FACTOR, MAX_FACTOR),
         threads = threads.coerceIn(1, MAX_THREADS),
+        sureFrom = if (sureFrom.isNaN()) SURE_FROM else sureFrom.coerceIn(0.0, 1.0),
     )
 
     companion object {
@@ -27,6 +33,7 @@ data class Settings(
         const val MAX_THREADS = 4
         const val MIN_FACTOR = 0.01
         const val MAX_FACTOR = 1.0
+        const val SURE_FROM = 0.6
 
         fun of(defaults: Defaults) = Settings(defaults.topK, defaults.stages, defaults.factor)
     }

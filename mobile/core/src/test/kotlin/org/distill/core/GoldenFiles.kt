@@ -3,6 +3,7 @@ package org.distill.core
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.util.zip.GZIPInputStream
 
 /** The files that `python -m experiments.golden` writes. */
 object GoldenFiles {
@@ -17,9 +18,36 @@ object GoldenFiles {
         val count = (array["shape"] as List<*>).fold(1L) { product, size -> product * (size as Long) }
         val size = count * if (array["dtype"] == "float32") 4 else 1
         val offset = array["offset"] as Long
-        val all = directory.resolve(array["file"] as String).readBytes()
+        val all = content(array["file"] as String)
         val part = all.copyOfRange(offset.toInt(), (offset + size).toInt())
         return ByteBuffer.wrap(part).order(ByteOrder.LITTLE_ENDIAN)
+    }
+
+    private val contents = HashMap<String, ByteArray>()
+
+    /** Returns the bytes of a file, unpacked if it is compressed. */
+    private fun content(name: String) = contents.getOrPut(name) {
+        val bytes = directory.resolve(name).readBytes()
+        if (name.endsWith(".gz")) GZIPInputStream(bytes.inputStream()).readBytes() else bytes
+    }
+
+    /** Returns the gray images of an array `[count, height, width]` as frames of a camera. */
+    fun frames(array: Any?): List<Frame> {
+        val (count, height, width) = ((array as Map<*, *>)["shape"] as List<*>).map { (it as Long).toInt() }
+        val all = ByteArray(count * height * width).also { bytes(array).get(it) }
+        return List(count) { frame(all.copyOfRange(it * height * width, (it + 1) * height * width), height, width) }
+    }
+
+    /** Returns a gray image as a frame. */
+    fun frame(array: Any?): Frame {
+        val (height, width) = ((array as Map<*, *>)["shape"] as List<*>).map { (it as Long).toInt() }
+        return frame(ByteArray(height * width).also { bytes(array).get(it) }, height, width)
+    }
+
+    private fun frame(pixels: ByteArray, height: Int, width: Int): Frame {
+        val half = (width + 1) / 2
+        val neutral = Plane(ByteBuffer.wrap(ByteArray(half * ((height + 1) / 2)) { 128.toByte() }), half, 1)
+        return Frame(width, height, 0, Plane(ByteBuffer.wrap(pixels), width, 1), neutral, neutral)
     }
 
     fun floats(array: Any?): FloatArray = bytes(array).asFloatBuffer().let { FloatArray(it.limit(), it::get) }
@@ -40,6 +68,7 @@ object GoldenFiles {
                 Quantization(it["scale"] as Double, (it["zero_point"] as Long).toInt())
             },
             polarity = Polarity.valueOf((input["polarity"] as String).uppercase()),
+            normalize = Normalize.valueOf((input["normalize"] as String? ?: "none").uppercase()),
         )
     }
 

@@ -50,25 +50,81 @@ class PreprocessorTest {
             val (width, height) = listOf("width", "height").map { (stored[it] as Long).toInt() }
             val rotation = (case["rotation"] as Long).toInt()
             preprocessor.read(Frame(width, height, rotation, planes[0], planes[1], planes[2]))
-            val expected = GoldenFiles.bytes(case["tensor"])
-            val found = ByteBuffer.allocate(expected.limit()).order(ByteOrder.LITTLE_ENDIAN)
-            if ((case["tensor"] as Map<*, *>)["dtype"] == "float32") {
-                while (found.hasRemaining()) found.putFloat(preprocessor.tensor.getFloat())
-            } else {
-                found.put(preprocessor.tensor)
-            }
-            assertArrayEquals("$case", expected.array(), found.array())
-            assertEquals("$case", case["inverted"], preprocessor.inverted)
+            assertIsGolden(case, preprocessor)
         }
         assertTrue(cases.size >= 64)
     }
 
+    private fun assertIsGolden(case: Map<*, *>, preprocessor: Preprocessor) {
+        val expected = GoldenFiles.bytes(case["tensor"])
+        val found = ByteBuffer.allocate(expected.limit()).order(ByteOrder.LITTLE_ENDIAN)
+        if ((case["tensor"] as Map<*, *>)["dtype"] == "float32") {
+            while (found.hasRemaining()) found.putFloat(preprocessor.tensor.getFloat())
+        } else {
+            found.put(preprocessor.tensor)
+        }
+        assertArrayEquals("$case", expected.array(), found.array())
+        assertEquals("$case", case["inverted"], preprocessor.inverted)
+        assertEquals("$case", case["notice"], preprocessor.notice.name.lowercase().replace("none", ""))
+    }
+
+    private fun digits(input: Any?, polarity: Any?) = Preprocessor(
+        GoldenFiles.inputSpec((input as Map<*, *>) + ("polarity" to polarity)),
+    )
+
+    @Test
+    fun digitsAreFoundAsInTheReferenceToTheBit() {
+        val golden = GoldenFiles.json("digits.json")
+        for (condition in (golden["conditions"] as List<*>).map { it as Map<*, *> }) {
+            val preprocessor = digits(golden["input"], condition["polarity"])
+            val frames = GoldenFiles.frames(condition["images"])
+            for ((frame, seen) in frames.zip(condition["seen"] as List<*>)) {
+                preprocessor.read(frame)
+                assertIsGolden(seen as Map<*, *>, preprocessor)
+            }
+        }
+        val preprocessor = digits(golden["input"], "auto")
+        for (oddity in (golden["oddities"] as List<*>).map { it as Map<*, *> }) {
+            preprocessor.read(GoldenFiles.frame(oddity["image"]))
+            assertIsGolden(oddity, preprocessor)
+        }
+    }
+
+    @Test
+    fun aDigitIsFoundInLessThanHalfAMillisecond() {
+        val golden = GoldenFiles.json("digits.json")
+        val frame = GoldenFiles.frames(((golden["conditions"] as List<*>)[10] as Map<*, *>)["images"])[0]
+        val resize = AreaResize(storedCrop(96, 96, 0, 1, 1), DigitFinder.GRID, DigitFinder.GRID)
+        val cells = DoubleArray(DigitFinder.CELLS).also { resize.resize(frame.y, it) }
+        val finder = DigitFinder()
+        val times = LongArray(2000) {
+            val start = System.nanoTime()
+            finder.find(cells, Polarity.AUTO)
+            System.nanoTime() - start
+        }
+        val median = times.drop(1000).sorted()[500] / 1e6
+        assertTrue("$median ms", median < 0.5)
+        println("a digit is found in $median ms")
+    }
+
+    @Test
+    fun theCropHasTheShapeOfTheTensor() {
+        assertEquals(Window(0.0, 80.0, 480.0, 480.0), centerCrop(640, 480, 28, 28))
+        assertEquals(Window(0.0, 0.0, 20.0, 28.0), centerCrop(28, 20, 28, 20))
+        assertEquals(Window(14.0, 0.0, 71.0, 100.0), centerCrop(100, 100, 28, 20))
+        assertEquals(Window(0.0, 0.0, 1.0, 1.0), centerCrop(1, 1, 28, 20))
+        assertEquals(Window(0.0, 14.0, 100.0, 71.0), storedCrop(100, 100, 90, 28, 20))
+    }
+
     @Test
     fun cellsAreMeansOfPixels() {
+        // Of 4 x 2 pixels the tensor sees the columns 1 and 2, where it is a square, or all.
+        val square = Preprocessor(input("gray", 1, 1))
+        square.read(frame(4, 2, plane(9, 0, 10, 9, 9, 20, 50, 9, rowStride = 4)))
+        assertArrayEquals(doubleArrayOf(20.0), square.pixels, 0.0)
         val preprocessor = Preprocessor(input("gray", 1, 2))
-        // The square in the middle of 4 x 2 pixels are the columns 1 and 2.
         preprocessor.read(frame(4, 2, plane(9, 0, 10, 9, 9, 20, 50, 9, rowStride = 4)))
-        assertArrayEquals(doubleArrayOf(10.0, 30.0), preprocessor.pixels, 0.0)
+        assertArrayEquals(doubleArrayOf(9.5, 19.5), preprocessor.pixels, 0.0)
     }
 
     @Test
