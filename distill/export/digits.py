@@ -133,7 +133,7 @@ def _sum_of_nine(steps: np.ndarray) -> np.ndarray:
 
 
 def _extreme(values: np.ndarray, function) -> np.ndarray:
-    """Returns the `np.max` or `np.min` of the square around each cell, as far as there are cells."""
+    """Returns the `np.max` or `np.min` of the square around each cell, where there are cells."""
     for axis in (0, 1):
         padding = [(REACH, REACH) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(values, padding, mode="edge")
