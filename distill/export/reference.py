@@ -98,7 +98,8 @@ def image_cells(image: np.ndarray, color: str, rows: int, columns: int) -> np.nd
     """
     if min(image.shape[:2]) < 1:
         raise InputError(f"image: expected a size of 1x1 or more, found {image.shape[:2]}")
-    window = center_crop(*image.shape[:2], rows, columns)
+    height, width = image.shape[:2]
+    window = center_crop(height, width, rows, columns)
     channels = image[..., None] if image.ndim == 2 else image[..., :3]
     cells = [area_resize(c, window, rows, columns) for c in np.moveaxis(channels, -1, 0)]
     if color == "rgb":
