@@ -89,6 +89,11 @@ def defaults() -> ConfigDict:
     config.loss.gradient_correction = False  # multiply soft_squared_error by T²
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
+    config.loss.standardise = False  # logits, before they are compared with a teacher's
+    config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
+    # Several losses instead of `name`, as {"kl": {"weight": 0.9}, "cross_entropy": {}}: each with
+    # its weight, 1 if not given, and its numbers; those that it does not name are as above.
+    config.loss.terms = ConfigDict()
 
     config.compress = ()  # steps, as {"method": "svd", "rank": 8}; see distill.compress.plan
 
@@ -143,7 +148,10 @@ _LOSS = {
     "gradient_correction": values.FLAG,
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
+    "standardise": values.FLAG,
+    "label_smoothing": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
 }
+_TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more
 _CHANNELS = values.each(
     values.between(-1e6, 1e6), "numbers, one for each channel or one for all", range(1, 5)
 )
@@ -198,6 +206,7 @@ def check_values(config: ConfigDict) -> None:
     values.require("seed", config.seed, values.whole(0, last))
     if config.engine.students not in ENGINES:
         raise unknown("engine.students", config.engine.students, ENGINES)
+    check_terms(_value(config, "loss.terms"))
     values.require_plain("the configuration", config.to_dict())
 
 
@@ -226,6 +235,23 @@ def check_loss(section: ConfigDict, name: str = "loss") -> None:
     """
     for field, kind in _LOSS.items():
         values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
+
+
+def check_terms(terms: Any, name: str = "loss.terms") -> None:
+    """Checks the values of the terms of a loss; which numbers a term takes, its loss knows.
+
+    Raises:
+      InputError: naming the first value that cannot be used.
+    """
+    example = '{"kl": {"weight": 0.9}}'
+    if not isinstance(terms, ConfigDict | Mapping):
+        raise InputError(f"{name} is {values.shown(terms)}; it must be written as {example}")
+    for term, numbers in terms.items():
+        if not isinstance(numbers, ConfigDict | Mapping):
+            shown = values.shown(numbers)
+            raise InputError(f"{name}.{term} is {shown}; terms are written as {example}")
+        for field, value in numbers.items():
+            values.require(f"{name}.{term}.{field}", value, _TERM.get(field, values.NOT_NEGATIVE))
 
 
 def accepted(key: str) -> str | None:

@@ -34,11 +34,13 @@ def validate(config: ConfigDict) -> None:
     configs.check_values(config)
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
-    if config.loss.name not in losses.LOSSES:
-        raise unknown("loss", config.loss.name, losses.LOSSES)
+    for name in losses.methods(losses.name_of(config.loss)):
+        if name not in losses.LOSSES:
+            raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
     _check_kind(config)
-    if config.transfer.name and loss.get("alpha") != 1:
+    labelled = losses.needs_labels(loss["name"]) or not losses.needs_teacher(loss["name"])
+    if config.transfer.name and (labelled or loss.get("alpha", 1) != 1):
         raise InputError(
             f"the transfer set {config.transfer.name} has no labels to learn from: "
             "use a loss with a teacher and --config.loss.alpha=1"
@@ -61,12 +63,11 @@ def validate(config: ConfigDict) -> None:
 
 def _check_kind(config: ConfigDict) -> None:
     """Raises `InputError` if loss, model and stages are not all for classes or all for pixels."""
-    reconstructs = losses.compares_with_pixels(config.loss.name)
+    name = losses.name_of(config.loss)
+    reconstructs = losses.compares_with_pixels(name)
     if reconstructs == models.classifies(config.student.model):
         kind = "reconstructs images" if reconstructs else "classifies"
-        raise InputError(
-            f"loss {config.loss.name} needs a model that {kind}; {config.student.model} does not"
-        )
+        raise InputError(f"loss {name} needs a model that {kind}; {config.student.model} does not")
     stages = configs.stages(config)
     if reconstructs and (configs.is_sweep(config) or "export" in stages):
         part = "a sweep" if configs.is_sweep(config) else "the stage export"
@@ -150,7 +151,7 @@ def train_teacher(run: Run) -> None:
 def train_student(run: Run) -> None:
     """Distils the student from the teacher, or trains it on labels, as the loss says."""
     teacher = None
-    if losses.needs_teacher(run.config.loss.name):
+    if losses.needs_teacher(losses.name_of(run.config.loss)):
         teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
     run.display.say(f"student: {run.student_checkpoints}")
     about = run.student_about(teacher.about if teacher else None)
@@ -168,7 +169,7 @@ def roles(config: ConfigDict) -> list[str]:
     stages = configs.stages(config)
     if "teacher" in stages and "student" not in stages:
         return ["teacher"]
-    needed = "teacher" in stages or losses.needs_teacher(config.loss.name)
+    needed = "teacher" in stages or losses.needs_teacher(losses.name_of(config.loss))
     compressed = ["compressed"] if config.compress else []
     return [*(["teacher"] if needed else []), "student", *compressed]
 

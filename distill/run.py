@@ -104,7 +104,8 @@ class Run:
     def training_set(self) -> Split:
         """The images that the student learns from; those with labels only, without a teacher."""
         split = self.dataset.transfer or self.dataset.train
-        return split if losses.needs_teacher(self.config.loss.name) else data.labelled(split)
+        taught = losses.needs_teacher(losses.name_of(self.config.loss))
+        return split if taught else data.labelled(split)
 
     @property
     def resident(self) -> bool:
@@ -204,6 +205,9 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other}
+    later = ("standardise", "label_smoothing", "terms")  # empty where there were none yet
+    if isinstance(loss := config.get("loss"), dict):
+        config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}

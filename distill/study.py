@@ -165,7 +165,7 @@ def _students(
         run = Run(point, workdir, datasets[section], display)
         run.check_models()
         teacher = predictions = None
-        if losses.needs_teacher(point.loss.name):
+        if losses.needs_teacher(losses.name_of(point.loss)):
             where = run.teacher_checkpoints
             if where not in teachers:
                 pipeline.train_teacher(run)
@@ -243,7 +243,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "dataset": dataset.name,
         "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
         "model": recipe_["model"],
-        "loss": loss["name"],
+        "loss": losses.shown(loss),
         "temperature": loss.get("temperature"),
         "alpha": loss.get("alpha"),
         "learn_temperature": bilevel.RATE in loss,

@@ -133,19 +133,25 @@ def _fine_tuning(
     loss, teacher = config.loss.copy_and_resolve_references(), tuned.pop("teacher")
     _require_known(f"{where}.fine_tune.teacher", teacher, TEACHERS)
     of_loss = f"{where}.fine_tune.loss"
-    for name, value in _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}").items():
+    given_loss = _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}")
+    if "name" in given_loss:
+        loss.terms = ConfigDict()  # which would stand before it
+    for name, value in given_loss.items():
         if name not in loss:
             raise unknown(of_loss, name, loss)
         _set(loss, name, value, of_loss)
-    _require_known("loss", loss.name, losses.LOSSES)
-    if losses.compares_with_pixels(loss.name) != losses.compares_with_pixels(config.loss.name):
+    of_network, of_tuning = losses.name_of(config.loss), losses.name_of(loss)
+    configs.check_terms(loss.terms, f"{of_loss}.terms")
+    for name in losses.methods(of_tuning):
+        _require_known("loss", name, losses.LOSSES)
+    if losses.compares_with_pixels(of_tuning) != losses.compares_with_pixels(of_network):
         raise InputError(
-            f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "
+            f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
-    if teacher == "original" and not losses.needs_teacher(loss.name):
+    if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(
-            f"{where}.fine_tune.teacher is original, but the loss {loss.name} has no teacher; "
+            f"{where}.fine_tune.teacher is original, but the loss {of_tuning} has no teacher; "
             "leave it out, or name a loss that has one"
         )
     section = config.student.copy_and_resolve_references()
@@ -173,7 +179,7 @@ def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | Non
         raise InputError(f"{where}.until is {given!r}; it must be like {{'macs': 0.5}}")
     if value is not None and not (methods.fits(value, float) and 0 < value < 1):
         raise InputError(f"{where}.until.{name} is {value!r}; it must be between 0 and 1")
-    if name == "accuracy" and losses.compares_with_pixels(config.loss.name):
+    if name == "accuracy" and losses.compares_with_pixels(losses.name_of(config.loss)):
         raise InputError(f"{where}.until.accuracy is of models that classify; use another end")
     if name == "accuracy" and not config.dataset.validation:
         raise InputError(

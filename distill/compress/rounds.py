@@ -131,7 +131,9 @@ def context(run: Run, number: int, step: Step, round: int, begin: Network) -> Co
         labels=run.dataset.train.labels,
         mean=tuple(run.config.dataset.mean),
         std=tuple(run.config.dataset.std),
-        loss=step.loss["name"] if not losses.needs_teacher(step.loss["name"]) else "cross_entropy",
+        loss=step.loss["name"]
+        if losses.compares_with_pixels(step.loss["name"])
+        else "cross_entropy",
         begin=begin,
         seed=run.config.seed + round,
         say=lambda line: run.display.say(f"compress {number} {step.method}: {line}"),

@@ -85,7 +85,8 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
 def trained(config: ConfigDict) -> list[str]:
     """Returns those of teacher and student that a run trains on these data."""
     if configs.is_sweep(config):  # whose students are trained whatever the stages are
-        return ["teacher", "student"] if losses.needs_teacher(config.loss.name) else ["student"]
+        taught = losses.needs_teacher(losses.name_of(config.loss))
+        return ["teacher", "student"] if taught else ["student"]
     return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
 
 

@@ -1,6 +1,6 @@
 """The description of a training as JSON values, and what is built from it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from distill import losses, models
 from distill.data import AUGMENTATIONS
-from distill.errors import InputError
+from distill.errors import InputError, unknown
 from distill.training import bilevel
 from distill.training import state as states_lib
 from distill.training.state import TrainState
@@ -21,26 +21,82 @@ from distill.training.step import Task
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
     """Returns of `config.loss` what the loss takes: its name, its numbers, alpha if it is mixed.
 
-    Where the temperature is learned, the rate of that is one of the numbers; nowhere else.
+    Where the temperature is learned, the rate of that is one of the numbers; nowhere else. The
+    numbers of a term begin with its name, as `kl.weight`.
 
     Raises:
       InputError: if the loss takes a number that the configuration does not have, or is to learn a
-        temperature that it does not take.
+        temperature that it does not take, or a term has numbers that it does not take.
     """
-    wanted = losses.hyperparameters(loss.name)
-    wanted += ("alpha",) if losses.needs_teacher(loss.name) else ()
+    name = losses.name_of(loss)
+    if loss.get("terms"):
+        return _terms(name, loss)
+    wanted = losses.hyperparameters(name)
+    wanted += ("alpha",) if losses.needs_teacher(name) else ()
     if loss.learn_temperature:
         if "temperature" not in wanted:
             taking = [n for n in losses.LOSSES if "temperature" in losses.hyperparameters(n)]
             raise InputError(
-                f"loss {loss.name} has no temperature to learn; use {' or '.join(taking)}, or "
+                f"loss {name} has no temperature to learn; use {' or '.join(taking)}, or "
                 "--config.loss.learn_temperature=False"
             )
         wanted += (bilevel.RATE,)
-    for name in wanted:
-        if name not in loss:
-            raise InputError(f"loss {loss.name} needs --config.loss.{name}, which is not set")
-    return {"name": loss.name, **{name: loss[name] for name in wanted}}
+    given = losses.defaults(name) | dict(loss.items())
+    for number in wanted:
+        if number not in given:
+            raise InputError(f"loss {name} needs --config.loss.{number}, which is not set")
+    options = losses.options(name)
+    if losses.needs_teacher(name):
+        options |= losses.options("cross_entropy")  # which is mixed in
+    chosen = {option: loss[option] for option in options if loss.get(option)}
+    _require_used(loss, chosen)
+    return {"name": name, **{number: given[number] for number in wanted}, **chosen}
+
+
+def _terms(name: str, loss: ConfigDict) -> dict[str, Any]:
+    """Returns what the terms of `config.loss` take, as `loss_section`."""
+    if loss.learn_temperature:
+        raise InputError(
+            "the temperature of a single loss can be learned: name it in loss.name, without "
+            "loss.terms, or use --config.loss.learn_temperature=False"
+        )
+    section: dict[str, Any] = {"name": name}
+    used = set()
+    for method in losses.methods(name):
+        numbers, options = losses.hyperparameters(method), losses.options(method)
+        own = dict(loss.terms[method].items())
+        for number in own:
+            if number not in ("weight", *numbers, *options):
+                raise unknown(f"number of loss.terms.{method}", number, [*numbers, "weight"])
+        given = {"weight": 1.0, **losses.defaults(method), **dict(loss.items()), **own}
+        for number in ("weight", *numbers):
+            if number not in given:
+                raise InputError(
+                    f"loss {method} needs loss.terms.{method}.{number}, which is not set"
+                )
+            section[f"{method}.{number}"] = given[number]
+        chosen = {option for option in options if given.get(option)}
+        section |= {f"{method}.{option}": given[option] for option in chosen}
+        used |= chosen
+    if losses.compares_with_pixels(name) and len(losses.methods(name)) > 1:
+        pixels = [m for m in losses.methods(name) if losses.compares_with_pixels(m)]
+        if len(pixels) < len(losses.methods(name)):
+            raise InputError(
+                f"loss.terms has {pixels[0]}, which is of reconstructed images, beside others that "
+                "are of classes; leave one kind out"
+            )
+    _require_used(loss, used)
+    return section
+
+
+def _require_used(loss: ConfigDict, used: Iterable[str]) -> None:
+    """Raises `InputError` if an option of `config.loss` is set that nothing in it takes."""
+    for option, taking in losses.OPTIONS.items():
+        if loss.get(option) and option not in used:
+            raise InputError(
+                f"loss.{option} is {loss[option]}, and {losses.name_of(loss)} has no use for it: "
+                f"it is of {taking}; leave it out"
+            )
 
 
 def describe(

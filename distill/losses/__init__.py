@@ -1,0 +1,76 @@
+"""Loss functions: named arrays in, `[batch]` out; the caller reduces once.
+
+Shapes are `[batch, num_classes]` float32 for `logits` (the student's), `teacher_logits` and
+`log_soft_targets`, and `[batch]` int32 for `labels`. `teacher_logits` are normalised: they are the
+logarithms of the teachers' mean probabilities, so a constant in them has no meaning. Logarithms of
+probabilities are used throughout, since they stay exact where probabilities underflow. `pixels`,
+`[batch, height, width, channels]` float32, are what the student saw, augmented, before they were
+normalised; a loss that reads them compares outputs of their shape with them and has no classes.
+
+A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
+as keyword-only hyperparameters whatever the configuration holds under the same name, or else the
+default. A new loss is therefore one function and one entry in `LOSSES`.
+"""
+
+from distill.losses.basic import (
+    cross_entropy,
+    jensen_shannon,
+    kl,
+    log_soft_targets,
+    logit_mse,
+    reconstruction,
+    reverse_kl,
+    smoothed_cross_entropy,
+    soft_squared_error,
+    standardise,
+    teacher_free,
+)
+from distill.losses.decoupled import dist, dkd, nkd, rld
+from distill.losses.terms import (
+    ARRAYS,
+    FROM_TEACHER,
+    LOSSES,
+    OPTIONS,
+    compares_with_pixels,
+    defaults,
+    hyperparameters,
+    methods,
+    name_of,
+    needs_labels,
+    needs_teacher,
+    options,
+    shown,
+    weighted_terms,
+)
+
+__all__ = [
+    "ARRAYS",
+    "FROM_TEACHER",
+    "LOSSES",
+    "OPTIONS",
+    "compares_with_pixels",
+    "cross_entropy",
+    "defaults",
+    "dist",
+    "dkd",
+    "hyperparameters",
+    "jensen_shannon",
+    "kl",
+    "log_soft_targets",
+    "logit_mse",
+    "methods",
+    "name_of",
+    "needs_labels",
+    "needs_teacher",
+    "nkd",
+    "options",
+    "reconstruction",
+    "reverse_kl",
+    "rld",
+    "shown",
+    "smoothed_cross_entropy",
+    "soft_squared_error",
+    "standardise",
+    "teacher_free",
+    "weighted_terms",
+]

@@ -1,0 +1,203 @@
+"""The losses by name, what each needs, and the weighted terms that `config.loss` makes of them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from distill.losses import basic, decoupled
+
+ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets", "pixels")
+FROM_TEACHER = ("teacher_logits", "log_soft_targets")
+
+LOSSES: dict[str, Callable[..., jax.Array]] = {
+    "soft_squared_error": basic.soft_squared_error,
+    "kl": basic.kl,
+    "reverse_kl": basic.reverse_kl,
+    "jensen_shannon": basic.jensen_shannon,
+    "cross_entropy": basic.cross_entropy,
+    "teacher_free": basic.teacher_free,
+    "logit_mse": basic.logit_mse,
+    "dkd": decoupled.dkd,
+    "nkd": decoupled.nkd,
+    "rld": decoupled.rld,
+    "dist": decoupled.dist,
+    "reconstruction": basic.reconstruction,
+}
+
+
+def name_of(loss: Mapping[str, Any]) -> str:
+    """Returns the name of what a section like `config.loss` asks for.
+
+    Returns:
+      An entry of `LOSSES`; or, where there are `terms`, theirs in the order of the alphabet, as
+      `cross_entropy+kl`. Whatever takes the name of a loss takes such a one.
+    """
+    return "+".join(sorted(loss.get("terms") or ())) or loss["name"]
+
+
+def methods(name: str) -> list[str]:
+    """Returns the entries of `LOSSES` that make up the loss `name`."""
+    return name.split("+")
+
+
+def hyperparameters(name: str) -> tuple[str, ...]:
+    """Returns the names of the hyperparameters that the entry `name` of `LOSSES` takes."""
+    return tuple(p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Returns the hyperparameters of the entry `name` of `LOSSES` that have a default."""
+    parameters = inspect.signature(LOSSES[name]).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+OPTIONS = {
+    "standardise": "losses that compare logits with a teacher's",
+    "label_smoothing": "the cross-entropy with labels",
+}
+
+
+def options(name: str) -> set[str]:
+    """Returns which of `OPTIONS` the entry `name` of `LOSSES` has a use for."""
+    parameters = set(inspect.signature(LOSSES[name]).parameters)
+    compares = "logits" in parameters and not parameters.isdisjoint(FROM_TEACHER)
+    smooths = name == "cross_entropy"
+    return {*(["standardise"] if compares else []), *(["label_smoothing"] if smooths else [])}
+
+
+def shown(section: Mapping[str, Any]) -> str:
+    """Returns a loss in words of a table: its name, or its terms with their numbers.
+
+    Args:
+      section: as `recipe.loss_section` makes it.
+
+    >>> shown({"name": "cross_entropy+kl", "cross_entropy.weight": 0.1, "kl.weight": 0.9,
+    ...        "kl.temperature": 4.0})
+    '0.1*cross_entropy + 0.9*kl(temperature=4)'
+    """
+    name = section["name"]
+    if f"{methods(name)[0]}.weight" not in section:
+        return name
+    parts = []
+    for method in methods(name):
+        numbers = _of_term(method, {k: v for k, v in section.items() if "." in k})
+        own = [
+            f"{k}={float(numbers[k]):g}" for k in sorted(numbers) if k != "weight" and "." not in k
+        ]
+        in_words = f"({', '.join(own)})" if own else ""
+        parts.append(f"{numbers['weight']:g}*{method}{in_words}")
+    return " + ".join(parts)
+
+
+def needs_teacher(name: str) -> bool:
+    """Whether the loss `name` compares with a teacher."""
+    return any(p in FROM_TEACHER for p in _parameters(name))
+
+
+def needs_labels(name: str) -> bool:
+    """Whether any part of the loss `name` reads labels, beside the one that `alpha` mixes in."""
+    return "labels" in _parameters(name)
+
+
+def compares_with_pixels(name: str) -> bool:
+    """Whether the loss `name` is of a model that reconstructs images instead of classifying."""
+    return "pixels" in _parameters(name)
+
+
+def _parameters(name: str) -> set[str]:
+    return {p for method in methods(name) for p in inspect.signature(LOSSES[method]).parameters}
+
+
+def weighted_terms(
+    name: str,
+    logits: jax.Array,
+    labels: jax.Array,
+    teacher_logits: jax.Array | None,
+    hyper: Mapping[str, jax.Array],
+    pixels: jax.Array | None = None,
+) -> dict[str, jax.Array]:
+    """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
+
+    A term reads its weight and its hyperparameters as `hyper["kl.weight"]` and so on, and what has
+    no such name as `hyper["temperature"]`. Without weights, a loss that needs a teacher is mixed by
+    `alpha`: that is the weight of the soft term, a mean over the batch, and `1 - alpha` that of the
+    cross-entropy. Beside a teacher, what reads labels is a mean over those that are visible.
+
+    Args:
+      name: as of `name_of`.
+      logits: the student's, `[batch, num_classes]`.
+      labels: ground truth `[batch]`; -1 where hidden.
+      teacher_logits: `[members, batch, num_classes]`, or None for a loss without a teacher.
+      hyper: the numbers of `config.loss` by name. `standardise` says that logits are standardised
+        before they are compared with a teacher's, and `label_smoothing` what share of a label is
+        spread in a cross-entropy; they change nothing where they are missing.
+      pixels: between 0 and 1, `[batch, height, width, channels]`, for a loss that reads them.
+
+    Returns:
+      The named terms, weighted, each `[batch]`; the objective is their sum.
+    """
+    arrays = {"logits": logits, "labels": labels}
+    if pixels is not None:
+        arrays["pixels"] = pixels
+    weighted = f"{methods(name)[0]}.weight" in hyper
+    values = {}
+    for method in methods(name):
+        numbers = _of_term(method, hyper) if weighted else hyper
+        value = _value(method, arrays, teacher_logits, numbers)
+        if needs_teacher(name) and needs_labels(method):
+            value = _mean_over_visible(labels) * jnp.where(labels >= 0, value, 0)
+        values[method] = numbers["weight"] * value if weighted else value
+    if weighted or not needs_teacher(name):
+        return values
+    alpha = hyper["alpha"]
+    hard = _mean_over_visible(labels) * _hard(logits, labels, hyper)
+    return {name: alpha * values[name], "hard_loss": (1 - alpha) * hard}
+
+
+def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Returns the numbers of a term by their own names."""
+    own = {k.removeprefix(f"{method}."): v for k, v in hyper.items() if k.startswith(f"{method}.")}
+    return {**hyper, **own}
+
+
+def _value(
+    method: str,
+    arrays: Mapping[str, jax.Array],
+    teacher_logits: jax.Array | None,
+    hyper: Mapping[str, jax.Array],
+) -> jax.Array:
+    """Evaluates one entry of `LOSSES`, `[batch]`."""
+    if method == "cross_entropy":
+        return _hard(arrays["logits"], arrays["labels"], hyper)
+    arrays = dict(arrays)
+    if teacher_logits is not None:
+        if "standardise" in hyper:
+            chosen = hyper["standardise"]
+            standard = basic.standardise(teacher_logits)
+            teacher_logits = jnp.where(chosen, standard, teacher_logits)
+            standard = basic.standardise(arrays["logits"])
+            arrays["logits"] = jnp.where(chosen, standard, arrays["logits"])
+        arrays["teacher_logits"] = basic.log_soft_targets(teacher_logits, temperature=1.0)
+        temperature = hyper.get("temperature", 1.0)
+        arrays["log_soft_targets"] = basic.log_soft_targets(teacher_logits, temperature=temperature)
+    parameters = inspect.signature(LOSSES[method]).parameters
+    given = {**hyper, **arrays}  # what is in neither has a default
+    named = {p: given[p] for p in parameters if p in given}
+    return LOSSES[method](**named)
+
+
+def _hard(logits: jax.Array, labels: jax.Array, hyper: Mapping[str, jax.Array]) -> jax.Array:
+    """Returns the cross-entropy with the labels, smoothed where that is asked for."""
+    if "label_smoothing" not in hyper:
+        return LOSSES["cross_entropy"](logits, labels)
+    share = hyper["label_smoothing"]
+    return basic.smoothed_cross_entropy(logits, labels, label_smoothing=share)
+
+
+def _mean_over_visible(labels: jax.Array) -> jax.Array:
+    """Returns the factor that makes a mean over the batch one over the labels in sight."""
+    visible = (labels >= 0).mean()
+    return jnp.where(visible > 0, 1 / visible, 0)
