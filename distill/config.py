@@ -90,6 +90,7 @@ def defaults() -> ConfigDict:
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
     config.loss.standardise = False  # logits, before they are compared with a teacher's
+    config.loss.taps = ()  # features to compare, as (("stage0", "stage1"),), the student's first
     config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
     # Several losses instead of `name`, as {"kl": {"weight": 0.9}, "cross_entropy": {}}: each with
     # its weight, 1 if not given, and its numbers; those that it does not name are as above.
@@ -149,6 +150,9 @@ _LOSS = {
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
     "standardise": values.FLAG,
+    "taps": values.each(
+        values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'
+    ),
     "label_smoothing": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
 }
 _TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more

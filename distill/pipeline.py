@@ -45,6 +45,11 @@ def validate(config: ConfigDict) -> None:
             f"the transfer set {config.transfer.name} has no labels to learn from: "
             "use a loss with a teacher and --config.loss.alpha=1"
         )
+    if losses.needs_features(loss["name"]) and config.teacher.members > 1:
+        raise InputError(
+            f"loss {loss['name']} compares features, which cannot be averaged over the "
+            f"{config.teacher.members} members of an ensemble: use --config.teacher.members=1"
+        )
     if config.loss.learn_temperature and not config.dataset.validation:
         raise InputError(
             "the temperature is learned on images that the student is not trained on: hold some "

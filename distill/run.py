@@ -18,7 +18,7 @@ from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
 from distill.report.progress import Display
-from distill.training import engine, recipe, train
+from distill.training import engine, pairing, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
@@ -79,10 +79,10 @@ class Run:
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
-        """Checks that the models that are to be trained take the images.
+        """Checks that the models take the images, and the loss what it compares of their features.
 
         Raises:
-          InputError: naming the model, its arguments and the shape of the images.
+          InputError: naming the model, its arguments and the shape of the images, or the features.
         """
         for role in data.trained(self.config):
             section = self.config[role]
@@ -90,6 +90,16 @@ class Run:
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
+        loss = recipe.loss_section(self.config.loss)
+        if losses.needs_features(loss["name"]):
+            student, teacher = (
+                models.build(
+                    self.config[role].model, self.config[role].args,
+                    num_classes=self.dataset.num_classes,
+                )
+                for role in ("student", "teacher")
+            )  # fmt: skip
+            pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
 
     @property
     def teacher_checkpoints(self) -> pathlib.Path:
@@ -205,7 +215,7 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other}
-    later = ("standardise", "label_smoothing", "terms")  # empty where there were none yet
+    later = ("standardise", "taps", "label_smoothing", "terms")  # empty where there were none yet
     if isinstance(loss := config.get("loss"), dict):
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     place = ("data_dir", "fallback", "resident_mb")

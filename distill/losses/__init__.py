@@ -6,6 +6,8 @@ logarithms of the teachers' mean probabilities, so a constant in them has no mea
 probabilities are used throughout, since they stay exact where probabilities underflow. `pixels`,
 `[batch, height, width, channels]` float32, are what the student saw, augmented, before they were
 normalised; a loss that reads them compares outputs of their shape with them and has no classes.
+`features` and `teacher_features` are sequences of arrays, what `config.loss.taps` pairs up;
+`embedding` and `teacher_embedding` are the first pair as vectors, `[batch, n]` and `[batch, m]`.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
 as keyword-only hyperparameters whatever the configuration holds under the same name, or else the
@@ -26,6 +28,8 @@ from distill.losses.basic import (
     teacher_free,
 )
 from distill.losses.decoupled import dist, dkd, nkd, rld
+from distill.losses.features import attention, fsp, nst, similarity
+from distill.losses.relations import correlation_congruence, pkt, rkd_angle, rkd_distance
 from distill.losses.terms import (
     ARRAYS,
     FROM_TEACHER,
@@ -36,6 +40,8 @@ from distill.losses.terms import (
     hyperparameters,
     methods,
     name_of,
+    needs_embedding,
+    needs_features,
     needs_labels,
     needs_teacher,
     options,
@@ -48,11 +54,14 @@ __all__ = [
     "FROM_TEACHER",
     "LOSSES",
     "OPTIONS",
+    "attention",
     "compares_with_pixels",
+    "correlation_congruence",
     "cross_entropy",
     "defaults",
     "dist",
     "dkd",
+    "fsp",
     "hyperparameters",
     "jensen_shannon",
     "kl",
@@ -60,14 +69,21 @@ __all__ = [
     "logit_mse",
     "methods",
     "name_of",
+    "needs_embedding",
+    "needs_features",
     "needs_labels",
     "needs_teacher",
     "nkd",
+    "nst",
     "options",
+    "pkt",
     "reconstruction",
     "reverse_kl",
+    "rkd_angle",
+    "rkd_distance",
     "rld",
     "shown",
+    "similarity",
     "smoothed_cross_entropy",
     "soft_squared_error",
     "standardise",

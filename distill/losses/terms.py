@@ -1,16 +1,25 @@
 """The losses by name, what each needs, and the weighted terms that `config.loss` makes of them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from distill.losses import basic, decoupled
+from distill.losses import basic, decoupled, features, relations
 
-ARRAYS = ("logits", "labels", "teacher_logits", "log_soft_targets", "pixels")
-FROM_TEACHER = ("teacher_logits", "log_soft_targets")
+STAGES = ("features", "teacher_features")
+EMBEDDINGS = ("embedding", "teacher_embedding")
+ARRAYS = (
+    "logits", "labels", "teacher_logits", "log_soft_targets", "pixels", *STAGES, *EMBEDDINGS,
+)  # fmt: skip
+LOGITS_OF_TEACHER = ("teacher_logits", "log_soft_targets")
+FROM_TEACHER = (*LOGITS_OF_TEACHER, "teacher_features", "teacher_embedding")
+
+Tapped = tuple[Sequence[jax.Array], Sequence[jax.Array]]
+"""Features of the student and of its teacher, those of a pair at the same place."""
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {
     "soft_squared_error": basic.soft_squared_error,
@@ -24,6 +33,14 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "nkd": decoupled.nkd,
     "rld": decoupled.rld,
     "dist": decoupled.dist,
+    "attention": features.attention,
+    "fsp": features.fsp,
+    "nst": features.nst,
+    "similarity": features.similarity,
+    "rkd_distance": relations.rkd_distance,
+    "rkd_angle": relations.rkd_angle,
+    "pkt": relations.pkt,
+    "correlation_congruence": relations.correlation_congruence,
     "reconstruction": basic.reconstruction,
 }
 
@@ -57,15 +74,19 @@ def defaults(name: str) -> dict[str, Any]:
 OPTIONS = {
     "standardise": "losses that compare logits with a teacher's",
     "label_smoothing": "the cross-entropy with labels",
+    "taps": "losses that compare features",
 }
 
 
 def options(name: str) -> set[str]:
     """Returns which of `OPTIONS` the entry `name` of `LOSSES` has a use for."""
     parameters = set(inspect.signature(LOSSES[name]).parameters)
-    compares = "logits" in parameters and not parameters.isdisjoint(FROM_TEACHER)
-    smooths = name == "cross_entropy"
-    return {*(["standardise"] if compares else []), *(["label_smoothing"] if smooths else [])}
+    useful = {
+        "standardise": "logits" in parameters and not parameters.isdisjoint(LOGITS_OF_TEACHER),
+        "label_smoothing": name == "cross_entropy",
+        "taps": needs_features(name),
+    }
+    return {option for option, found in useful.items() if found}
 
 
 def shown(section: Mapping[str, Any]) -> str:
@@ -84,17 +105,32 @@ def shown(section: Mapping[str, Any]) -> str:
     parts = []
     for method in methods(name):
         numbers = _of_term(method, {k: v for k, v in section.items() if "." in k})
-        own = [
-            f"{k}={float(numbers[k]):g}" for k in sorted(numbers) if k != "weight" and "." not in k
-        ]
+        del numbers["weight"]
+        own = [f"{k}={_in_words(v)}" for k, v in sorted(numbers.items()) if "." not in k]
         in_words = f"({', '.join(own)})" if own else ""
-        parts.append(f"{numbers['weight']:g}*{method}{in_words}")
+        parts.append(f"{section[f'{method}.weight']:g}*{method}{in_words}")
     return " + ".join(parts)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(":".join(pair) for pair in value)
+    return f"{float(value):g}"
 
 
 def needs_teacher(name: str) -> bool:
     """Whether the loss `name` compares with a teacher."""
     return any(p in FROM_TEACHER for p in _parameters(name))
+
+
+def needs_features(name: str) -> bool:
+    """Whether the loss `name` compares features with a teacher's."""
+    return not _parameters(name).isdisjoint((*STAGES, *EMBEDDINGS))
+
+
+def needs_embedding(name: str) -> bool:
+    """Whether the loss `name` compares one vector for each example, and not stages."""
+    return not _parameters(name).isdisjoint(EMBEDDINGS)
 
 
 def needs_labels(name: str) -> bool:
@@ -118,6 +154,7 @@ def weighted_terms(
     teacher_logits: jax.Array | None,
     hyper: Mapping[str, jax.Array],
     pixels: jax.Array | None = None,
+    tapped: Mapping[str, Tapped] = MappingProxyType({}),
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
 
@@ -135,18 +172,19 @@ def weighted_terms(
         before they are compared with a teacher's, and `label_smoothing` what share of a label is
         spread in a cross-entropy; they change nothing where they are missing.
       pixels: between 0 and 1, `[batch, height, width, channels]`, for a loss that reads them.
+      tapped: for each part of the loss that compares features, those of student and teacher.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
     """
-    arrays = {"logits": logits, "labels": labels}
+    arrays: dict[str, Any] = {"logits": logits, "labels": labels}
     if pixels is not None:
         arrays["pixels"] = pixels
     weighted = f"{methods(name)[0]}.weight" in hyper
     values = {}
     for method in methods(name):
         numbers = _of_term(method, hyper) if weighted else hyper
-        value = _value(method, arrays, teacher_logits, numbers)
+        value = _value(method, arrays | _named(tapped.get(method)), teacher_logits, numbers)
         if needs_teacher(name) and needs_labels(method):
             value = _mean_over_visible(labels) * jnp.where(labels >= 0, value, 0)
         values[method] = numbers["weight"] * value if weighted else value
@@ -157,6 +195,14 @@ def weighted_terms(
     return {name: alpha * values[name], "hard_loss": (1 - alpha) * hard}
 
 
+def _named(tapped: Tapped | None) -> dict[str, Any]:
+    """Returns features by the names that a signature has for them."""
+    if tapped is None:
+        return {}
+    flat = (of[0].reshape(of[0].shape[0], -1) for of in tapped)
+    return dict(zip((*STAGES, *EMBEDDINGS), (*tapped, *flat), strict=True))
+
+
 def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Returns the numbers of a term by their own names."""
     own = {k.removeprefix(f"{method}."): v for k, v in hyper.items() if k.startswith(f"{method}.")}
@@ -165,7 +211,7 @@ def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array
 
 def _value(
     method: str,
-    arrays: Mapping[str, jax.Array],
+    arrays: Mapping[str, Any],
     teacher_logits: jax.Array | None,
     hyper: Mapping[str, jax.Array],
 ) -> jax.Array:

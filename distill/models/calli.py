@@ -10,6 +10,7 @@ from distill.errors import InputError, unknown
 from distill.models.blocks import Decomposed, Inception, Residual, Separable, Stack
 from distill.models.channels import Channels, chain
 from distill.models.layers import Structure, require_length
+from distill.models.taps import PENULTIMATE, tap
 
 
 class _Activated(Stack, kw_only=True):
@@ -92,8 +93,9 @@ class CalliClassifier(Structure):
             else:
                 x = nn.relu(self.conv2d(features, size, name=f"conv{i}", padding=padding)(x))
             if padding == "SAME":
-                x = self.max_pool(x)
-        return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
+                x = tap(self, f"stage{i}", self.max_pool(x))
+        x = tap(self, PENULTIMATE, x.reshape(x.shape[0], -1))
+        return self.linear(self.num_classes, name="logits")(x)
 
     def channels(self) -> Channels:
         """Returns which channels can be removed; with a block, those behind it."""

@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
+from distill.models.taps import PENULTIMATE, tap
 
 
 class DenseLayer(Structure, kw_only=True):
@@ -73,13 +74,14 @@ class DenseNet(Structure):
                 x = DenseLayer(growth=widths[0], inner=widths[1], name=name, **self.shared)(
                     x, train=train
                 )
+            x = tap(self, f"stage{i}", x)
             if i < len(self.transitions):
                 name = f"transition{i}"
                 x = nn.relu(self.norm(f"{name}_input_norm", train)(x))
                 x = self.conv2d(self.transitions[i], 1, name=name, use_bias=False)(x)
                 x = nn.avg_pool(x, (2, 2), (2, 2))
         x = nn.relu(self.norm("norm", train)(x))
-        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+        return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x.mean((1, 2))))
 
     def channels(self) -> Channels:
         """Returns which channels can be removed; what reads a block reads all of its layers."""

@@ -8,6 +8,7 @@ from flax import linen as nn
 from distill.models.blocks import InvertedResidual, Separable
 from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
+from distill.models.taps import PENULTIMATE, tap
 
 
 def scaled(channels: int, width: float) -> int:
@@ -46,12 +47,16 @@ class MobileNetV1(Structure):
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         stem = scaled(self.stem, self.width)
         x = nn.relu(self.conv_norm(x, stem, 3, self.stem_strides, name="stem", train=train))
+        stage = 0
         for i, (features, strides) in enumerate(zip(self.features, self.strides, strict=True)):
             features = scaled(features, self.width)
+            if strides > 1 and i:  # each stage ends where the image gets smaller
+                x, stage = tap(self, f"stage{stage}", x), stage + 1
             x = Separable(features=features, strides=strides, name=f"block{i}", **self.shared)(
                 x, train=train
             )
-        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+        x = tap(self, f"stage{stage}", x)
+        return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x.mean((1, 2))))
 
     def channels(self) -> Channels:
         """Returns which channels can be removed."""
@@ -122,9 +127,10 @@ class MobileNetV2(Structure):
                     name=f"stage{stage}_block{block}",
                     **self.shared,
                 )(x, train=train)
+            x = tap(self, f"stage{stage}", x)
         head = scaled(self.head, max(1.0, self.width))
         x = nn.relu6(self.conv_norm(x, head, 1, name="head", train=train))
-        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+        return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x.mean((1, 2))))
 
     def channels(self) -> Channels:
         """Returns which channels can be removed; what the blocks of a stage add up is one group."""

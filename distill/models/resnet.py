@@ -8,6 +8,7 @@ from flax import linen as nn
 from distill.models.blocks import Residual
 from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure, require_length
+from distill.models.taps import PENULTIMATE, tap
 
 
 class ResNet(Structure):
@@ -71,7 +72,8 @@ class ResNet(Structure):
                     name=f"stage{stage}_block{block}",
                     **self.shared,
                 )(x, train=train)
-        return self.linear(self.num_classes, name="logits")(x.mean((1, 2)))
+            x = tap(self, f"stage{stage}", x)
+        return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x.mean((1, 2))))
 
     def _usual_inner(self) -> list[tuple[int, ...]]:
         widths = [(f // 4, f // 4) if self.bottleneck else (f,) for f in self.features]

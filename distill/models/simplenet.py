@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from distill.models.channels import Channels, Group, Part
 from distill.models.layers import Structure
+from distill.models.taps import PENULTIMATE, tap
 
 DOWNSAMPLING = ("max_pool", "strided_conv")
 
@@ -49,7 +50,9 @@ class SimpLeNet(Structure, kw_only=True):
                 x = self.conv2d(filters, 2, 2, name=f"pool{i}")(x)
                 if self.downsample_activation:
                     x = nn.relu(x)
-        return self.linear(self.num_classes, name="logits")(x.reshape(x.shape[0], -1))
+            x = tap(self, f"stage{i}", x)
+        x = tap(self, PENULTIMATE, x.reshape(x.shape[0], -1))
+        return self.linear(self.num_classes, name="logits")(x)
 
     def channels(self) -> Channels:
         """Returns which channels can be removed.

@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
+from distill.models.taps import PENULTIMATE, tap
 
 
 class Teacher(Structure):
@@ -29,9 +30,10 @@ class Teacher(Structure):
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         for i, filters in enumerate(self.filters):
             x = self.conv2d(filters, 5, name=f"conv{i}")(x)
-            x = self.max_pool(nn.relu(x))
+            x = tap(self, f"stage{i}", self.max_pool(nn.relu(x)))
         x = nn.relu(self.linear(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = tap(self, PENULTIMATE, x)
         return self.linear(self.num_classes, name="logits")(x)
 
     def channels(self) -> Channels:

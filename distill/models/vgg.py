@@ -7,6 +7,7 @@ from flax import linen as nn
 
 from distill.models.channels import Channels, chain
 from distill.models.layers import Structure
+from distill.models.taps import PENULTIMATE, tap
 
 
 class VGG(Structure):
@@ -34,11 +35,11 @@ class VGG(Structure):
         for i, features in enumerate(self.features):
             x = nn.relu(self.conv_norm(x, features, 3, name=f"conv{i}", train=train))
             if i + 1 in self.pools:
-                x = self.max_pool(x)
+                x = tap(self, f"stage{self.pools.index(i + 1)}", self.max_pool(x))
         x = x.reshape(x.shape[0], -1)
         for i, features in enumerate(self.hidden):
             x = nn.relu(self.linear_norm(x, features, name=f"hidden{i}", train=train))
-        return self.linear(self.num_classes, name="logits")(x)
+        return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x))
 
     def channels(self) -> Channels:
         """Returns which channels can be removed."""

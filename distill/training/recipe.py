@@ -1,18 +1,20 @@
 """The description of a training as JSON values, and what is built from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
 from distill import losses, models
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
-from distill.training import bilevel
+from distill.models.taps import Pairs
+from distill.training import bilevel, pairing
 from distill.training import state as states_lib
 from distill.training.state import TrainState
 from distill.training.step import Task
@@ -166,19 +168,23 @@ def task(
       kernels: what a CPU convolves with, see `ops.conv_for`.
     """
     recipe = ConfigDict(about["recipe"])
+    shared = {"num_classes": about["num_classes"], "kernels": kernels}
+    model = models.build(recipe.model, recipe.args, **shared)
+    tapped: Mapping[str, Pairs] = FrozenDict()
+    if teacher is not None:
+        tapped = pairing.pairs(about["loss"], model, teacher, about["input_shape"])
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
     variants = augmentation.num_variants
     inline = variants is None or variants > max(1, duration.epochs)
     return Task(
-        model=models.build(
-            recipe.model, recipe.args, num_classes=about["num_classes"], kernels=kernels
-        ),
+        model=model,
         loss=about["loss"]["name"],
         augmentation=augmentation,
         make_optimizer=states_lib.optimizer(recipe, duration.total_steps),
-        teacher=teacher if inline else None,
+        teacher=teacher if inline or tapped else None,
+        taps=tapped,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
         constraints=models.frozen(about.get("constraints", {})),
@@ -225,13 +231,15 @@ def apart(about: dict[str, Any]) -> dict[str, Any]:
     """Leaves out of a description the seeds and numbers in which students of a program differ."""
     recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
     rest = {k: v for k, v in about.items() if k != "seeds"}
-    return {**rest, "recipe": recipe, "loss": [about["loss"]["name"], *sorted(about["loss"])]}
+    taps = [[name, value] for name, value in sorted(about["loss"].items()) if _is_taps(name)]
+    loss = [about["loss"]["name"], *sorted(about["loss"]), *taps]
+    return {**rest, "recipe": recipe, "loss": loss}
 
 
 def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
     """Returns the hyperparameters by name, each `[students]`; a number holds for all of them."""
     numbers = {"learning_rate": about["recipe"]["learning_rate"], **about["loss"]}
-    del numbers["name"]
+    numbers = {k: v for k, v in numbers.items() if k != "name" and not _is_taps(k)}
     students = len(about["seeds"])
     arrays = {name: np.asarray(value) for name, value in numbers.items()}
     return {
@@ -240,6 +248,11 @@ def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
         )
         for name, value in arrays.items()
     }
+
+
+def _is_taps(name: str) -> bool:
+    """Whether an entry of the section of a loss names features, and is no number."""
+    return name.rpartition(".")[2] == "taps"
 
 
 def _listed(values: list[Any]) -> Any:

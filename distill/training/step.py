@@ -13,6 +13,8 @@ from flax.core import FrozenDict
 
 from distill import constraints, losses
 from distill.data import Augmentation
+from distill.models import taps
+from distill.models.taps import TAPS, Pairs
 from distill.training import bilevel
 from distill.training.state import Hyper, TrainState
 
@@ -49,6 +51,7 @@ class Task:
       make_optimizer: from `state.optimizer`.
       mean, std: of pixels between 0 and 1, one per channel or one for all.
       teacher: the module whose variables `TrainData.teacher_variables` holds, if it does.
+      taps: for each part of the loss that compares features, the pairs of `models.taps`.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
     """
@@ -60,6 +63,7 @@ class Task:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     teacher: nn.Module | None = None
+    taps: Mapping[str, Pairs] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
 
@@ -93,7 +97,8 @@ def train_step(
     images = normalize(pixels, task.mean, task.std)
     labels = data.labels[index]
     hyper = bilevel.current(state.learned, hyper)
-    teacher_logits = _teacher_logits(task, data, index, choices, images)
+    teacher_logits, theirs = _teacher(task, data, index, choices, images)
+    collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
     def objective(params, hyper):
         effective = constraints.effective(task.constraints, state.held, params)
@@ -103,9 +108,16 @@ def train_step(
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
-                mutable=["batch_stats"],
+                mutable=collections,
             )
-        terms = losses.weighted_terms(task.loss, logits, labels, teacher_logits, hyper, pixels)
+        ours = taps.tapped(updated)
+        compared = {
+            name: ([ours[a] for a, _ in pairs], [theirs[b] for _, b in pairs])
+            for name, pairs in task.taps.items()
+        }
+        terms = losses.weighted_terms(
+            task.loss, logits, labels, teacher_logits, hyper, pixels, compared
+        )
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
             kernels = [leaf for leaf in jax.tree.leaves(effective) if leaf.ndim > 1]
@@ -160,10 +172,18 @@ def validation_loss(
     return losses.cross_entropy(logits, data.validation_labels[index]).mean()
 
 
-def _teacher_logits(task, data, index, choices, images):
-    """Looks up or computes the teachers' logits `[members, batch, num_classes]`, or None."""
+def _teacher(task, data, index, choices, images):
+    """Looks up or computes the teachers' logits `[members, batch, num_classes]`, or None.
+
+    With them come the features of a single teacher by the names of their taps, if any are asked
+    for.
+    """
     if data.teacher_logits is not None:
-        return data.teacher_logits[choices, index].swapaxes(0, 1)
-    if task.teacher is not None:
-        return jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables)
-    return None
+        return data.teacher_logits[choices, index].swapaxes(0, 1), {}
+    if task.teacher is None:
+        return None, {}
+    if not task.taps:
+        return jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables), {}
+    variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
+    logits, found = task.teacher.apply(variables, images, mutable=[TAPS])
+    return logits[None], taps.tapped(found)

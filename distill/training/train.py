@@ -101,6 +101,7 @@ def train(
     if (
         start is not None
         and teacher is not None
+        and not task.taps
         and soft_targets.path(task, split, teacher).exists()
     ):
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table

@@ -1,0 +1,122 @@
+"""Losses that compare how the examples of a batch lie to one another; see the package.
+
+`embedding` and `teacher_embedding` are `[batch, n]` and `[batch, m]`: a vector for each example, of
+which only the relations within a network are compared, so that n and m may differ. Values are those
+of one example with all others; their mean over the batch is the value of the paper.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+TINY = 1e-12  # least square of a norm or distance that is divided by
+SMALL = 1e-7  # added to a probability before the logarithm
+
+
+def rkd_distance(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
+    """Relational distillation by distances: Huber's loss of distances over their mean.
+
+    Park et al. (2019), arXiv:1904.05068, eq. 5 to 8: the distance of two examples, over the mean of
+    all distances that are not zero. Blind to rotation, shift and scale of either embedding.
+
+    Returns:
+      `[batch]`; a mean over all pairs, of which the published code counts each example with itself.
+
+    >>> corners = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> print(f"{abs(rkd_distance(corners, 5 - 3 * corners)).max():.4f}")
+    0.0000
+    """
+    ours, theirs = (_over_mean(_distances(x)) for x in (embedding, teacher_embedding))
+    return optax.losses.huber_loss(ours, theirs).mean(-1)
+
+
+def rkd_angle(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
+    """Relational distillation by angles: Huber's loss of the cosines of all triples.
+
+    Park et al. (2019), arXiv:1904.05068, eq. 9 to 11: for examples i, j and k the cosine of the
+    angle at j. Takes memory of `batch³`.
+
+    Returns:
+      `[batch]`, by the example at the angle; a mean over all triples.
+
+    >>> corners = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> print(f"{abs(rkd_angle(corners, 5 - 3 * corners)).max():.4f}")
+    0.0000
+    """
+    ours, theirs = (_cosines(x) for x in (embedding, teacher_embedding))
+    return optax.losses.huber_loss(ours, theirs).mean((1, 2))
+
+
+def pkt(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
+    """Probabilistic knowledge transfer: divergence of who is near to whom, by the cosine.
+
+    Passalis and Tefas (2018), arXiv:1803.10837, eq. 3 to 6: `(1 + cosine) / 2` of two examples,
+    over the sum of those of a row. As in the published code a row has the example itself in it, and
+    the mean is taken over all `b²` entries. Blind to rotation of either embedding, and to the scale
+    of each of its vectors.
+
+    Returns:
+      `[batch]`.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> print(f"{abs(pkt(x, 3 * x[:, ::-1])).max():.4f}")
+    0.0000
+    """
+    ours, theirs = (_conditional(x) for x in (embedding, teacher_embedding))
+    return (theirs * jnp.log((theirs + SMALL) / (ours + SMALL))).mean(-1)
+
+
+def correlation_congruence(
+    embedding: jax.Array,
+    teacher_embedding: jax.Array,
+    *,
+    gamma: jax.Array | float = 0.4,
+) -> jax.Array:
+    """Correlation congruence: squared difference of the examples' kernel matrices, over `b²`.
+
+    Peng et al. (2019), arXiv:1904.01802, eq. 6 and 12: a Gaussian kernel of vectors of norm 1, by
+    its Taylor series to the second order.
+
+    Returns:
+      `[batch]`.
+
+    >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> print(correlation_congruence(x, jnp.ones((2, 2)), gamma=0.5).round(4))
+    [0.1523 0.1523]
+    """
+
+    def kernel(x):
+        cosine = _unit(x) @ _unit(x).T
+        scale = 2 * gamma
+        return jnp.exp(-scale) * (1 + scale * cosine + jnp.square(scale * cosine) / 2)
+
+    return jnp.square(kernel(embedding) - kernel(teacher_embedding)).mean(-1)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), TINY))
+
+
+def _distances(x: jax.Array) -> jax.Array:
+    """Returns the Euclidean distances `[batch, batch]`; those of zero have no gradient."""
+    squares = jnp.square(x[:, None] - x[None]).sum(-1)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+
+def _over_mean(distances: jax.Array) -> jax.Array:
+    """Divides by the mean of all distances that are not zero."""
+    mean = distances.sum() / jnp.maximum((distances > 0).sum(), 1)
+    return distances / jnp.where(mean > 0, mean, 1.0)
+
+
+def _cosines(x: jax.Array) -> jax.Array:
+    """Returns for each j the cosines of the directions to i and k, `[batch, batch, batch]`."""
+    to = x[None] - x[:, None]  # [j, i, n]
+    squares = jnp.square(to).sum(-1, keepdims=True)
+    to = to / jnp.sqrt(jnp.where(squares > 0, squares, 1.0))
+    return jnp.einsum("jin,jkn->jik", to, to)
+
+
+def _conditional(x: jax.Array) -> jax.Array:
+    alike = (1 + _unit(x) @ _unit(x).T) / 2
+    return alike / alike.sum(-1, keepdims=True)

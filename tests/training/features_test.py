@@ -1,0 +1,140 @@
+"""Losses of features within a step, and which features they are of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from distill import config as configs
+from distill import losses, models, pipeline
+from distill.data import AUGMENTATIONS
+from distill.errors import InputError
+from distill.models import taps
+from distill.training import pairing, recipe, state, step
+
+SHAPE = (8, 8, 1)
+INDEX = jnp.array([3, 1, 7, 0])
+STUDENT = models.build("simplenet_v1", {}, num_classes=3, kernels="xla")
+TEACHER = models.build("teacher", {"filters": (4, 5), "hidden": 9}, num_classes=3, kernels="xla")
+
+
+@pytest.fixture
+def data(rng):
+    variables = TEACHER.init(jax.random.key(5), jnp.zeros((1, *SHAPE)))
+    return step.TrainData(
+        images=jnp.asarray(rng.integers(256, size=(12, *SHAPE), dtype=np.uint8)),
+        labels=jnp.asarray(rng.integers(3, size=12), jnp.int32),
+        teacher_variables=jax.tree.map(lambda leaf: leaf[None], variables),
+    )
+
+
+def _loss(**loss):
+    config = configs.defaults()
+    config.loss.update(loss)
+    return recipe.loss_section(config.loss)
+
+
+def _task(loss):
+    recipe_ = configs.training("simplenet_v1", schedule="constant")
+    return step.Task(
+        model=STUDENT, loss=loss["name"], augmentation=AUGMENTATIONS["none"],
+        make_optimizer=state.optimizer(recipe_, 10), teacher=TEACHER,
+        taps=pairing.pairs(loss, STUDENT, TEACHER, SHAPE),
+    )  # fmt: skip
+
+
+def test_terms_of_a_step_are_those_of_the_features(data):
+    loss = _loss(
+        terms={
+            "attention": {"weight": 10.0, "taps": (("stage1", "stage1"),)}, "pkt": {}, "kl": {},
+        }
+    )  # fmt: skip
+    task = _task(loss)
+    hyper = {k: v[0] for k, v in recipe.hyper(_about(loss)).items()}
+    states = state.create(task.model, task.make_optimizer, recipe.hyper(_about(loss)), SHAPE, [0])
+    before = jax.tree.map(lambda leaf: leaf[0], states)
+    after, metrics = jax.jit(step.train_step, static_argnums=0)(task, before, hyper, data, INDEX)
+    images = data.images[INDEX] / 255
+    _, ours = STUDENT.apply({"params": before.params}, images, mutable=[taps.TAPS])
+    variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
+    _, theirs = TEACHER.apply(variables, images, mutable=[taps.TAPS])
+    ours, theirs = taps.tapped(ours), taps.tapped(theirs)
+    attention = losses.attention([ours["stage1"]], [theirs["stage1"]]).mean()
+    assert float(metrics["attention"]) == pytest.approx(10 * float(attention), rel=1e-4)
+    pkt = losses.pkt(ours["penultimate"], theirs["penultimate"]).mean()
+    assert float(metrics["pkt"]) == pytest.approx(float(pkt), rel=1e-3)
+    parts = float(metrics["attention"] + metrics["pkt"] + metrics["kl"])
+    assert float(metrics["loss"]) == pytest.approx(parts, rel=1e-5)
+    assert not np.array_equal(after.params["conv0"]["kernel"], before.params["conv0"]["kernel"])
+
+
+def _about(loss):
+    return {"recipe": {"learning_rate": 0.1}, "loss": loss, "seeds": [0]}
+
+
+def test_a_loss_that_asks_for_no_features_has_none_in_its_step(data, monkeypatch):
+    task = _task(_loss(name="kl"))
+    assert not task.taps
+    hyper = {"learning_rate": 0.1, "temperature": 2.0, "alpha": 0.5}
+    batched = {k: jnp.array([v]) for k, v in hyper.items()}
+    states = state.create(task.model, task.make_optimizer, batched, SHAPE, [0])
+    before = jax.tree.map(lambda leaf: leaf[0], states)
+    one = jax.make_jaxpr(lambda s: step.train_step(task, s, hyper, data, INDEX))(before)
+    monkeypatch.setattr(type(STUDENT), "sow", lambda *_: None)
+    monkeypatch.setattr(type(TEACHER), "sow", lambda *_: None)
+    two = jax.make_jaxpr(lambda s: step.train_step(task, s, hyper, data, INDEX))(before)
+    assert str(one) == str(two)
+
+
+def test_taps_have_defaults_and_can_be_given():
+    defaults = pairing.pairs(_loss(terms={"attention": {}, "pkt": {}}), STUDENT, TEACHER, SHAPE)
+    assert defaults == {
+        "attention": (("stage0", "stage0"), ("stage1", "stage1")),
+        "pkt": (("penultimate", "penultimate"),),
+    }
+    given = pairing.pairs(
+        _loss(name="pkt", taps=(("stage1", "penultimate"),)), STUDENT, TEACHER, SHAPE
+    )
+    assert given == {"pkt": (("stage1", "penultimate"),)}
+    assert not pairing.pairs(_loss(name="kl"), STUDENT, TEACHER, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "loss, said",
+    [
+        ({"name": "attention", "taps": (("stage9", "stage0"),)}, "unknown tap of the student 'sta"),
+        ({"name": "attention", "taps": (("stage0", "stem"),)}, "unknown tap of the teacher 'stem'"),
+        ({"name": "attention", "taps": (("penultimate", "stage0"),)}, "attention needs images"),
+        ({"name": "fsp"}, "fsp needs stages of as many channels"),
+        ({"name": "pkt", "taps": (("stage0", "stage0"),) * 2}, "compares one pair of taps, and 2"),
+    ],
+)
+def test_features_that_cannot_be_compared_are_one_line(loss, said):
+    with pytest.raises(InputError, match=said) as error:
+        pairing.pairs(_loss(**loss), STUDENT, TEACHER, SHAPE)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "loss, said",
+    [
+        ({"taps": (("stage0",),)}, "loss.taps is .* it must be pairs of taps"),
+        ({"name": "kl", "taps": (("stage0", "stage0"),)}, "and kl has no use for it"),
+        ({"terms": {"attention": {"taps": "stage0"}}}, "loss.terms.attention.taps is 'stage0'"),
+        ({"name": "attention"}, "cannot be averaged over the 2 members"),
+    ],
+)
+def test_bad_taps_and_ensembles_end_before_any_work(loss, said):
+    config = configs.defaults()
+    config.loss.update(loss)
+    config.teacher.members = 2
+    with pytest.raises(InputError, match=said):
+        pipeline.validate(config)
+
+
+def test_students_with_other_taps_are_a_program_of_their_own():
+    a, b = (
+        recipe.apart(_about(_loss(name="pkt", taps=((name, "penultimate"),))))
+        for name in ("stage0", "stage1")
+    )
+    assert a != b
