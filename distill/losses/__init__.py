@@ -8,6 +8,8 @@ probabilities are used throughout, since they stay exact where probabilities und
 normalised; a loss that reads them compares outputs of their shape with them and has no classes.
 `features` and `teacher_features` are sequences of arrays, what `config.loss.taps` pairs up;
 `embedding` and `teacher_embedding` are the first pair as vectors, `[batch, n]` and `[batch, m]`.
+`projected`, `predicted`, `embedded` and so on are the student's features behind something learned,
+see `parts`; `teacher_classifier` is kernel and bias of the teacher's last layer.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
 as keyword-only hyperparameters whatever the configuration holds under the same name, or else the
@@ -29,15 +31,19 @@ from distill.losses.basic import (
 )
 from distill.losses.decoupled import dist, dkd, nkd, rld
 from distill.losses.features import attention, fsp, nst, similarity
+from distill.losses.hints import crd, fitnets, srrl, vid
 from distill.losses.relations import correlation_congruence, pkt, rkd_angle, rkd_distance
 from distill.losses.terms import (
     ARRAYS,
     FROM_TEACHER,
     LOSSES,
     OPTIONS,
+    Tapped,
     compares_with_pixels,
     defaults,
     hyperparameters,
+    init_parts,
+    learns_parts,
     methods,
     name_of,
     needs_embedding,
@@ -54,17 +60,22 @@ __all__ = [
     "FROM_TEACHER",
     "LOSSES",
     "OPTIONS",
+    "Tapped",
     "attention",
     "compares_with_pixels",
     "correlation_congruence",
+    "crd",
     "cross_entropy",
     "defaults",
     "dist",
     "dkd",
+    "fitnets",
     "fsp",
     "hyperparameters",
+    "init_parts",
     "jensen_shannon",
     "kl",
+    "learns_parts",
     "log_soft_targets",
     "logit_mse",
     "methods",
@@ -86,7 +97,9 @@ __all__ = [
     "similarity",
     "smoothed_cross_entropy",
     "soft_squared_error",
+    "srrl",
     "standardise",
     "teacher_free",
+    "vid",
     "weighted_terms",
 ]

@@ -8,18 +8,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from distill.losses import basic, decoupled, features, relations
+from distill.losses import basic, decoupled, features, hints, relations
+from distill.losses import parts as parts_lib
 
-STAGES = ("features", "teacher_features")
-EMBEDDINGS = ("embedding", "teacher_embedding")
+STAGES = ("features", "teacher_features", "projected", "predicted", "variances")
+EMBEDDINGS = (
+    "embedding", "teacher_embedding", "projected_embedding", "embedded", "teacher_embedded",
+)  # fmt: skip
 ARRAYS = (
-    "logits", "labels", "teacher_logits", "log_soft_targets", "pixels", *STAGES, *EMBEDDINGS,
+    "logits", "labels", "teacher_logits", "log_soft_targets", "pixels", "teacher_classifier",
+    *STAGES, *EMBEDDINGS,
 )  # fmt: skip
 LOGITS_OF_TEACHER = ("teacher_logits", "log_soft_targets")
-FROM_TEACHER = (*LOGITS_OF_TEACHER, "teacher_features", "teacher_embedding")
+FROM_TEACHER = (*LOGITS_OF_TEACHER, *STAGES, *EMBEDDINGS)
 
-Tapped = tuple[Sequence[jax.Array], Sequence[jax.Array]]
-"""Features of the student and of its teacher, those of a pair at the same place."""
+Tapped = tuple[Sequence[Any], Sequence[Any]]
+"""Features of the student and of its teacher, those of a pair at the same place; or shapes."""
 
 LOSSES: dict[str, Callable[..., jax.Array]] = {
     "soft_squared_error": basic.soft_squared_error,
@@ -37,6 +41,10 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "fsp": features.fsp,
     "nst": features.nst,
     "similarity": features.similarity,
+    "fitnets": hints.fitnets,
+    "vid": hints.vid,
+    "srrl": hints.srrl,
+    "crd": hints.crd,
     "rkd_distance": relations.rkd_distance,
     "rkd_angle": relations.rkd_angle,
     "pkt": relations.pkt,
@@ -133,6 +141,37 @@ def needs_embedding(name: str) -> bool:
     return not _parameters(name).isdisjoint(EMBEDDINGS)
 
 
+def learns_parts(name: str) -> bool:
+    """Whether any part of the loss `name` trains something beside the student."""
+    return not _parameters(name).isdisjoint(parts_lib.PARTS)
+
+
+def init_parts(key: jax.Array, tapped: Mapping[str, Tapped]) -> dict[str, Any]:
+    """Returns fresh parameters of what the parts of a loss train beside the student.
+
+    Args:
+      key: of this student.
+      tapped: for each part of the loss that compares features, those of student and teacher;
+        their shapes suffice.
+
+    Returns:
+      By the names of the parts of the loss; empty if none trains anything.
+    """
+    found: dict[str, Any] = {}
+    for i, (method, pair) in enumerate(sorted(tapped.items())):
+        zeros: Any = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), pair)
+        own = {
+            name: part.init(jax.random.fold_in(key, i), *zeros)["params"]
+            for name, part in _parts(method).items()
+        }
+        found |= {method: own} if own else {}
+    return found
+
+
+def _parts(method: str) -> dict[str, Any]:
+    return parts_lib.of(tuple(inspect.signature(LOSSES[method]).parameters))
+
+
 def needs_labels(name: str) -> bool:
     """Whether any part of the loss `name` reads labels, beside the one that `alpha` mixes in."""
     return "labels" in _parameters(name)
@@ -155,6 +194,8 @@ def weighted_terms(
     hyper: Mapping[str, jax.Array],
     pixels: jax.Array | None = None,
     tapped: Mapping[str, Tapped] = MappingProxyType({}),
+    parts: Mapping[str, Any] = MappingProxyType({}),
+    teacher_classifier: tuple[jax.Array, jax.Array] | None = None,
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
 
@@ -173,6 +214,8 @@ def weighted_terms(
         spread in a cross-entropy; they change nothing where they are missing.
       pixels: between 0 and 1, `[batch, height, width, channels]`, for a loss that reads them.
       tapped: for each part of the loss that compares features, those of student and teacher.
+      parts: parameters of what is trained beside the student, from `init_parts`.
+      teacher_classifier: kernel and bias of the teacher's last layer, where a loss reads them.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
@@ -180,11 +223,14 @@ def weighted_terms(
     arrays: dict[str, Any] = {"logits": logits, "labels": labels}
     if pixels is not None:
         arrays["pixels"] = pixels
+    if teacher_classifier is not None:
+        arrays["teacher_classifier"] = teacher_classifier
     weighted = f"{methods(name)[0]}.weight" in hyper
     values = {}
     for method in methods(name):
         numbers = _of_term(method, hyper) if weighted else hyper
-        value = _value(method, arrays | _named(tapped.get(method)), teacher_logits, numbers)
+        compared = _named(method, tapped.get(method), parts.get(method, {}))
+        value = _value(method, arrays | compared, teacher_logits, numbers)
         if needs_teacher(name) and needs_labels(method):
             value = _mean_over_visible(labels) * jnp.where(labels >= 0, value, 0)
         values[method] = numbers["weight"] * value if weighted else value
@@ -195,12 +241,14 @@ def weighted_terms(
     return {name: alpha * values[name], "hard_loss": (1 - alpha) * hard}
 
 
-def _named(tapped: Tapped | None) -> dict[str, Any]:
-    """Returns features by the names that a signature has for them."""
+def _named(method: str, tapped: Tapped | None, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns features, and what is learned of them, by the names that a signature has for them."""
     if tapped is None:
         return {}
     flat = (of[0].reshape(of[0].shape[0], -1) for of in tapped)
-    return dict(zip((*STAGES, *EMBEDDINGS), (*tapped, *flat), strict=True))
+    names = ("features", "teacher_features", "embedding", "teacher_embedding")
+    named = dict(zip(names, (*tapped, *flat), strict=True))
+    return named | parts_lib.outputs(_parts(method), parts, *tapped)
 
 
 def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

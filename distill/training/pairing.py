@@ -54,6 +54,20 @@ def pairs(
     return FrozenDict(found)
 
 
+def shapes(
+    chosen: Pairs,
+    ours: Mapping[str, tuple[int, ...]],
+    theirs: Mapping[str, tuple[int, ...]],
+    batch: int = 1,
+) -> losses.Tapped:
+    """Returns the shapes of pairs of features, those of the student and those of the teacher."""
+    student, teacher = (
+        tuple(jax.ShapeDtypeStruct((batch, *of[pair[i]]), jnp.float32) for pair in chosen)
+        for i, of in enumerate((ours, theirs))
+    )
+    return student, teacher
+
+
 def _default(
     name: str, ours: Mapping[str, tuple[int, ...]], theirs: Mapping[str, tuple[int, ...]]
 ) -> Pairs:
@@ -73,22 +87,24 @@ def _try(
     theirs: Mapping[str, tuple[int, ...]],
 ) -> None:
     """Raises `InputError` if a loss cannot compare the features, by the shapes alone."""
-    tapped = tuple(
-        tuple(jax.ShapeDtypeStruct((BATCH, *shapes[pair[i]]), jnp.float32) for pair in chosen)
-        for i, shapes in enumerate((ours, theirs))
-    )
+    tapped = {name: shapes(chosen, ours, theirs, BATCH)}
     logits = jax.ShapeDtypeStruct((BATCH, 2), jnp.float32)
     labels = jax.ShapeDtypeStruct((BATCH,), jnp.int32)
     members = jax.ShapeDtypeStruct((1, BATCH, 2), jnp.float32)
+    classifier = tuple(
+        jax.ShapeDtypeStruct(shape, jnp.float32)
+        for shape in ((*theirs.get(PENULTIMATE, (1,)), 2), (2,))
+    )
     hyper = {"alpha": 1.0} | {k: v for k, v in loss.items() if isinstance(v, int | float)}
 
-    def value(logits, labels, teacher_logits, tapped):
+    def value(logits, labels, teacher_logits, tapped, classifier):
+        parts = losses.init_parts(jax.random.key(0), tapped)
         return losses.weighted_terms(
-            name, logits, labels, teacher_logits, hyper, tapped={name: tapped}
+            name, logits, labels, teacher_logits, hyper, None, tapped, parts, classifier
         )
 
     try:
-        jax.eval_shape(value, logits, labels, members, tapped)
+        jax.eval_shape(value, logits, labels, members, tapped, classifier)
     except InputError:
         raise
     except (TypeError, ValueError, IndexError) as error:

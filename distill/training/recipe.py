@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from distill import losses, models
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
+from distill.models import taps
 from distill.models.taps import Pairs
 from distill.training import bilevel, pairing
 from distill.training import state as states_lib
@@ -40,6 +41,11 @@ def loss_section(loss: ConfigDict) -> dict[str, Any]:
             taking = [n for n in losses.LOSSES if "temperature" in losses.hyperparameters(n)]
             raise InputError(
                 f"loss {name} has no temperature to learn; use {' or '.join(taking)}, or "
+                "--config.loss.learn_temperature=False"
+            )
+        if losses.learns_parts(name):
+            raise InputError(
+                f"loss {name} trains parts of its own, beside which no temperature is learned: use "
                 "--config.loss.learn_temperature=False"
             )
         wanted += (bilevel.RATE,)
@@ -170,9 +176,19 @@ def task(
     recipe = ConfigDict(about["recipe"])
     shared = {"num_classes": about["num_classes"], "kernels": kernels}
     model = models.build(recipe.model, recipe.args, **shared)
-    tapped: Mapping[str, Pairs] = FrozenDict()
-    if teacher is not None:
-        tapped = pairing.pairs(about["loss"], model, teacher, about["input_shape"])
+    other, shape = teacher, tuple(about["input_shape"])
+    learns = losses.learns_parts(about["loss"]["name"])
+    if other is None and learns:  # which are of the shapes that the teacher has
+        section = ConfigDict(about["teacher"]["recipe"])
+        other = models.build(section.model, section.args, **shared)
+    pairs: Mapping[str, Pairs] = FrozenDict()
+    tapped: Mapping[str, losses.Tapped] = FrozenDict()
+    if other is not None:
+        pairs = pairing.pairs(about["loss"], model, other, shape)
+    if other is not None and learns:
+        ours, theirs = taps.shapes(model, shape), taps.shapes(other, shape)
+        shapes = {name: pairing.shapes(chosen, ours, theirs) for name, chosen in pairs.items()}
+        tapped = FrozenDict(shapes)
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
@@ -183,8 +199,9 @@ def task(
         loss=about["loss"]["name"],
         augmentation=augmentation,
         make_optimizer=states_lib.optimizer(recipe, duration.total_steps),
-        teacher=teacher if inline or tapped else None,
-        taps=tapped,
+        teacher=teacher if inline or pairs else None,
+        taps=pairs,
+        tapped=tapped,
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
         constraints=models.frozen(about.get("constraints", {})),
@@ -210,6 +227,7 @@ def _arguments(about: dict[str, Any], task: Task) -> tuple:
         tuple(about["input_shape"]),
         about["seeds"],
         task.constraints,
+        task.tapped,
     )
 
 
@@ -231,8 +249,8 @@ def apart(about: dict[str, Any]) -> dict[str, Any]:
     """Leaves out of a description the seeds and numbers in which students of a program differ."""
     recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
     rest = {k: v for k, v in about.items() if k != "seeds"}
-    taps = [[name, value] for name, value in sorted(about["loss"].items()) if _is_taps(name)]
-    loss = [about["loss"]["name"], *sorted(about["loss"]), *taps]
+    tapped = [[name, value] for name, value in sorted(about["loss"].items()) if _is_taps(name)]
+    loss = [about["loss"]["name"], *sorted(about["loss"]), *tapped]
     return {**rest, "recipe": recipe, "loss": loss}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import ConfigDict
 
-from distill import constraints
+from distill import constraints, losses
 from distill.training import bilevel
 
 KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
@@ -35,6 +36,7 @@ class TrainState:
       learned: the temperature of a student that learns it, see `bilevel`; empty for others.
       held: arrays of the constraints that the weights obey, see `distill.constraints`; no step
         changes them.
+      parts: parameters that the loss trains beside the student, see `losses.parts`; empty if none.
     """
 
     step: jax.Array
@@ -44,6 +46,16 @@ class TrainState:
     key: jax.Array
     learned: Any = dataclasses.field(default_factory=dict)
     held: Any = dataclasses.field(default_factory=dict)
+    parts: Any = dataclasses.field(default_factory=dict)
+
+    @property
+    def trained(self) -> Any:
+        """What the optimiser moves: the weights, and with them the parts of the loss if any."""
+        return {"model": self.params, "parts": self.parts} if self.parts else self.params
+
+    def apart(self, trained: Any) -> tuple[Any, Any]:
+        """Returns the weights and the parts that are in a tree like `trained`."""
+        return (trained["model"], trained["parts"]) if self.parts else (trained, self.parts)
 
     def variables(self, description: constraints.Description) -> dict[str, Any]:
         """Returns the effective weights of one student, as Linen's `apply` takes them."""
@@ -99,6 +111,7 @@ def create(
     input_shape: tuple[int, ...],
     seeds: Sequence[int],
     description: constraints.Description | None = None,
+    tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
 ) -> TrainState:
     """Initialises one student per seed.
 
@@ -109,6 +122,7 @@ def create(
       input_shape: `(height, width, channels)`.
       seeds: one per student; a student's random bits depend on its own alone.
       description: of the constraints that the weights obey; what they hold constrains nothing yet.
+      tapped: shapes of the features of which the loss learns something, see `losses.init_parts`.
 
     Returns:
       The states, every leaf with a leading axis `[students]`.
@@ -116,7 +130,7 @@ def create(
     # Random numbers of many shapes are slow to optimise and quick to compute: for DenseNet-40, 35 s
     # of compiling became 5 s, with the same bits.
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    make = _maker(model, make_optimizer, input_shape, description)
+    make = _maker(model, make_optimizer, input_shape, description, tapped)
     return jax.jit(make, compiler_options=options)(jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
@@ -127,27 +141,30 @@ def shapes(
     input_shape: tuple[int, ...],
     seeds: Sequence[int],
     description: constraints.Description | None = None,
+    tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
 ) -> TrainState:
     """Returns the shapes and dtypes of what `create` returns, without computing anything."""
-    make = _maker(model, make_optimizer, input_shape, description)
+    make = _maker(model, make_optimizer, input_shape, description, tapped)
     return jax.eval_shape(make, jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
-def _maker(model, make_optimizer, input_shape, description) -> Callable[..., TrainState]:
+def _maker(model, make_optimizer, input_shape, description, tapped) -> Callable[..., TrainState]:
     image = jnp.zeros((1, *input_shape))
 
     def one(seed, hyper):
         init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
         variables = model.init(init_key, image)
-        return TrainState(
+        state = TrainState(
             step=jnp.zeros((), jnp.int32),
             params=variables["params"],
             batch_stats=variables.get("batch_stats", {}),
-            opt_state=make_optimizer(hyper).init(variables["params"]),
+            opt_state=(),
             key=key,
             learned=bilevel.init(hyper),
             held=constraints.held_like(description or {}, variables["params"]),
+            parts=losses.init_parts(jax.random.fold_in(init_key, 1), tapped) if tapped else {},
         )
+        return dataclasses.replace(state, opt_state=make_optimizer(hyper).init(state.trained))
 
     return jax.vmap(one)
 

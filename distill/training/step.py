@@ -52,6 +52,7 @@ class Task:
       mean, std: of pixels between 0 and 1, one per channel or one for all.
       teacher: the module whose variables `TrainData.teacher_variables` holds, if it does.
       taps: for each part of the loss that compares features, the pairs of `models.taps`.
+      tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
     """
@@ -64,6 +65,7 @@ class Task:
     std: tuple[float, ...] = (1.0,)
     teacher: nn.Module | None = None
     taps: Mapping[str, Pairs] = FrozenDict()
+    tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
 
@@ -97,10 +99,11 @@ def train_step(
     images = normalize(pixels, task.mean, task.std)
     labels = data.labels[index]
     hyper = bilevel.current(state.learned, hyper)
-    teacher_logits, theirs = _teacher(task, data, index, choices, images)
+    teacher_logits, theirs, classifier = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
-    def objective(params, hyper):
+    def objective(trained, hyper):
+        params, parts = state.apart(trained)
         effective = constraints.effective(task.constraints, state.held, params)
         with nn.intercept_methods(constraints.interceptor(state.held)):
             logits, updated = task.model.apply(
@@ -116,7 +119,7 @@ def train_step(
             for name, pairs in task.taps.items()
         }
         terms = losses.weighted_terms(
-            task.loss, logits, labels, teacher_logits, hyper, pixels, compared
+            task.loss, logits, labels, teacher_logits, hyper, pixels, compared, parts, classifier
         )
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
@@ -125,14 +128,16 @@ def train_step(
         return sum(means.values()), (means, logits, updated)
 
     (loss, (terms, logits, updated)), gradients = jax.value_and_grad(objective, has_aux=True)(
-        state.params, hyper
+        state.trained, hyper
     )
     optimizer = task.make_optimizer(hyper)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.trained)
+    params, parts = state.apart(optax.apply_updates(state.trained, updates))
     new_state = dataclasses.replace(
         state,
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
+        params=params,
+        parts=parts,
         batch_stats=updated.get("batch_stats", state.batch_stats),
         opt_state=opt_state,
     )
@@ -175,15 +180,18 @@ def validation_loss(
 def _teacher(task, data, index, choices, images):
     """Looks up or computes the teachers' logits `[members, batch, num_classes]`, or None.
 
-    With them come the features of a single teacher by the names of their taps, if any are asked
-    for.
+    With them come, if features are asked for, those of a single teacher by the names of their taps,
+    and kernel and bias of its last layer.
     """
     if data.teacher_logits is not None:
-        return data.teacher_logits[choices, index].swapaxes(0, 1), {}
+        return data.teacher_logits[choices, index].swapaxes(0, 1), {}, None
     if task.teacher is None:
-        return None, {}
+        return None, {}, None
     if not task.taps:
-        return jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables), {}
+        logits = jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables)
+        return logits, {}, None
     variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
     logits, found = task.teacher.apply(variables, images, mutable=[TAPS])
-    return logits[None], taps.tapped(found)
+    last = variables["params"].get("logits", {})
+    classifier = (last["kernel"], last["bias"]) if {"kernel", "bias"} <= last.keys() else None
+    return logits[None], taps.tapped(found), classifier

@@ -1,9 +1,12 @@
 """Losses of features within a step, and which features they are of."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.core import FrozenDict
 
 from distill import config as configs
 from distill import losses, models, pipeline
@@ -11,6 +14,7 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.models import taps
 from distill.training import pairing, recipe, state, step
+from distill.training.checkpoints import Checkpointer
 
 SHAPE = (8, 8, 1)
 INDEX = jnp.array([3, 1, 7, 0])
@@ -138,3 +142,70 @@ def test_students_with_other_taps_are_a_program_of_their_own():
         for name in ("stage0", "stage1")
     )
     assert a != b
+
+
+LEARNED = {"fitnets": {}, "vid": {}, "crd": {}, "srrl": {}}
+
+
+def _states(task, loss, seeds=(0,)):
+    about = {**_about(loss), "seeds": list(seeds)}
+    hyper = recipe.hyper(about)
+    made = state.create(
+        task.model, task.make_optimizer, hyper, SHAPE, about["seeds"], tapped=task.tapped
+    )
+    return made, hyper
+
+
+def _learning(loss):
+    task = _task(loss)
+    ours, theirs = (taps.shapes(model, SHAPE) for model in (STUDENT, TEACHER))
+    shapes = {name: pairing.shapes(chosen, ours, theirs) for name, chosen in task.taps.items()}
+    return dataclasses.replace(task, tapped=FrozenDict(shapes))
+
+
+def test_parts_are_trained_beside_the_student_and_not_in_it(data):
+    loss = _loss(terms=LEARNED)
+    task = _learning(loss)
+    states, hyper = _states(task, loss, seeds=(0, 1))
+    assert set(states.parts) == set(LEARNED)
+    kernels = states.parts["fitnets"]["projection"]["project1"]["kernel"]
+    assert kernels.shape == (2, 6, 5)
+    assert np.abs(kernels[0] - kernels[1]).max() > 0.01  # each student has its own
+    alone, _ = _states(task, loss, seeds=(1,))
+    np.testing.assert_array_equal(
+        alone.parts["fitnets"]["projection"]["project1"]["kernel"][0], kernels[1]
+    )
+    plain, _ = _states(_task(_loss(name="kl")), _loss(name="kl"), seeds=(0, 1))
+    jax.tree.map(np.testing.assert_array_equal, plain.params, states.params)
+
+    before = jax.tree.map(lambda leaf: leaf[0], states)
+    one = {k: v[0] for k, v in hyper.items()}
+    after, metrics = jax.jit(step.train_step, static_argnums=0)(task, before, one, data, INDEX)
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.parts, before.parts)
+    assert all(change > 0 for change in jax.tree.leaves(moved)), moved
+    assert set(LEARNED) < set(metrics) and np.isfinite(metrics["loss"])
+    assert set(after.variables({})["params"]) == set(STUDENT.init(
+        jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"])  # fmt: skip
+
+
+def test_parts_are_in_the_checkpoint(data, tmp_path):
+    loss = _loss(name="fitnets")
+    task = _learning(loss)
+    states, _ = _states(task, loss)
+    with Checkpointer(tmp_path, pytest.fail) as checkpointer:
+        checkpointer.save(1, states, {})
+        restored, _ = checkpointer.restore(jax.eval_shape(lambda: states))
+    jax.tree.map(np.testing.assert_array_equal, restored.parts, states.parts)
+    jax.tree.map(np.testing.assert_array_equal, restored.opt_state, states.opt_state)
+
+
+def test_no_temperature_is_learned_beside_parts(monkeypatch):
+    with pytest.raises(InputError, match="has no temperature to learn"):
+        _loss(name="fitnets", learn_temperature=True)
+
+    def both(logits, log_soft_targets, projected, *, temperature):
+        return temperature * logits.sum(-1)
+
+    monkeypatch.setitem(losses.LOSSES, "both", both)
+    with pytest.raises(InputError, match="trains parts of its own"):
+        _loss(name="both", learn_temperature=True)
