@@ -132,15 +132,14 @@ def train_step(
     )
     optimizer = task.make_optimizer(hyper)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.trained)
-    params, parts = state.apart(optax.apply_updates(state.trained, updates))
     new_state = dataclasses.replace(
         state,
         step=state.step + 1,
-        params=params,
-        parts=parts,
         batch_stats=updated.get("batch_stats", state.batch_stats),
         opt_state=opt_state,
     )
+    params, parts = state.apart(optax.apply_updates(state.trained, updates))
+    new_state = dataclasses.replace(new_state, params=params, parts=parts)
     if state.learned:
 
         def judge(params):
