@@ -173,7 +173,8 @@ private class Reader(private val data: ByteArray) {
         inside(vtable, 4, 2, what)
         val bytesOfFields = short(vtable)
         val length = short(vtable + 2)
-        need(bytesOfFields >= 4 && bytesOfFields % 2 == 0L, what, "an even number of bytes for its fields", bytesOfFields)
+        val isEven = bytesOfFields >= 4 && bytesOfFields % 2 == 0L
+        need(isEven, what, "an even number of bytes for its fields", bytesOfFields)
         inside(vtable, bytesOfFields, 2, what)
         inside(at, length, 4, what)
         val values = HashMap<String, Any?>()
