@@ -153,6 +153,7 @@ class Run:
                 directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
                 validation=self.dataset.validation, monitor=self.monitor, display=self.display,
                 log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
+                table_mb=self.config.dataset.resident_mb,
             )  # fmt: skip
 
 

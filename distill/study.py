@@ -205,6 +205,7 @@ def _size(group: list[Student]) -> int:
         group[0].about, run.training_set, teacher, run.dataset.validation, resident=run.resident,
         students=engine.execution(1, options.students).students,
         memory=int(options.memory_gb * 2**30) or engine.free_memory(),
+        table_mb=run.config.dataset.resident_mb,
     )  # fmt: skip
     return fits * jax.local_device_count()
 
@@ -225,6 +226,7 @@ def _train(
             validation=run.dataset.validation, monitor=None, display=display,
             log=lambda record: None, stop_on_divergence=False,
             checkpoint_every_s=run.config.checkpoint_every_s,
+            table_mb=run.config.dataset.resident_mb,
         )  # fmt: skip
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=False)  # the padding comes last

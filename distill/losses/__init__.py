@@ -51,6 +51,7 @@ from distill.losses.terms import (
     needs_labels,
     needs_teacher,
     options,
+    reads_classifier,
     shown,
     weighted_terms,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "nst",
     "options",
     "pkt",
+    "reads_classifier",
     "reconstruction",
     "reverse_kl",
     "rkd_angle",

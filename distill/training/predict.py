@@ -9,6 +9,7 @@ import numpy as np
 from flax import linen as nn
 
 from distill.data import Augmentation
+from distill.models import taps
 from distill.training import parallel
 from distill.training.step import normalize
 
@@ -62,6 +63,50 @@ def predict(
         parts.append(np.asarray(logits)[: len(part)])
         on_batch(len(part))
     return np.concatenate(parts)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _features(model, mean, std, augment, names, variables, images, variant):
+    pixels = augment(images.astype(jnp.float32) / 255, jnp.full(images.shape[0], variant))
+    _, found = model.apply(variables, normalize(pixels, mean, std), mutable=[taps.TAPS])
+    return {name: taps.tapped(found)[name] for name in names}
+
+
+def feature_table(
+    model: nn.Module,
+    variables: dict,
+    images: np.ndarray,
+    augmentation: Augmentation,
+    names: tuple[str, ...],
+    *,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    on_batch: Callable[[int], None],
+) -> dict[str, np.ndarray]:
+    """Computes what a teacher sees on the way in every outcome of an augmentation.
+
+    Args:
+      names: of the taps.
+
+    Returns:
+      For each tap `[variants, n, ...]` float32.
+    """
+    n, batch = len(images), min(EVAL_BATCH, len(images))
+    table: dict[str, np.ndarray] = {}
+    for variant in range(augmentation.num_variants or 0):
+        for start in range(0, n, batch):
+            part = np.asarray(images[start : start + batch])
+            missing = batch - len(part)
+            padded = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+            found = _features(
+                model, mean, std, augmentation.apply, names, variables, padded, np.int32(variant)
+            )
+            for name, values in found.items():
+                shape = (augmentation.num_variants, n, *values.shape[1:])
+                whole = table.setdefault(name, np.zeros(shape, np.float32))
+                whole[variant, start : start + len(part)] = np.asarray(values)[: len(part)]
+            on_batch(len(part))
+    return table
 
 
 def ensemble_logits(logits: np.ndarray) -> np.ndarray:

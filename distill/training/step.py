@@ -28,6 +28,8 @@ class TrainData:
       labels: `[n]` int32, -1 where hidden. None, as the images, while they are yet to be sent.
       teacher_logits: `[variants, n, members, num_classes]` float32, for each variant of the
         augmentation; None if not needed or computed in the step.
+      teacher_features: likewise for each tap that the loss compares, `[variants, n, ...]`; None if
+        there are none, or they are computed in the step.
       teacher_variables: those of the teachers, leading axis `[members]`; None otherwise.
       validation_images, validation_labels: likewise, for students that learn the temperature.
     """
@@ -35,6 +37,7 @@ class TrainData:
     images: Any = None
     labels: Any = None
     teacher_logits: Any = None
+    teacher_features: Any = None
     teacher_variables: Any = None
     validation_images: Any = None
     validation_labels: Any = None
@@ -183,7 +186,9 @@ def _teacher(task, data, index, choices, images):
     and kernel and bias of its last layer.
     """
     if data.teacher_logits is not None:
-        return data.teacher_logits[choices, index].swapaxes(0, 1), {}, None
+        logits = data.teacher_logits[choices, index].swapaxes(0, 1)
+        tables = data.teacher_features or {}
+        return logits, {name: table[choices, index] for name, table in tables.items()}, None
     if task.teacher is None:
         return None, {}, None
     if not task.taps:

@@ -73,6 +73,7 @@ def train(
     checkpoint_every_s: float,
     stop_on_divergence: bool = True,
     start: Start | None = None,
+    table_mb: int = 0,
 ) -> None:
     """Trains what `about` describes, into the checkpoints of `directory`; does nothing if done.
 
@@ -90,6 +91,8 @@ def train(
       checkpoint_every_s: least time between checkpoints, in seconds.
       stop_on_divergence: otherwise the other students go on; see `fit.fit`.
       start: weights to start from instead of fresh ones.
+      table_mb: MiB that tables of the teacher's features may have on the device; where they have
+        more, the teacher runs inside the step.
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
@@ -97,7 +100,7 @@ def train(
     processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = recipes.length(recipe, len(split))
-    task = recipes.task(about, duration, teacher.model if teacher else None)
+    task = _task(about, duration, split, teacher, plan, resident, table_mb)
     if (
         start is not None
         and teacher is not None
@@ -205,6 +208,7 @@ def students_that_fit(
     resident: bool,
     students: str,
     memory: int,
+    table_mb: int = 0,
 ) -> int:
     """Estimates how many students like one that is described train at once on a device.
 
@@ -215,28 +219,51 @@ def students_that_fit(
       resident: as in `train`.
       students: as in `engine.Execution`.
       memory: bytes that may be used.
+      table_mb: as in `train`.
     """
     recipe = ConfigDict(about["recipe"])
     duration = recipes.length(recipe, len(split))
-    task = recipes.task(about, duration, teacher.model if teacher else None)
+    task = _task(about, duration, split, teacher, Execution(students), resident, table_mb)
     states = recipes.shapes(about, task)
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
-    table = variables = None
+    table = variables = features = None
     if teacher is not None and task.teacher is not None:
         variables = jax.eval_shape(teacher.stacked)
     elif teacher is not None:
         table = jax.ShapeDtypeStruct(soft_targets.shape(task, split, teacher), jnp.float32)
+        wanted = soft_targets.feature_shapes(task, split, teacher) if task.taps else {}
+        features = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in wanted.items()} or None
     examples = len(split) if resident else fitting.CHUNK_STEPS * recipe.batch_size
     data = TrainData(
         images=jax.ShapeDtypeStruct((examples, *split.images.shape[1:]), jnp.uint8),
         labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
         teacher_logits=table,
+        teacher_features=features,
         teacher_variables=variables,
         **_validation(about, validation),
     )
     return engine.students_that_fit(
         task, states, recipes.hyper(about), data, order, students=students, memory=memory
     )
+
+
+def _task(
+    about: dict[str, Any],
+    duration: recipes.Length,
+    split: Split,
+    teacher: Trained | None,
+    plan: Execution,
+    resident: bool,
+    table_mb: int,
+) -> Task:
+    """Returns what is trained; its steps have no teacher where tables have what it knows."""
+    task = recipes.task(about, duration, teacher.model if teacher else None)
+    if teacher is None or not task.taps or not resident or plan.batch_mesh is not None:
+        return task
+    limit = table_mb * 2**20
+    if soft_targets.tabulates_features(task, split, teacher, duration.epochs, limit):
+        return dataclasses.replace(task, teacher=None)
+    return task
 
 
 @contextlib.contextmanager
@@ -265,12 +292,14 @@ def _data(
     display: Display,
 ) -> TrainData:
     """Places the training set, and what the teachers say of it, where the steps read them."""
-    table = variables = None
+    table = variables = features = None
     if teacher is not None and task.teacher is not None:
         variables = plan.place(teacher.stacked())
     elif teacher is not None:
         table = soft_targets.table(task, split, teacher, plan, display)
-    data = TrainData(teacher_logits=table, teacher_variables=variables)
+        if task.taps:
+            features = soft_targets.features(task, split, teacher, display)
+    data = TrainData(teacher_logits=table, teacher_features=features, teacher_variables=variables)
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
         data = plan.place(data)

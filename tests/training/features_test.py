@@ -1,6 +1,7 @@
 """Losses of features within a step, and which features they are of."""
 
 import dataclasses
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,12 @@ from flax.core import FrozenDict
 
 from distill import config as configs
 from distill import losses, models, pipeline
-from distill.data import AUGMENTATIONS
+from distill.data import AUGMENTATIONS, Split
 from distill.errors import InputError
 from distill.models import taps
-from distill.training import pairing, recipe, state, step
+from distill.training import pairing, predict, recipe, soft_targets, state, step
 from distill.training.checkpoints import Checkpointer
+from distill.training.trained import Trained
 
 SHAPE = (8, 8, 1)
 INDEX = jnp.array([3, 1, 7, 0])
@@ -209,3 +211,52 @@ def test_no_temperature_is_learned_beside_parts(monkeypatch):
     monkeypatch.setitem(losses.LOSSES, "both", both)
     with pytest.raises(InputError, match="trains parts of its own"):
         _loss(name="both", learn_temperature=True)
+
+
+def test_a_table_of_features_changes_nothing_but_rounding(data):
+    loss = _loss(terms={"attention": {}, "crd": {}, "kl": {}})
+    inline = _learning(loss)
+    variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
+    images, augmentation = np.asarray(data.images), AUGMENTATIONS["shift"]
+    inline = dataclasses.replace(inline, augmentation=augmentation, mean=(0.3,), std=(0.5,))
+    options = {"mean": (0.3,), "std": (0.5,), "on_batch": lambda done: None}
+    names = ("penultimate", "stage0", "stage1")
+    features = predict.feature_table(TEACHER, variables, images, augmentation, names, **options)
+    logits = predict.teacher_table(TEACHER, [variables], images, augmentation, **options)
+    tables = dataclasses.replace(
+        data, teacher_variables=None, teacher_logits=jnp.asarray(logits),
+        teacher_features=jax.tree.map(jnp.asarray, features),
+    )  # fmt: skip
+    states, hyper = _states(inline, loss)
+    before, one = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
+    made = [
+        jax.jit(step.train_step, static_argnums=0)(task, before, one, some, INDEX)
+        for task, some in ((inline, data), (dataclasses.replace(inline, teacher=None), tables))
+    ]
+    for name, value in made[0][1].items():
+        np.testing.assert_allclose(value, made[1][1][name], rtol=1e-4, err_msg=name)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+        made[0][0].params, made[1][0].params,
+    )  # fmt: skip
+
+
+def test_features_are_tabulated_where_they_fit(data):
+    task = _task(_loss(name="attention"))
+    about = {"input_shape": SHAPE, "num_classes": 3}
+    teacher = Trained(TEACHER, [{}], about, pathlib.Path())
+    split = Split(np.asarray(data.images), np.asarray(data.labels))
+    assert soft_targets.feature_shapes(task, split, teacher) == {
+        "stage0": (1, 12, 4, 4, 4), "stage1": (1, 12, 2, 2, 5),
+    }  # fmt: skip
+    size = 4 * 12 * (64 + 20)
+    shifting = dataclasses.replace(task, augmentation=AUGMENTATIONS["shift"])
+    classifier = dataclasses.replace(task, loss="srrl")
+    for of, epochs, limit, expected in [
+        (task, 1, size, True),
+        (task, 1, size - 1, False),
+        (shifting, 9, 9 * size, True),
+        (shifting, 8, 9 * size, False),
+        (classifier, 1, size, False),
+    ]:
+        assert soft_targets.tabulates_features(of, split, teacher, epochs, limit) is expected
