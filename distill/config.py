@@ -12,7 +12,8 @@ from distill.errors import InputError, unknown
 
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("constant", "cosine", "one_cycle")
+SCHEDULES = ("constant", "cosine", "one_cycle", "step")
+LATER = ("decay_at", "nesterov")  # of a section; what had no such field is as if they were empty
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -33,8 +34,10 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section.batch_size = 100
     section.learning_rate = 1e-3  # the peak of the schedule
     section.schedule = "cosine"
+    section.decay_at = ()  # epochs behind which it falls to a tenth, of the schedule `step`
     section.optimizer = "adam"
     section.momentum = 0.9  # of sgd
+    section.nesterov = False  # of sgd: whether the momentum looks ahead
     section.weight_decay = 0.0  # decoupled, on kernels only
     section.l1 = 0.0  # weight of the sum of absolute kernel weights in the objective
     section.clip_norm = 0.0  # global norm that gradients are clipped to; 0: not at all
@@ -135,6 +138,8 @@ _SECTION = {  # of a section made by `training`; what builds a model is checked 
     "batch_size": values.whole(1),
     "learning_rate": values.POSITIVE,
     "schedule": values.TEXT,
+    "decay_at": values.each(values.whole(1, EPOCHS), "epochs, as (150, 180, 210)"),
+    "nesterov": values.FLAG,
     "optimizer": values.TEXT,
     "momentum": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
     "weight_decay": values.NOT_NEGATIVE,
@@ -229,6 +234,11 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             raise unknown("optimizer", section.optimizer, OPTIMIZERS)
         if section.schedule not in SCHEDULES:
             raise unknown("schedule", section.schedule, SCHEDULES)
+        if bool(section.decay_at) != (section.schedule == "step"):
+            raise InputError(
+                f"{name}.schedule is {section.schedule} and {name}.decay_at is {section.decay_at}; "
+                "the schedule step needs epochs in it, and no other takes any"
+            )
 
 
 def check_loss(section: ConfigDict, name: str = "loss") -> None:

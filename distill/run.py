@@ -222,6 +222,9 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
+    for role in ("teacher", "student"):
+        if isinstance(config.get(role), dict):
+            config[role] = recipe.deciding(config[role])
     return config
 
 

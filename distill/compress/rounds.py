@@ -19,6 +19,7 @@ from distill.compress.plan import Step
 from distill.errors import InputError
 from distill.run import Run, write
 from distill.training import train, trained
+from distill.training.recipe import deciding
 from distill.training.trained import Trained, quality, quality_of
 
 DIRECTORY = "compress"
@@ -82,7 +83,9 @@ def apply(
     previous = before.trained
     identity = {
         "of": configs.digest(previous.about), "step": step.given, "round": round,
-        "recipe": {k: v for k, v in step.recipe.to_dict().items() if k not in ("model", "args")},
+        "recipe": {
+            k: v for k, v in deciding(step.recipe.to_dict()).items() if k not in ("model", "args")
+        },
         "loss": step.loss, "teacher": step.teacher,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))

@@ -10,6 +10,7 @@ from flax import linen as nn
 from flax.core import FrozenDict
 from ml_collections import ConfigDict
 
+from distill import config as configs
 from distill import losses, models
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
@@ -127,9 +128,14 @@ def describe(
     """
     normalization = {"mean": list(dataset.mean), "std": list(dataset.std)}
     return {
-        "recipe": recipe.to_dict(), "loss": loss, "seeds": list(seeds), **data, **normalization,
-        "teacher": teacher,
+        "recipe": deciding(recipe.to_dict()), "loss": loss, "seeds": list(seeds), **data,
+        **normalization, "teacher": teacher,
     }  # fmt: skip
+
+
+def deciding(section: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out of a section what is empty and was not always there, so that ids stay."""
+    return {k: v for k, v in section.items() if v or k not in configs.LATER}
 
 
 class Length(NamedTuple):

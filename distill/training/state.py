@@ -63,14 +63,21 @@ class TrainState:
         return {"params": params, "batch_stats": self.batch_stats}
 
 
-def schedule(name: str, total_steps: int) -> Callable[[jax.Array], jax.Array]:
+def schedule(
+    name: str, total_steps: int, decay_at: Sequence[float] = ()
+) -> Callable[[jax.Array], jax.Array]:
     """Returns the learning rate over the steps as a share of its peak.
 
     Args:
       name: `constant`, `cosine` (to zero) or `one_cycle` (cosine up during the first 30 % and down
-        to 1/10000 of the start, Smith and Topin 2017, arXiv:1708.07120).
+        to 1/10000 of the start, Smith and Topin 2017, arXiv:1708.07120), or `step` (a tenth behind
+        each share of the run).
       total_steps: length of the run.
+      decay_at: shares of the run, of `step`.
     """
+    if name == "step":
+        falls = {round(total_steps * share): 0.1 for share in decay_at}
+        return optax.piecewise_constant_schedule(1.0, falls)
     if name == "constant":
         return optax.constant_schedule(1.0)
     if name == "cosine":
@@ -85,17 +92,19 @@ def optimizer(
 
     Args:
       recipe: a section made by `config.training`; its `optimizer` is `adam`, or `sgd` with
-        `momentum`.
+        `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013).
       total_steps: length of the run.
     """
-    shape = schedule(recipe.schedule, total_steps)
+    falls = [epoch / recipe.epochs for epoch in recipe.get("decay_at", ())]
+    shape = schedule(recipe.schedule, total_steps, falls)
     clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
     adam, momentum = recipe.optimizer == "adam", recipe.momentum
+    nesterov = recipe.get("nesterov", False)
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
         return optax.chain(
             optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-            optax.scale_by_adam() if adam else optax.trace(momentum),
+            optax.scale_by_adam() if adam else optax.trace(momentum, nesterov),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
             optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),

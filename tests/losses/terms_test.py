@@ -79,9 +79,28 @@ def test_what_worked_by_name_keeps_its_ids(loss, digest):
     config = _config(**loss)
     assert configs.digest(recipe.loss_section(config.loss)) == digest
     before = configs.to_dict(config)
-    for key in ("standardise", "label_smoothing", "terms"):
+    for key in ("standardise", "taps", "label_smoothing", "terms"):
         del before["loss"][key]
+    for role in ("teacher", "student"):
+        del before[role]["decay_at"], before[role]["nesterov"]
     assert _deciding(before) == _deciding(configs.to_dict(config))
+
+
+def test_what_came_later_is_not_in_a_description_unless_it_is_set():
+    section = configs.training("simplenet_v4")
+    assert configs.digest(recipe.deciding(configs.to_dict(section))) == "5eb1e3a6695c"
+    section.update({"schedule": "step", "decay_at": (5, 8), "nesterov": True})
+    assert {"decay_at", "nesterov"} <= recipe.deciding(section.to_dict()).keys()
+
+
+@pytest.mark.parametrize(
+    "section", [{"schedule": "step"}, {"decay_at": (3,)}, {"schedule": "step", "decay_at": (0,)}]
+)
+def test_a_schedule_and_the_epochs_it_falls_at_go_together(section):
+    config = configs.defaults()
+    config.student.update(section)
+    with pytest.raises(InputError, match="student.decay_at is"):
+        pipeline.validate(config)
 
 
 def test_options_are_taken_only_where_they_are_set():

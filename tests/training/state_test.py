@@ -28,6 +28,12 @@ def test_cosine_falls_to_zero():
     )
 
 
+def test_step_falls_to_a_tenth_behind_each_share():
+    schedule = state_lib.schedule("step", 240, (150 / 240, 180 / 240, 210 / 240))
+    shares = [float(schedule(step)) for step in (0, 149, 150, 179, 180, 209, 210, 239)]
+    np.testing.assert_allclose(shares, [1, 1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3], rtol=1e-5)
+
+
 def test_one_cycle_peaks_after_30_percent():
     shares = _shares("one_cycle", 100)
     assert shares.argmax() == 30 and shares[30] == 1.0
@@ -53,6 +59,14 @@ def test_first_update_of_adam_is_the_sign_of_the_gradient():
     updates = _first_update(gradients)
     np.testing.assert_allclose(updates["kernel"], [[-0.1, 0.1]], rtol=1e-4)
     np.testing.assert_allclose(updates["bias"], [-0.1, 0.1], rtol=1e-4)
+
+
+def test_nesterov_looks_ahead_by_the_momentum():
+    gradients = {"kernel": jnp.array([[1.0, 2.0]]), "bias": jnp.array([3.0, 0.0])}
+    sgd = {"optimizer": "sgd", "momentum": 0.5}
+    plain, ahead = (_first_update(gradients, **sgd, nesterov=flag) for flag in (False, True))
+    np.testing.assert_allclose(plain["kernel"], [[-0.1, -0.2]], rtol=1e-6)
+    np.testing.assert_allclose(ahead["kernel"], [[-0.15, -0.3]], rtol=1e-6)
 
 
 def test_weight_decay_is_decoupled_and_on_kernels_only():
