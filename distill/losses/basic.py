@@ -176,7 +176,7 @@ def teacher_free(
 ) -> jax.Array:
     """Kullback-Leibler divergence of the softened student from a teacher that is made by hand.
 
-    Tf-KD with regularisation, Yuan et al. (2020), arXiv:1909.11723, section 5.2: the teacher gives
+    Tf-KD with regularisation, Yuan et al. (2020), arXiv:1909.11723: the teacher gives
     the label `correct` and each other class an equal part of the rest, softened by T. It is
     `D(p_T, q_T)` without a factor T², as in the paper. (Its published code softens the teacher's
     probabilities as if they were logits, leaves the student's as they are, and takes the mean over

@@ -55,10 +55,10 @@ def nkd(
 ) -> jax.Array:
     """Normalised knowledge distillation: cross-entropies of the label and among the other classes.
 
-    Yang et al. (2023), arXiv:2303.13005, eq. 6 without its first term, which is the cross-entropy
-    with the labels: `- t log s - gamma T² sum_i N(t_T)_i log N(s_T)_i`. Here t and s are what
-    teacher and student give the label, not softened, and N normalises over the other classes. Being
-    cross-entropies, they are not zero where student and teacher agree.
+    Yang et al. (2023), arXiv:2303.13005, without the first term of theirs, which is the
+    cross-entropy with the labels: `- t log s - gamma T² sum_i N(t_T)_i log N(s_T)_i`. Here t and s
+    are what teacher and student give the label, not softened, and N normalises over the other
+    classes. Being cross-entropies, they are not zero where student and teacher agree.
 
     Args:
       logits: `[batch, num_classes]`.
@@ -135,7 +135,7 @@ def dist(
 ) -> jax.Array:
     """Distances of correlation between the probabilities of student and teacher, times T².
 
-    DIST, Huang et al. (2022), arXiv:2205.10536, eq. 8 to 10: one less Pearson's correlation, over
+    DIST, Huang et al. (2022), arXiv:2205.10536: one less Pearson's correlation, over
     the classes of each example (inter) and over the examples of the batch for each class (intra).
     Blind to shift and scale of the probabilities. (The factor T² is the published code's.)
 

@@ -41,7 +41,7 @@ def attention(features: Features, teacher_features: Features) -> jax.Array:
 def fsp(features: Features, teacher_features: Features) -> jax.Array:
     """Flow of the solution procedure: mean squared difference of what leads from stage to stage.
 
-    Yim et al. (2017), CVPR, section 3: the matrix between two stages holds for each channel of the
+    Yim et al. (2017), CVPR: the matrix between two stages holds for each channel of the
     one and of the other the mean over the image of their product; summed over stages that follow
     one another. Maxima bring the larger image to the size of the smaller. (The paper sums the
     squares over the matrix; the mean is what others compare with.)
@@ -77,7 +77,7 @@ def fsp(features: Features, teacher_features: Features) -> jax.Array:
 def nst(features: Features, teacher_features: Features) -> jax.Array:
     """Neuron selectivity transfer: the maximum mean discrepancy of the channels as samples.
 
-    Huang and Wang (2017), arXiv:1707.01219, eq. 8 with the polynomial kernel of degree 2 without a
+    Huang and Wang (2017), arXiv:1707.01219, with the polynomial kernel of degree 2 without a
     constant: each channel is a vector of norm 1 over the image; summed over the pairs. The numbers
     of channels may differ.
 
@@ -98,7 +98,7 @@ def nst(features: Features, teacher_features: Features) -> jax.Array:
 def similarity(features: Features, teacher_features: Features) -> jax.Array:
     """Similarity-preserving: squared difference of how alike the examples of a batch are.
 
-    Tung and Mori (2019), arXiv:1907.09682, eq. 1 to 4: the matrix holds the products of the
+    Tung and Mori (2019), arXiv:1907.09682: the matrix holds the products of the
     features of two examples, each row as a vector of norm 1; its squared difference over `b²`,
     summed over the pairs. Features of any shapes.
 

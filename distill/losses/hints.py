@@ -39,7 +39,7 @@ def vid(
 ) -> jax.Array:
     """Variational information distillation: how unlikely a prediction holds the teacher's features.
 
-    Ahn et al. (2019), arXiv:1904.05835, eq. 5 and 6: the negative logarithm of a Gaussian density
+    Ahn et al. (2019), arXiv:1904.05835: the negative logarithm of a Gaussian density
     without its constant, its mean predicted from the student's features and its variance learned
     for each channel; the mean over an example, summed over the pairs. It can be below zero.
 
@@ -75,7 +75,7 @@ def srrl(
     """Softmax regression: the teacher's classifier finds the same in the student's features.
 
     Yang et al. (2021), ICLR, "Knowledge distillation via softmax regression representation
-    learning", eq. 5 and 9: mean squared differences of the penultimate vectors, the student's
+    learning": mean squared differences of the penultimate vectors, the student's
     projected, and of what the teacher's last layer makes of both.
 
     Args:

@@ -16,7 +16,7 @@ SMALL = 1e-7  # added to a probability before the logarithm
 def rkd_distance(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
     """Relational distillation by distances: Huber's loss of distances over their mean.
 
-    Park et al. (2019), arXiv:1904.05068, eq. 5 to 8: the distance of two examples, over the mean of
+    Park et al. (2019), arXiv:1904.05068: the distance of two examples, over the mean of
     all distances that are not zero. Blind to rotation, shift and scale of either embedding.
 
     Returns:
@@ -33,7 +33,7 @@ def rkd_distance(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Arra
 def rkd_angle(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
     """Relational distillation by angles: Huber's loss of the cosines of all triples.
 
-    Park et al. (2019), arXiv:1904.05068, eq. 9 to 11: for examples i, j and k the cosine of the
+    Park et al. (2019), arXiv:1904.05068: for examples i, j and k the cosine of the
     angle at j. Takes memory of `batch³`.
 
     Returns:
@@ -50,7 +50,7 @@ def rkd_angle(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
 def pkt(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
     """Probabilistic knowledge transfer: divergence of who is near to whom, by the cosine.
 
-    Passalis and Tefas (2018), arXiv:1803.10837, eq. 3 to 6: `(1 + cosine) / 2` of two examples,
+    Passalis and Tefas (2018), arXiv:1803.10837: `(1 + cosine) / 2` of two examples,
     over the sum of those of a row. As in the published code a row has the example itself in it, and
     the mean is taken over all `b²` entries. Blind to rotation of either embedding, and to the scale
     of each of its vectors.
@@ -74,7 +74,7 @@ def correlation_congruence(
 ) -> jax.Array:
     """Correlation congruence: squared difference of the examples' kernel matrices, over `b²`.
 
-    Peng et al. (2019), arXiv:1904.01802, eq. 6 and 12: a Gaussian kernel of vectors of norm 1, by
+    Peng et al. (2019), arXiv:1904.01802: a Gaussian kernel of vectors of norm 1, by
     its Taylor series to the second order.
 
     Returns:

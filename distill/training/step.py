@@ -28,19 +28,19 @@ class TrainData:
       labels: `[n]` int32, -1 where hidden. None, as the images, while they are yet to be sent.
       teacher_logits: `[variants, n, members, num_classes]` float32, for each variant of the
         augmentation; None if not needed or computed in the step.
-      teacher_features: likewise for each tap that the loss compares, `[variants, n, ...]`; None if
-        there are none, or they are computed in the step.
       teacher_variables: those of the teachers, leading axis `[members]`; None otherwise.
       validation_images, validation_labels: likewise, for students that learn the temperature.
+      teacher_features: for each tap that the loss compares `[variants, n, ...]`; None if there are
+        none, or they are computed in the step.
     """
 
     images: Any = None
     labels: Any = None
     teacher_logits: Any = None
-    teacher_features: Any = None
     teacher_variables: Any = None
     validation_images: Any = None
     validation_labels: Any = None
+    teacher_features: Any = None
 
 
 @dataclasses.dataclass(frozen=True)

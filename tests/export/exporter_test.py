@@ -18,6 +18,7 @@ _MOBILENET = {"features": (6, 8), "strides": (1, 2), "stem": 4}
 NARROW = {  # the same layers, fewer and smaller
     "vgg16": {"features": (4, 6, 5), "pools": (1, 3), "hidden": (7,)},
     "resnet20": _RESNET, "resnet56": _RESNET, "resnet110": _RESNET,
+    "resnet8x4": _RESNET, "resnet32x4": _RESNET,
     "resnet34": _RESNET_IMAGENET, "resnet50": _RESNET_IMAGENET,
     "densenet40": _DENSENET, "densenet_bc100": _DENSENET | {"inner": ((5, 4), (3,))},
     "mobilenet_v1": _MOBILENET, "mobilenet_v1_cifar": _MOBILENET,
