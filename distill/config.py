@@ -144,9 +144,7 @@ _LOSS = {
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
 }
-_CHANNELS = values.each(
-    values.between(-1e6, 1e6), "numbers, one for each channel or one for all", range(1, 5)
-)
+_FOR_CHANNELS = "one for each channel or one for all"
 VALUES = {
     "seed": values.whole(0, SEEDS - 1),
     "stages": values.TEXT,
@@ -158,9 +156,11 @@ VALUES = {
     "dataset.validation": values.TEXT,
     "dataset.test": values.TEXT,
     "dataset.image_size": values.whole(0, 8192),
-    "dataset.mean": _CHANNELS,
+    "dataset.mean": values.each(
+        values.between(-1e6, 1e6), f"numbers, {_FOR_CHANNELS}", range(1, 5)
+    ),
     "dataset.std": values.each(
-        values.between(1e-6, 1e6), f"{_CHANNELS.accepted}; they must be more than 0", range(1, 5)
+        values.between(1e-6, 1e6), f"numbers above 0, {_FOR_CHANNELS}", range(1, 5)
     ),
     "dataset.labelled_fraction": values.number("a number above 0, at most 1", lambda v: 0 < v <= 1),
     "dataset.resident_mb": values.whole(0),
@@ -180,6 +180,8 @@ VALUES = {
     "export.output": values.TEXT,
     "export.labels": values.each(values.TEXT, "names, as ('cat', 'dog')"),
     "export.polarity": values.TEXT,
+    "export.batch_size": values.whole(1, 1024),
+    "export.normalize": values.TEXT,
     "export.calibration_images": values.whole(1),
     "export.max_accuracy_drop": values.SHARE,
 }  # all but the two models, and what has a language of its own: `compress` and `sweep.axes`

@@ -32,8 +32,8 @@ def split_output(result):
         (("--config=configs/simplenet_v6.py",), "did you mean 'configs/simplenet_v"),
         (("--config=configs/simplenet_v4.py:quik",), "argument 'quik'; did you mean 'quick'?"),
         ((QUICK, "--config.studnet.epochs=3"), "studnet"),
-        ((QUICK, "--config.student.epoch=3"), 'Did you mean "epochs"'),
-        ((QUICK, "--config.student.args.downsampl=x"), 'Did you mean "downsample"'),
+        ((QUICK, "--config.student.epoch=3"), "did you mean 'epochs'?"),
+        ((QUICK, "--config.student.args.downsampl=x"), "did you mean 'downsample'?"),
         (
             (QUICK, "--config.student.args.kernel_size=3"),
             """student.args="{'kernel_size': ...}\"""",
