@@ -20,7 +20,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from distill import config as configs
-from distill import errors, paths, resources
+from distill import errors, paths, resources, values
 from distill.errors import InputError, one_line, unknown
 
 AGAIN = 75  # sysexits.h: a temporary failure, try again
@@ -144,6 +144,7 @@ class _ConfigFile(flags.ArgumentParser):
     """Reads a configuration file; what is wrong in it is one line."""
 
     def parse(self, argument: str) -> ConfigDict:
+        paths.local(argument, "--config")
         name, colon, word = argument.partition(":")
         path = config_file(name)
         try:
@@ -227,7 +228,8 @@ def _of_flag(error: BaseException, argv: list[str]) -> InputError:
     accepted = configs.accepted(found[1]) if found else None
     if found and accepted:
         given = [a.partition("=")[2] for a in argv if re.match(rf"--?config\.{found[1]}=", a)]
-        return InputError(f"{found[1]} is {given[-1] if given else ''!r}; it must be {accepted}")
+        shown = values.shown(given[-1] if given else "")
+        return InputError(f"{found[1]} is {shown}; it must be {accepted}")
     return InputError(one_line(error))
 
 

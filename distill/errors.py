@@ -34,6 +34,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     nearest = difflib.get_close_matches(str(name), others, n=1, cutoff=0.5)
     if nearest:
         return InputError(f"unknown {kind} {name!r}; did you mean {nearest[0]!r}?")
+    if not others:
+        return InputError(f"unknown {kind} {name!r}; there are none")
     rest = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(others[:SHOWN])}{rest}")
 

@@ -88,7 +88,7 @@ def check_teachers(directory: str) -> None:
     """Raises `InputError` if the directory of teachers can neither be made nor be one."""
     if directory:
         path = paths.trained(directory, "teacher.directory")
-        if not path.is_dir():  # one that cannot be written may hold what is needed
+        if not os.path.isdir(path):  # one that cannot be written may hold what is needed
             paths.require_writable(path, "teacher.directory")
 
 

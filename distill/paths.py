@@ -73,3 +73,16 @@ def require_writable(directory: pathlib.Path, what: str) -> None:
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         raise InputError(f"{what} {directory} cannot be written: {error.strerror}") from error
+
+
+def require_writable_file(file: pathlib.Path, what: str) -> None:
+    """Checks that a file can be written into a directory that is there; leaves nothing behind.
+
+    Raises:
+      InputError: if not, or if it is something else than a file.
+    """
+    if not os.path.isdir(file.parent):
+        raise InputError(f"{what} is {file}, but {file.parent} is no directory")
+    require_writable(file.parent, f"the directory of {what}")
+    if os.path.lexists(file) and not (os.path.isfile(file) and os.access(file, os.W_OK)):
+        raise InputError(f"{what} is {file}, which cannot be written; name a file")

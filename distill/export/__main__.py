@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
     to = paths.local(TO.value, "--to") if TO.value else None
     if to:
         paths.require_writable(to, "--to")
+        bundle.check_replaceable(to)
     config = read_config(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})

@@ -74,7 +74,9 @@ def test_a_batch_is_split_over_eight_devices(platform):
     program = _lower(engine.run_chunk, platform, *arguments, order, count)
     assert _only_the_device_computes(program)
     assert 'sdy.mesh @mesh = <["batch"=8]>' in program
-    assert 'tensor<1x60x128xi32> {sdy.sharding = #sdy.sharding<@mesh, [{}, {}, {"batch"}]>}' in program
+    assert (
+        'tensor<1x60x128xi32> {sdy.sharding = #sdy.sharding<@mesh, [{}, {}, {"batch"}]>}' in program
+    )
     # What comes out is whole on every device; what it is computed of has the size of all batches.
     assert len(_convolutions(program)) == 5
     assert _convolutions(program)[0] == ((N, 28, 28, 3), 1)
