@@ -22,13 +22,16 @@ class Interrupted(Exception):
     """
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown(
+    kind: str, name: str, known: Iterable[str], listed: Iterable[str] | None = None
+) -> InputError:
     """Returns the error for a name that is not among `known`, naming the nearest one.
 
     Args:
       kind: what is being named, for the message: "model", "loss", "stage".
       name: the name that was given.
       known: the names that exist, and may be used here.
+      listed: those to say where none is near; all that are known if None.
     """
     others = sorted(set(known) - {name})  # what exists but not here is not suggested to itself
     nearest = difflib.get_close_matches(str(name), others, n=1, cutoff=0.5)
@@ -36,6 +39,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
         return InputError(f"unknown {kind} {name!r}; did you mean {nearest[0]!r}?")
     if not others:
         return InputError(f"unknown {kind} {name!r}; there are none")
+    others = others if listed is None else sorted(listed)
     rest = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
     return InputError(f"unknown {kind} {name!r}; known: {', '.join(others[:SHOWN])}{rest}")
 

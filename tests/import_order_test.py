@@ -32,6 +32,7 @@ LAYERS = (
         "cli",
         "processes",
         "provenance",
+        "server",
         "shards",
     },
 )

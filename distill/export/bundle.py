@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from distill import paths
 from distill.errors import InputError
 from distill.export import manifest as manifests
 from distill.export import sound
@@ -175,7 +176,7 @@ def check_replaceable(directory: pathlib.Path) -> None:
 
 def _bytes(path: pathlib.Path) -> bytes:
     try:
-        return path.read_bytes()
+        return paths.read_bytes(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
