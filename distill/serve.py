@@ -161,7 +161,7 @@ def offline(table: Table) -> Table:
     digest = hashlib.sha256()
     for address, entry in sorted(table.items()):
         digest.update(address.encode() + b"\0" + hashlib.sha256(content(entry)).digest())
-    worker = (WEB / "sw.js").read_text()
+    worker = (WEB / "sw.js").read_text(encoding="utf-8")
     worker = worker.replace('VERSION = ""', f'VERSION = "{digest.hexdigest()[:16]}"')
     worker = worker.replace("FILES = []", f"FILES = {json.dumps(sorted(table), indent=1)}")
     return {**table, "sw.js": worker.encode()}

@@ -90,7 +90,7 @@ def class_names(name: str, data_dir: str) -> list[str]:
     """Returns the names of a prepared data set's classes; none where it has none."""
     directory = _prepared(_root(data_dir), name)
     path = directory / "label.labels.txt" if directory else None
-    return path.read_text().splitlines() if path and path.exists() else []
+    return path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
 
 
 def shape(name: str, image_size: int) -> tuple[tuple[int, int, int], int]:
@@ -166,7 +166,7 @@ def _version(name: str) -> tuple[int, ...]:
 def _sizes(directory: pathlib.Path) -> dict[str, int]:
     path = directory / "dataset_info.json"
     try:
-        info = json.loads(path.read_text())
+        info = json.loads(path.read_text(encoding="utf-8"))
         return {s["name"]: sum(int(n) for n in s["shardLengths"]) for s in info["splits"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error

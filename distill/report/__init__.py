@@ -68,7 +68,7 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
 {json.dumps(config, indent=2)}
 ```
 """
-    (workdir / REPORT).write_text(text)
+    (workdir / REPORT).write_text(text, encoding="utf-8")
     return [REPORT, *files]
 
 

@@ -45,7 +45,9 @@ class Table:
         """Returns the rows, as text by column."""
         if not self.path.exists():
             return []
-        header, *lines = list(csv.reader(self.path.read_text().splitlines())) or [[]]
+        header, *lines = list(csv.reader(self.path.read_text(encoding="utf-8").splitlines())) or [
+            []
+        ]
         if tuple(header) != COLUMNS:
             raise InputError(f"{self.path} is no table of results; move it away")
         if lines and len(lines[-1]) != len(COLUMNS):
@@ -81,7 +83,7 @@ class Table:
             writer.writerows(self.read())
             writer.writerows({name: _cell(value) for name, value in row.items()} for row in new)
             part = self.path.with_suffix(f".{os.getpid()}.part")
-            part.write_text(text.getvalue())
+            part.write_text(text.getvalue(), encoding="utf-8")
             part.replace(self.path)
 
 
