@@ -1,7 +1,6 @@
 """The server of the page: what it finds, what it hands out, and to whom."""
 
 import base64
-import contextlib
 import hashlib
 import http.client
 import json
@@ -263,10 +262,13 @@ def _asked_once(host, asked):
 
 
 def test_it_listens_at_ipv6_too():
-    with contextlib.suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
-        assert _asked_once(["::1"], "[::1]:1") == 200
-        assert server_lib.url("::1", 80) == "http://[::1]:80/"
+    assert server_lib.url("::1", 80) == "http://[::1]:80/"
     assert server_lib.url("::", 80) == server_lib.url("0.0.0.0", 80) == "http://127.0.0.1:80/"
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert _asked_once(["::1"], "[::1]:1") == 200
 
 
 @pytest.mark.parametrize(
