@@ -69,7 +69,7 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
         about.set(CameraCharacteristics.SENSOR_ORIENTATION, 90)
         about.set(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP, sizes)
         val manager = application.getSystemService(Context.CAMERA_SERVICE) as CameraManager
-        shadowOf(manager).addCamera("0", camera)
+        if (manager.cameraIdList.isEmpty()) shadowOf(manager).addCamera("0", camera)
     }
 
     fun start() = apply { controller.setup() }
@@ -105,7 +105,7 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
         while (true) {
             idle()
             if (holds()) return
-            check(System.nanoTime() < end) { "waited in vain: $what" }
+            check(System.nanoTime() < end) { "waited in vain: $what; there is ${text(R.id.message)} ${text(R.id.scores)}" }
             Thread.sleep(5)
         }
     }

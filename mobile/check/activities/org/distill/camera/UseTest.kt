@@ -17,7 +17,7 @@ import java.io.File
 /** What people do with the app, answered by the real model. */
 @RunWith(Runner::class)
 class UseTest {
-    private fun Phone.best() = text(R.id.scores).lineSequence().first().substringAfter("  ")
+    private fun Phone.best() = text(R.id.scores).lineSequence().first().substringAfter(" ")
 
     private fun Phone.drawn() = apply {
         choose(R.id.from_drawing)
