@@ -96,5 +96,5 @@ paper = np.full((200, 300), 190, np.uint8)
 paper[60:150, 180:190] = 40  # a stroke, downwards
 seen = preprocess.see_image(paper, found.manifest["input"])
 drawing = model.run(seen.tensor)[0]
-for i in reference.top_k(drawing, 3):
-    print(f"{found.manifest['labels'][i]}: {100 * drawing[i]:.1f} %")
+for answer in reference.top_k(drawing, 3):
+    print(f"{found.manifest['labels'][answer]}: {100 * drawing[answer]:.1f} %")
