@@ -104,7 +104,9 @@ class UseTest {
             arrayOf("large.zip" to ByteArray(33 * 1024 * 1024)) to "32 MB",
         )) {
             open(*what)
-            phone.await(words) { ShadowAlertDialog.getLatestAlertDialog().findViewById<View>(android.R.id.message) != null }
+            phone.await(words) {
+                ShadowAlertDialog.getLatestAlertDialog().findViewById<View>(android.R.id.message) != null
+            }
             val message = "${shadowOf(ShadowAlertDialog.getLatestAlertDialog()).message}"
             assertTrue(message, words in message)
             ShadowAlertDialog.getLatestAlertDialog().dismiss()
