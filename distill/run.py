@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import platform
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, models, paths, processes
+from distill import data, files, losses, models, paths, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
@@ -219,10 +217,6 @@ def in_rows(text: str) -> str:
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
-    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one.
-
-    The name of the part has the machine's too: in containers, processes often have the same number.
-    """
-    part = path.with_suffix(f".{platform.node()}.{os.getpid()}.part")
-    part.write_text(in_rows(json.dumps(contents, indent=2)) + "\n")
-    part.replace(path)
+    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
+    text = in_rows(json.dumps(contents, indent=2)) + "\n"
+    files.replace(path, lambda file: file.write(text.encode()))

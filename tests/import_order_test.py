@@ -26,6 +26,8 @@ LAYERS = (
         "config",
         "presets",
         "errors",
+        "files",
+        "stopping",
         "values",
         "paths",
         "resources",

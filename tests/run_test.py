@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import platform
 import re
 
 import pytest
@@ -62,7 +61,7 @@ def test_a_table_of_all_shifts_is_made_only_for_as_many_epochs(tmp_path, steps, 
     config.teacher.batch_size = config.student.batch_size = 50
     config.student.augmentation, config.student.epochs, config.student.steps = "shift", 20, steps
     pipeline.run(config, tmp_path / "run", Display())
-    assert len(list((tmp_path / "teachers").rglob("teacher_logits-*-9.npy"))) == tables
+    assert len(list((tmp_path / "teachers").rglob("teacher_logits-*.npy"))) == tables
 
 
 def compressing(config, workdir, rank):
@@ -88,12 +87,10 @@ def test_the_configuration_that_was_given_last_is_kept(tmp_path):
 def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
     tmp_path, monkeypatch
 ):
-    """Also where their processes have the same number, as in containers."""
     config, replace = presets.simplenet(4, "quick"), pathlib.Path.replace
 
     def late(part, target):
         monkeypatch.setattr(pathlib.Path, "replace", replace)
-        monkeypatch.setattr(platform, "node", lambda: "another")
         compressing(config.copy_and_resolve_references(), tmp_path, rank=2)
         return replace(part, target)
 

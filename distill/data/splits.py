@@ -1,6 +1,7 @@
 """Images and labels as arrays, and the notation for parts of a split."""
 
 import dataclasses
+import functools
 import hashlib
 import re
 from typing import NamedTuple
@@ -26,6 +27,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @functools.cached_property
+    def seen(self) -> str:
+        """Hash of the images; computed once, since there may be many."""
+        return fingerprint(self.images)
 
 
 class Dataset(NamedTuple):

@@ -85,7 +85,7 @@ class Checkpointer:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays),
-                meta=ocp.args.JsonSave({**meta, "checksum": _checksum(arrays)}),
+                meta=ocp.args.JsonSave({**meta, "checksum": checksum(arrays)}),
             ),
         )
 
@@ -121,7 +121,7 @@ class Checkpointer:
                     ),
                 )
                 arrays, meta = restored.state, restored.meta
-                if _checksum(arrays) != meta["checksum"]:
+                if checksum(arrays) != meta["checksum"]:
                     raise ValueError("its checksum does not match")
             except Exception as error:  # noqa: BLE001 - damage shows in every type of error
                 self._warn(f"skipping the damaged checkpoint {path}: {one_line(error)}")
@@ -180,7 +180,8 @@ def _describe(array: np.ndarray | jax.ShapeDtypeStruct | None) -> str:
     return "absent" if array is None else f"{array.dtype}{list(array.shape)}"
 
 
-def _checksum(arrays: dict[str, np.ndarray]) -> str:
+def checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Returns a hash of arrays: their names, dtypes, shapes and contents."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

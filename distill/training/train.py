@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -14,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import ops, processes
+from distill import files, ops, processes
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import bilevel, engine, soft_targets
@@ -98,11 +97,7 @@ def train(
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
     duration = recipes.length(recipe, len(split))
     task = recipes.task(about, duration, teacher.model if teacher else None)
-    if (
-        start is not None
-        and teacher is not None
-        and soft_targets.path(task, split, teacher).exists()
-    ):
+    if start is not None and teacher is not None and soft_targets.is_there(task, split, teacher):
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
 
@@ -241,18 +236,28 @@ def students_that_fit(
 @contextlib.contextmanager
 def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
     """Lets one process at a time train into `directory`; the others wait and then find it done."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / "lock").open("w")
-    except OSError as error:
-        raise InputError(f"{directory} cannot be written: {error.strerror}") from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            display.say(f"waiting for another process that trains in {directory}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(
+                files.locked(
+                    directory / "lock",
+                    lambda: display.say(f"waiting for another process that trains in {directory}"),
+                )
+            )
+        except OSError as error:
+            if not is_finished(directory / "steps"):  # which nobody changes any more
+                raise InputError(f"{directory} cannot be written: {error.strerror}") from error
         yield
+
+
+def is_finished(directory: pathlib.Path) -> bool:
+    """Returns whether the newest checkpoint of a directory is of a training at its end."""
+    if not directory.is_dir():
+        return False
+    with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
+        found = checkpointer.meta()
+    return found is not None and bool(found.get("complete"))
 
 
 def _data(
