@@ -93,7 +93,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     validate(config)
     cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
-    dataset = processes.together(lambda: data.load(config, *sources))
+    dataset = processes.together(lambda: data.load(config, *sources, display.warn))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
     if "export" in configs.stages(config):

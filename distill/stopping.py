@@ -39,7 +39,7 @@ def listening() -> Iterator[None]:
 
 @contextlib.contextmanager
 def saving_first() -> Iterator[None]:
-    """Within it nothing is raised by a first signal: the work asks `asked` and saves before it ends.
+    """Within it a first signal raises nothing: the work asks `asked`, and saves before it ends.
 
     Raises:
       Interrupted, KeyboardInterrupt: at its end, if that was asked for in the meantime.

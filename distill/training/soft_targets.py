@@ -101,7 +101,7 @@ def table(
 
 
 def write(where: pathlib.Path, found: np.ndarray) -> None:
-    """Writes a table in NumPy's format, with its checksum behind it; removes what a kill has left."""
+    """Writes a table in NumPy's format, with its checksum behind it; removes what kills left."""
     for part in where.parent.glob(f"{PREFIX}-*.part"):
         part.unlink(missing_ok=True)
 
