@@ -5,7 +5,7 @@ import dataclasses
 import json
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -20,6 +20,7 @@ from distill.training import engine, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
+LOCK = ".lock"
 _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 
 
@@ -77,12 +78,14 @@ class Run:
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
-        """Checks that the models that are to be trained take the images.
+        """Checks that the models that are to be trained take the images, and that these suffice.
 
         Raises:
-          InputError: naming the model, its arguments and the shape of the images.
+          InputError: naming the model, its arguments and the shape of the images, or the batch.
         """
+        sets = {"teacher": data.labelled(self.dataset.train), "student": self.training_set}
         for role in data.trained(self.config):
+            recipe.length(self.config[role], len(sets[role]))
             section = self.config[role]
             models.check_images(
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
@@ -133,7 +136,7 @@ class Run:
 
             def open_log() -> Callable[[dict[str, Any]], None]:
                 stack.enter_context(train.alone(directory, self.display))
-                return stack.enter_context(records.Log(self.workdir, role)).write
+                return stack.enter_context(records.Log(self.workdir, role, self._waiting)).write
 
             log = processes.first(open_log) or (lambda record: None)
             train.train(
@@ -141,6 +144,34 @@ class Run:
                 validation=self.dataset.validation, monitor=self.monitor, display=self.display,
                 log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
             )  # fmt: skip
+
+    def _waiting(self) -> None:
+        """Says so; only shards of a sweep meet in a workdir, whose teachers they train in turn."""
+        self.display.say(f"waiting for another process that trains in {self.workdir}")
+
+
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path, *, shared: bool = False) -> Iterator[None]:
+    """Keeps other processes out of the directory of a run, before anything in it is touched.
+
+    Args:
+      workdir: created if needed.
+      shared: whether those may come in that share it too, as the shards of a sweep.
+
+    Raises:
+      InputError: if another process is in it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(workdir / LOCK, shared=shared))
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process works in {workdir}; wait for it, or choose another --workdir"
+            ) from error
+        except OSError as error:
+            raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
+        yield
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:

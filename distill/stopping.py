@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from distill.errors import Interrupted
 
@@ -26,13 +27,17 @@ def listening() -> Iterator[None]:
         yield  # signals are the main thread's
         return
     _received = None
-    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    usual: dict[int, Any] = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
     ours = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
     for number in ours:
         signal.signal(number, _on_signal)
     try:
         yield
     finally:
+        _received = None
         for number in ours:
             signal.signal(number, usual[number])
 

@@ -27,6 +27,7 @@ LAYERS = (
         "presets",
         "errors",
         "files",
+        "numerics",
         "stopping",
         "values",
         "paths",

@@ -10,7 +10,7 @@ from distill import config as configs
 from distill import data, pipeline, presets
 from distill.errors import InputError
 from distill.report.progress import Display
-from distill.run import Run, claim
+from distill.run import Run, alone, claim
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,38 @@ def test_a_foreign_or_damaged_directory_is_one_line(tmp_path, content, message):
         claim(tmp_path, presets.simplenet(4, "quick"), "mnist5k")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "config.json").read_bytes() == content
+
+
+def _contents(directory):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in directory.rglob("*")}
+
+
+def test_a_directory_has_one_process_at_a_time(tmp_path):
+    config = presets.simplenet(4, "quick,baseline")
+    config.dataset.train, config.stages = "train[:300]", "student"
+    workdir = tmp_path / "run"
+    with alone(workdir):
+        (workdir / "metrics.jsonl").write_text('{"role": "student"}\n')
+        before = _contents(workdir)
+        with pytest.raises(InputError, match=f"another process works in {workdir}; wait for it"):
+            pipeline.run(config, workdir, Display())
+        assert _contents(workdir) == before
+    with alone(workdir, shared=True), alone(workdir, shared=True), pytest.raises(InputError):
+        pipeline.run(config, workdir, Display())
+    with alone(workdir):
+        pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transfer.name": "mnist5k", "transfer.split": "train[:7]"},
+        {"loss.name": "cross_entropy", "dataset.labelled_fraction": 0.01},
+    ],
+)
+def test_a_batch_larger_than_what_is_learned_from_is_refused_before_any_training(tmp_path, changes):
+    config = presets.simplenet(4, "quick")
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=r"batch_size of .* is 100; there are (7|40) examples"):
+        pipeline.run(config, tmp_path / "run", Display())
+    assert not (tmp_path / "run").exists()

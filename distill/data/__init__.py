@@ -1,6 +1,7 @@
 """Data sets as uint8 arrays, and augmentation."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -124,14 +125,22 @@ def _check_overlaps(
         announce(f"!!! {said}: what is measured on them is not of images that were never seen.")
 
 
+def _nested(found: Any, *keys: str) -> Any:
+    """Returns a value of nested mappings, or None."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
 def _chosen_by_validation(config: ConfigDict) -> str:
     """Returns what is chosen by the validation images; empty: nothing, they are only reported."""
     if config.loss.learn_temperature:
         return "the temperature (loss.learn_temperature)"
     for number, step in enumerate(config.compress):
-        until = step.get("until") if isinstance(step, Mapping) else None
-        if isinstance(until, Mapping) and "accuracy" in until:
+        if _nested(step, "until", "accuracy") is not None:
             return f"when to stop (compress[{number}].until.accuracy)"
+        if _nested(step, "fine_tune", "loss", "learn_temperature"):
+            return f"the temperature (compress[{number}].fine_tune.loss.learn_temperature)"
     return ""
 
 

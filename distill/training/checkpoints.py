@@ -89,6 +89,10 @@ class Checkpointer:
             ),
         )
 
+    def newest(self) -> int | None:
+        """Returns the step of the newest checkpoint, or None if there is none."""
+        return max(self._manager.all_steps(), default=None)
+
     def meta(self) -> dict[str, Any] | None:
         """Returns the `meta` of the newest readable checkpoint, or None if there is none."""
         for step in sorted(self._manager.all_steps(), reverse=True):

@@ -157,7 +157,12 @@ def _digest(augmentation: Augmentation, split: Split) -> str:
     noise = np.random.default_rng(0).random((_PROBES, *split.images.shape[1:]), np.float32)
     images = np.concatenate([np.asarray(split.images[:_PROBES], np.float32) / 255, noise])
     variants = jnp.arange(augmentation.num_variants or 0)
-    outcomes = jax.jit(jax.vmap(lambda v: augmentation.apply(images, jnp.full(len(images), v))))
+
+    @jax.jit
+    @jax.vmap
+    def outcomes(variant):
+        return augmentation.apply(jnp.asarray(images), jnp.full(len(images), variant))
+
     return fingerprint(np.asarray(outcomes(variants)))
 
 

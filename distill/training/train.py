@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import files, ops, processes
+from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import bilevel, engine, soft_targets
@@ -92,6 +92,7 @@ def train(
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
+      Interrupted, KeyboardInterrupt: if the process was asked to stop; what was trained is saved.
     """
     processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
@@ -140,6 +141,7 @@ def train(
     with Checkpointer(directory, display.warn) as checkpointer:
         restored = checkpointer.restore(recipes.shapes(about, task))
         history: list[list[dict[str, Any]]] = []
+        begun: dict[str, Any] = {}
         at_step = None if restored is None else int(restored[0].step[0])
         processes.require_same("checkpoint", str(at_step))
         if restored is None:
@@ -149,7 +151,7 @@ def train(
             states, found = restored
             if found["of"] != about:
                 raise InputError(f"{directory} is of another configuration; choose another workdir")
-            history = found["history"]
+            history, begun = found["history"], found.get("begun", {})
             if (kernels := found.get("kernels", "xla")) != ops.kernels_of(
                 getattr(task.model, "conv", None)
             ):
@@ -160,7 +162,8 @@ def train(
             if found["complete"]:
                 display.say(f"{recipe.model}: already trained")
                 return
-            display.say(f"{recipe.model}: going on after epoch {len(history)}")
+            at = f"from step {at_step:,}" if begun else f"after epoch {len(history)}"
+            display.say(f"{recipe.model}: going on {at}")
         if not duration.total_steps:
             history = [[{} for _ in seeds]]
             checkpointer.save(0, states, fitting.saved(task, about, history, complete=True))
@@ -168,12 +171,13 @@ def train(
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
         total = duration.total_steps * recipe.batch_size
-        with display.work(recipe.model, total) as progress:
+        with display.work(recipe.model, total) as progress, stopping.saving_first():
             fitting.fit(
                 task,
                 plan,
                 states,
                 history,
+                begun,
                 recipes.hyper(about),
                 data,
                 None if resident else split,
