@@ -15,10 +15,12 @@ class InputError(ValueError):
     """
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A command was asked to stop, and has saved what it did.
 
-    The command line prints it and exits with code 75; the same command goes on.
+    The command line prints it and exits with code 75; the same command goes on. As
+    `KeyboardInterrupt` it is no `Exception`: a signal may raise it anywhere, also where whatever
+    goes wrong is taken for a damaged file.
     """
 
 

@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         results, failed = pipeline.read_results(workdir), error
     if results:
         display.console.print(*tables.terminal(results), sep="\n")
-    for path in sorted(workdir.iterdir()):
+    for path in sorted(workdir.glob("[!.]*")):
         display.say(str(path))
     if failed:
         raise failed

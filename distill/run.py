@@ -3,17 +3,15 @@
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, models, paths, processes
+from distill import data, files, losses, models, paths, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
@@ -22,6 +20,7 @@ from distill.training import engine, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
+LOCK = ".lock"
 _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 
 
@@ -79,12 +78,14 @@ class Run:
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
-        """Checks that the models that are to be trained take the images.
+        """Checks that the models that are to be trained take the images, and that these suffice.
 
         Raises:
-          InputError: naming the model, its arguments and the shape of the images.
+          InputError: naming the model, its arguments and the shape of the images, or the batch.
         """
+        sets = {"teacher": data.labelled(self.dataset.train), "student": self.training_set}
         for role in data.trained(self.config):
+            recipe.length(self.config[role], len(sets[role]))
             section = self.config[role]
             models.check_images(
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
@@ -135,7 +136,7 @@ class Run:
 
             def open_log() -> Callable[[dict[str, Any]], None]:
                 stack.enter_context(train.alone(directory, self.display))
-                return stack.enter_context(records.Log(self.workdir, role)).write
+                return stack.enter_context(records.Log(self.workdir, role, self._waiting)).write
 
             log = processes.first(open_log) or (lambda record: None)
             train.train(
@@ -143,6 +144,34 @@ class Run:
                 validation=self.dataset.validation, monitor=self.monitor, display=self.display,
                 log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
             )  # fmt: skip
+
+    def _waiting(self) -> None:
+        """Says so; only shards of a sweep meet in a workdir, whose teachers they train in turn."""
+        self.display.say(f"waiting for another process that trains in {self.workdir}")
+
+
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path, *, shared: bool = False) -> Iterator[None]:
+    """Keeps other processes out of the directory of a run, before anything in it is touched.
+
+    Args:
+      workdir: created if needed.
+      shared: whether those may come in that share it too, as the shards of a sweep.
+
+    Raises:
+      InputError: if another process is in it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(workdir / LOCK, shared=shared))
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process works in {workdir}; wait for it, or choose another --workdir"
+            ) from error
+        except OSError as error:
+            raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
+        yield
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
@@ -219,10 +248,6 @@ def in_rows(text: str) -> str:
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
-    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one.
-
-    The name of the part has the machine's too: in containers, processes often have the same number.
-    """
-    part = path.with_suffix(f".{platform.node()}.{os.getpid()}.part")
-    part.write_text(in_rows(json.dumps(contents, indent=2)) + "\n")
-    part.replace(path)
+    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
+    text = in_rows(json.dumps(contents, indent=2)) + "\n"
+    files.replace(path, lambda file: file.write(text.encode()))

@@ -138,6 +138,12 @@ def _fine_tuning(
             raise unknown(of_loss, name, loss)
         _set(loss, name, value, of_loss)
     _require_known("loss", loss.name, losses.LOSSES)
+    configs.check_loss(loss, of_loss)
+    if loss.learn_temperature and not config.dataset.validation:
+        raise InputError(
+            f"{of_loss}.learn_temperature is True, but dataset.validation, on which it is learned, "
+            "is empty"
+        )
     if losses.compares_with_pixels(loss.name) != losses.compares_with_pixels(config.loss.name):
         raise InputError(
             f"{where}.fine_tune.loss.name is {loss.name}, the network's own {config.loss.name}; "

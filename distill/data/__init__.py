@@ -1,6 +1,7 @@
 """Data sets as uint8 arrays, and augmentation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -79,7 +80,68 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
                 )
     if transfer_source and transfer_source.sizes:
         splits.bounds(transfer.split, transfer_source.sizes)
+    if source.sizes:
+        _check_overlaps(config, source, transfer_source, source.sizes, announce)
     return source, transfer_source
+
+
+def _check_overlaps(
+    config: ConfigDict,
+    source: Source,
+    transfer_source: Source | None,
+    sizes: dict[str, int],
+    announce: Callable[[str], None],
+) -> None:
+    """Finds images that are learned from and measured on.
+
+    Args:
+      config: the whole configuration.
+      source, transfer_source: from `find`.
+      sizes: of the splits of the data set.
+      announce: told of those that are only reported.
+
+    Raises:
+      InputError: if something is chosen by images that are learned from or reported.
+    """
+    specs = {f"dataset.{field}": config.dataset[field] for field in ("train", "validation", "test")}
+    if transfer_source is not None and transfer_source.name == source.name:
+        specs["transfer.split"] = config.transfer.split
+    selected = {
+        name: (splits.parse(spec)[0], splits.bounds(spec, sizes))
+        for name, spec in specs.items()
+        if spec and splits.parse(spec)[0] in sizes
+    }
+    chooses = _chosen_by_validation(config)
+    for a, b, shared in splits.overlapping(selected):
+        if {a, b} == {"dataset.train", "transfer.split"}:
+            continue  # both are learned from
+        said = f"{a}={specs[a]} and {b}={specs[b]} share {shared} images of {source.name}"
+        if chooses and "dataset.validation" in (a, b):
+            raise InputError(
+                f"{said}, and {chooses} would be chosen by what was seen; give ranges that do not "
+                "overlap, as --config.dataset.train=train[:90%] "
+                "--config.dataset.validation=train[90%:]"
+            )
+        announce(f"!!! {said}: what is measured on them is not of images that were never seen.")
+
+
+def _nested(found: Any, *keys: str) -> Any:
+    """Returns a value of nested mappings, or None."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _chosen_by_validation(config: ConfigDict) -> str:
+    """Returns what is chosen by the validation images; empty: nothing, they are only reported."""
+    if config.loss.learn_temperature:
+        return "the temperature (loss.learn_temperature)"
+    for number, step in enumerate(config.compress):
+        if _nested(step, "until", "accuracy") is not None:
+            return f"when to stop (compress[{number}].until.accuracy)"
+        if _nested(step, "fine_tune", "loss", "learn_temperature"):
+            return f"the temperature (compress[{number}].fine_tune.loss.learn_temperature)"
+    return ""
 
 
 def trained(config: ConfigDict) -> list[str]:
@@ -89,12 +151,19 @@ def trained(config: ConfigDict) -> list[str]:
     return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
 
 
-def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> Dataset:
+def load(
+    config: ConfigDict,
+    source: Source,
+    transfer_source: Source | None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Dataset:
     """Reads the splits that a configuration names.
 
     Args:
       config: the whole configuration.
       source, transfer_source: from `find`.
+      announce: told of images that are learned from and measured on, where `find` could not know
+        the sizes yet.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -117,9 +186,12 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
         return Split(everything.images[selected], everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
+    validation = part(dataset.validation) if dataset.validation else None
+    if not source.sizes:
+        sizes = {split: len(images) for (_, split), (images, _) in whole.items()}
+        _check_overlaps(config, source, transfer_source, sizes, announce)
     num_classes = whole[source.name, splits.parse(dataset.train)[0]][1]
     train = splits.hide_labels(train, dataset.labelled_fraction, config.seed)
-    validation = part(dataset.validation) if dataset.validation else None
     transfer = None
     if transfer_source is not None:
         whole.clear()  # the transfer set may be the training set; its labels are not to be had

@@ -1,8 +1,11 @@
 """Images and labels as arrays, and the notation for parts of a split."""
 
 import dataclasses
+import functools
 import hashlib
+import itertools
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +29,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @functools.cached_property
+    def seen(self) -> str:
+        """Hash of the images; computed once, since there may be many."""
+        return fingerprint(self.images)
 
 
 class Dataset(NamedTuple):
@@ -76,6 +84,23 @@ def bounds(spec: str, sizes: dict[str, int]) -> slice:
     if selected.stop <= selected.start:
         raise InputError(f"split {spec!r} selects nothing from {size} examples")
     return selected
+
+
+def overlapping(selected: Mapping[str, tuple[str, slice]]) -> list[tuple[str, str, int]]:
+    """Finds the parts of a data set that have examples in common.
+
+    Args:
+      selected: by the name of a part, the split that it is of and the range from `bounds`.
+
+    Returns:
+      The names of two parts and how many examples they share, for each pair that shares any.
+    """
+    found = []
+    for (a, (split, left)), (b, (other, right)) in itertools.combinations(selected.items(), 2):
+        shared = min(left.stop, right.stop) - max(left.start, right.start)
+        if split == other and shared > 0:
+            found.append((a, b, shared))
+    return found
 
 
 def hide_labels(split: Split, fraction_kept: float, seed: int) -> Split:
