@@ -28,6 +28,7 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section = ConfigDict()
     section.model = model
     section.args = ConfigDict()  # further arguments of the model
+    section.init = ""  # file of weights to start from, see distill.pretrained; empty: fresh ones
     section.epochs = 10
     section.steps = config_dict.placeholder(int)  # if given, the duration instead of the epochs
     section.batch_size = 100
@@ -124,6 +125,7 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
 
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
+    "init": values.TEXT,
     "epochs": values.whole(1, EPOCHS),
     "steps": values.optional(values.whole(1)),
     "batch_size": values.whole(1),

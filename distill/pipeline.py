@@ -165,7 +165,10 @@ def train_teacher(run: Run) -> None:
     """Trains the teacher, or the members of an ensemble, unless it is found trained."""
     run.display.say(f"teacher: {run.teacher_checkpoints}")
     split = data.labelled(run.dataset.train)
-    run.train("teacher", run.teacher_checkpoints, run.teacher_about(), split)
+    run.train(
+        "teacher", run.teacher_checkpoints, run.teacher_about(), split,
+        start=run.start("teacher", run.config.teacher.members),
+    )  # fmt: skip
 
 
 def train_student(run: Run) -> None:
@@ -175,7 +178,8 @@ def train_student(run: Run) -> None:
         teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
     run.display.say(f"student: {run.student_checkpoints}")
     about = run.student_about(teacher.about if teacher else None)
-    run.train("student", run.student_checkpoints, about, run.training_set, teacher)
+    start = run.start("student", 1)
+    run.train("student", run.student_checkpoints, about, run.training_set, teacher, start)
 
 
 def compress(run: Run) -> None:

@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, files, losses, models, paths, processes
+from distill import data, files, losses, models, paths, pretrained, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
@@ -75,6 +77,8 @@ class Run:
             "num_classes": self.dataset.num_classes,
         }
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
+        if section.init:
+            about["init"] = pretrained.digest(section.init)
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
@@ -91,6 +95,21 @@ class Run:
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
+            self.start(role, 1)
+
+    def start(self, role: str, students: int) -> train.Start | None:
+        """Returns the weights that a model is to start from, for each of some students alike.
+
+        Raises:
+          InputError: if they cannot be read, or are not those of the model.
+        """
+        section = self.config[role]
+        if not section.init:
+            return None
+        model = models.build(section.model, section.args, num_classes=self.dataset.num_classes)
+        shape = self.dataset.test.images.shape[1:]
+        variables = pretrained.load(section.init, section.model, model, shape)
+        return train.Start(jax.tree.map(lambda leaf: np.stack([leaf] * students), variables))
 
     @property
     def teacher_checkpoints(self) -> pathlib.Path:
@@ -236,6 +255,9 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     place = ("data_dir", "fallback", "resident_mb")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
+    for role in ("teacher", "student"):  # a run without weights to start from may not say so
+        section = config.get(role, {})
+        config[role] = {k: v for k, v in section.items() if k != "init" or v}
     return config
 
 

@@ -269,6 +269,7 @@ def _train(
             validation=run.dataset.validation, monitor=None, display=display,
             log=lambda record: None, stop_on_divergence=False,
             checkpoint_every_s=run.config.checkpoint_every_s,
+            start=run.start("student", len(about["seeds"])),
         )  # fmt: skip
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=False)  # the padding comes last

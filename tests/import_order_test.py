@@ -19,6 +19,7 @@ LAYERS = (
     {"run"},
     {"export", "report"},
     {"training"},
+    {"pretrained"},
     {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
     {"ops"},
     {

@@ -155,9 +155,9 @@ def _fine_tuning(
             "leave it out, or name a loss that has one"
         )
     section = config.student.copy_and_resolve_references()
-    section.steps = None
+    section.steps, section.init = None, ""
     for name, value in tuned.items():
-        if name not in section or name in ("model", "args"):
+        if name not in section or name in ("model", "args", "init"):
             raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
         _set(section, name, value, f"{where}.fine_tune")
     checked = {f"{where}.fine_tune": section} if section.epochs else {}

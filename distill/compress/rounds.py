@@ -81,9 +81,10 @@ def apply(
 ) -> Round | None:
     """Applies the method once and fine-tunes, unless that is done; None if nothing was removed."""
     previous = before.trained
+    elsewhere = ("model", "args", "init")  # which `of` says
     identity = {
         "of": configs.digest(previous.about), "step": step.given, "round": round,
-        "recipe": {k: v for k, v in step.recipe.to_dict().items() if k not in ("model", "args")},
+        "recipe": {k: v for k, v in step.recipe.to_dict().items() if k not in elsewhere},
         "loss": step.loss, "teacher": step.teacher,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
@@ -234,6 +235,7 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
     scratch = f"scratch_{quality_of(student.about)}"
     if step.scratch and scratch not in record:
         about = json.loads(json.dumps(student.about))
+        about.pop("init", None)
         about["recipe"]["args"] = made.trained.about["recipe"]["args"]
         teacher = None
         if losses.needs_teacher(about["loss"]["name"]):

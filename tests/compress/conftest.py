@@ -35,6 +35,11 @@ SMALL = {
         {"blocks": (1, 2, 1), "features": (4, 6, 5), "strides": (1, 2, 1), "stem": 4, "head": 9},
         (8, 8, 3),
     ),
+    "efficientnet_lite0": (
+        {"blocks": (1, 2, 1), "features": (4, 6, 5), "strides": (1, 2, 1), "kernels": (3, 5, 3),
+         "stem": 4, "head": 9},
+        (8, 8, 3),
+    ),
 }  # fmt: skip
 
 
