@@ -93,12 +93,13 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     validate(config)
     cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
-    dataset = processes.together(lambda: data.load(config, *sources))
+    dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
     if "export" in configs.stages(config):
         processes.together(lambda: exporter.check_data(config.export, dataset, _labels(context)))
     processes.first(lambda: claim(workdir, config, dataset.name))
+    processes.first(lambda: data.record(sources[0], workdir))
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,

@@ -71,6 +71,7 @@ def run(
     cache.keep_programs()
     sources = data.find(config, display.warn)
     config_hash = claim(workdir, config, sources[0].name)
+    data.record(sources[0], workdir)
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
     students = list(_students(config, points, workdir, display))
     done = table.ids()
@@ -161,7 +162,9 @@ def _students(
     for number, point in enumerate(points):
         section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
-            datasets[section] = data.load(point, *data.find(point, display.warn))
+            datasets[section] = data.load(
+                point, *data.find(point, lambda line: None), display.warn, display.work
+            )
         run = Run(point, workdir, datasets[section], display)
         run.check_models()
         teacher = predictions = None

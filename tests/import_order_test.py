@@ -28,6 +28,7 @@ LAYERS = (
         "errors",
         "values",
         "paths",
+        "pixels",
         "resources",
         "cli",
         "processes",
