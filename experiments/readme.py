@@ -1,5 +1,9 @@
-"""Writes the tables of README.md from the committed CSV files: `python -m experiments.readme`."""
+"""Writes the tables of README.md and docs/performance.md from the committed CSV files.
 
+python -m experiments.readme
+"""
+
+import pathlib
 import re
 
 import pandas as pd
@@ -11,6 +15,7 @@ from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
+PERFORMANCE = ROOT / "docs" / "performance.md"
 
 
 def study_table() -> str:
@@ -168,6 +173,35 @@ def sweep_table() -> str:
     return f"{markdown(header, lines)}\n\n{notes}"
 
 
+def kernels_table() -> str:
+    """Each convolution of a training step, its time and its floor."""
+    table = pages.read_csv(RESULTS / "kernels.csv")
+    header = [
+        "model", "×", "images", "kernel", "stride", "direction", "GFLOP", "MB", "floor, ms",
+        "measured, ms", "of the floor", "GFLOP/s", "GB/s",
+    ]  # fmt: skip
+    lines = [
+        [
+            row.model, str(row.count), row.image, row.kernel, str(row.stride), row.direction,
+            f"{row.mflop / 1000:.3f}", f"{row.mb:.1f}", f"{row.floor_ms:.2f}, {row.bound}",
+            f"{row.ms:.2f}", f"{row.floor_ms / row.ms:.0%}", f"{row.gflops:.0f}", f"{row.gbs:.0f}",
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    whole = table.assign(floor=table.floor_ms * table["count"], spent=table.ms * table["count"])
+    sums = whole.groupby("model", sort=False)[["floor", "spent"]].sum()
+    steps = "; ".join(
+        f"{name} {row.spent:.1f} ms of convolutions in a step, floor {row.floor:.1f} ms"
+        for name, row in sums.iterrows()
+    )
+    notes = (
+        f"Batch {table.batch[0]}, float32, medians. {steps}. The machine's best: "
+        f"{table.peak_gflops[0]} GFLOP/s in products of matrices, {table.peak_gbs[0]} GB/s in "
+        f"copies; {table.device[0]}; commit {', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
 def pareto_table() -> str:
     """The files that no other beats in bytes and accuracy."""
     table = pages.read_csv(RESULTS / "pareto.csv").fillna({"chain": ""})
@@ -177,20 +211,24 @@ def pareto_table() -> str:
 
 
 TABLES = {
-    "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
-    "export": export_table, "speed": speed_table, "sweep": sweep_table,
+    README: {
+        "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
+        "export": export_table, "speed": speed_table, "sweep": sweep_table,
+    },
+    PERFORMANCE: {"kernels": kernels_table},
 }  # fmt: skip
 
 
-def render(text: str) -> str:
-    """Replaces what stands between the markers of each table."""
-    for name, table in TABLES.items():
+def render(page: pathlib.Path) -> str:
+    """Returns a page with what stands between the markers of each of its tables made anew."""
+    text = page.read_text()
+    for name, table in TABLES[page].items():
         start, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
         content = f"{start}\n{table()}\n{end}"
         text, count = pattern.subn(lambda match, content=content: content, text)
         if count != 1:
-            raise ValueError(f"README.md has {count} places for the table {name}; it needs one")
+            raise ValueError(f"{page.name} has {count} places for the table {name}; it needs one")
     return text
 
 
@@ -207,4 +245,5 @@ def _published(percent: float) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(render(README.read_text()))
+    for page in TABLES:
+        page.write_text(render(page))

@@ -2,6 +2,7 @@
 # Builds a signed APK, build/distill.apk, without Gradle and the Android SDK, and inspects it.
 # Compilers and libraries come from Maven Central, aapt2, zipalign and apksigner from Debian; as root it
 # installs the latter. The key is made where there is none, for trials: no store takes what it signs.
+# Where a tool is missing and cannot be installed, it says so and exits with 77.
 # The runtime inside is TensorFlow Lite 2.16.1, the last on Maven Central; Gradle's build has LiteRT.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,6 +13,11 @@ fail() {
     exit 1
 }
 
+lack() {
+    echo "mobile/apk.sh: not built, $1"
+    exit 77
+}
+
 most_bytes=12000000
 abis=(arm64-v8a armeabi-v7a x86_64) # those of app/build.gradle.kts
 
@@ -20,10 +26,10 @@ trap 'rm -rf "$out"' EXIT
 source check/tools.sh
 
 reason=$(missing_java)
-[ -z "$reason" ] || fail "a JDK, 17 or later, and Maven are needed: $reason"
+[ -z "$reason" ] || lack "it needs a JDK, 17 or later, and Maven: $reason"
 debian unzip zip aapt2 zipalign apksigner dexdump ||
-    fail "unzip, zip, aapt2, zipalign, apksigner and dexdump are needed: apt-get install unzip zip aapt zipalign apksigner dexdump"
-resolve check pom.xml && resolve apk apk.pom.xml || fail "Maven could not fetch what check/pom.xml and check/apk.pom.xml name"
+    lack "it needs unzip, zip, aapt2, zipalign, apksigner and dexdump: apt-get install unzip zip aapt zipalign apksigner dexdump"
+{ resolve check pom.xml && resolve apk apk.pom.xml; } || lack "Maven could not fetch what check/pom.xml and check/apk.pom.xml name"
 
 compiler=$(jars check 'kotlin-.*|kotlinx-.*|annotations')
 stdlib=$(jars check 'kotlin-stdlib')

@@ -15,13 +15,13 @@ import pytest
 
 from distill import serve
 from distill.errors import InputError
+from experiments.golden_bundles import MODEL
 
 ROOT = pathlib.Path(__file__).parents[1]
-MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(88)
 
 
 def write_bundle(directory, name="tiny float32"):
-    """Writes a bundle of two classes that no reader refuses; nothing here runs its model."""
+    """Writes a bundle of three classes that no reader refuses; nothing here runs its model."""
     directory.mkdir(parents=True)
     (directory / "model.tflite").write_bytes(MODEL)
     manifest = {
@@ -38,12 +38,12 @@ def write_bundle(directory, name="tiny float32"):
             "crop": "center_square", "resize": "area", "polarity": "auto",
         },
         "output": {
-            "shape": [1, 2], "dtype": "float32", "kind": "probabilities", "quantization": None
+            "shape": [1, 3], "dtype": "float32", "kind": "probabilities", "quantization": None
         },
-        "labels": ["cat", "dog"],
+        "labels": ["cat", "dog", "owl"],
         "defaults": {"top_k": 2, "filter": {"stages": 3, "factor": 0.4}},
         "golden": {
-            "input": base64.b64encode(bytes(16)).decode(), "output": [0.5, 0.5], "tolerance": 1e-4
+            "input": base64.b64encode(bytes(16)).decode(), "output": [0.5, 0.5, 0], "tolerance": 0
         },
         "provenance": {
             "exporter": "distill 0.1.0", "config_hash": "0" * 12, "commit": "0" * 10,
@@ -60,7 +60,7 @@ def web(tmp_path, monkeypatch):
     """A copy of the page, with empty files in place of the runtime from npm."""
     directory = tmp_path / "web"
     shutil.copytree(serve.WEB, directory, ignore=shutil.ignore_patterns("node_modules", "test"))
-    for file in serve.RUNTIME.values():
+    for file in (*serve.RUNTIME.values(), f"{serve.PACKAGES}/core/wasm/{serve.WASM}.wasm"):
         (directory / file).parent.mkdir(parents=True, exist_ok=True)
         (directory / file).touch()
     monkeypatch.setattr(serve, "WEB", directory)
@@ -144,7 +144,7 @@ def test_whatever_a_module_imports_is_served(web):
         ("/index.html?x=1", "text/html; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
         ("/src/main.js", "text/javascript; charset=utf-8"),
-        ("/vendor/wasm/litert_wasm_internal.wasm", "application/wasm"),
+        ("/vendor/wasm/litert_wasm_compat_internal.wasm.gz", "application/octet-stream"),
         ("/bundles/index.json", "application/json"),
         ("/bundles/0/model.json", "application/json"),
         ("/bundles/0/model.tflite", "application/octet-stream"),
@@ -207,6 +207,23 @@ def test_the_static_files_are_those_that_are_served(web, tmp_path):
         serve.write(table, tmp_path / "site")
     with pytest.raises(InputError, match="cannot be written"):
         serve.write(table, tmp_path / "bundle" / "model.tflite")
+
+
+def test_what_is_kept_offline_is_everything_and_changes_with_anything(web, tmp_path):
+    table = serve.page() | serve.bundles([write_bundle(tmp_path / "bundle")])
+
+    def kept():
+        worker = serve.offline(table)["sw.js"].decode()
+        version = re.search('VERSION = "([0-9a-f]{16})"', worker)[1]
+        return version, set(json.loads(re.search(r"FILES = (\[.*?\]);", worker, re.DOTALL)[1]))
+
+    before, files = kept()
+    assert files == set(table)
+    assert b"data-offline" in serve.offline(table)["index.html"]
+    assert b"data-offline" not in (web / "index.html").read_bytes()
+    assert kept() == (before, files)
+    (web / "src/main.js").write_text("")
+    assert kept()[0] != before
 
 
 def test_a_port_in_use_is_one_line(ask):

@@ -5,6 +5,8 @@
  */
 
 import { BundleError, parse, shown } from "./manifest.js";
+import { checkSound } from "./sound.js";
+import { UnsoundError } from "./structure.js";
 
 const MANIFEST = "model.json";
 
@@ -19,7 +21,7 @@ const MANIFEST = "model.json";
 export async function readBundle(read) {
   const meta = parse(await present(read, MANIFEST), MANIFEST);
   const file = await present(read, meta.model.file);
-  await checkModel(file, meta.model);
+  await checkModel(file, meta);
   return { meta, file };
 }
 
@@ -29,7 +31,7 @@ async function present(read, name) {
   return data;
 }
 
-async function checkModel(file, { file: name, bytes, sha256 }) {
+async function checkModel(file, { model: { file: name, bytes, sha256 }, input, output }) {
   if (file.length !== bytes) {
     const how = file.length < bytes ? "truncated" : "another file";
     throw new BundleError(`${name} has ${file.length} bytes, ${MANIFEST} says ${bytes}: it is ${how}`);
@@ -41,6 +43,12 @@ async function checkModel(file, { file: name, bytes, sha256 }) {
   const identifier = String.fromCharCode(...file.subarray(4, 8));
   if (identifier !== "TFL3") {
     throw new BundleError(`${name} is no TensorFlow Lite file: its identifier is ${shown(identifier)}`);
+  }
+  try {
+    checkSound(file, input, output);
+  } catch (error) {
+    if (!(error instanceof UnsoundError)) throw error;
+    throw new BundleError(`${name} is no sound model: ${error.message}`);
   }
 }
 

@@ -161,6 +161,7 @@ export function makeInputs({ onImage, onEmpty, onNewSequence }) {
     const buttons = canvases.map((canvas, i) => {
       const button = document.createElement("button");
       Object.assign(button, { type: "button", ariaLabel: `Sample ${i + 1}` });
+      canvas.ariaHidden = "true"; // the button has a name
       button.append(canvas);
       button.addEventListener("click", () => {
         turn++;

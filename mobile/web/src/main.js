@@ -231,8 +231,8 @@ async function keep() {
 }
 
 async function start() {
-  if (typeof WebAssembly !== "object") {
-    throw new Error("This browser has no WebAssembly; use a current Chrome, Edge, Firefox or Safari.");
+  if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function") {
+    throw new Error("This browser has no WebAssembly or cannot unpack it; use a current Chrome, Edge, Firefox or Safari.");
   }
   const runtime = loadRuntime("vendor/wasm/").catch((error) => {
     throw new Error(`The runtime did not load (${error.message ?? error}); reload the page.`);

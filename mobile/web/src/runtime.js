@@ -21,10 +21,19 @@ const VARIANT = "litert_wasm_compat_internal"; // of those, the one that every b
 export async function loadRuntime(folder) {
   const response = await fetch(`${folder}${VARIANT}.wasm.gz`);
   if (!response.ok) throw new Error(`${VARIANT}.wasm.gz: status ${response.status}`);
-  const unpacked = response.body.pipeThrough(new DecompressionStream("gzip"));
-  globalThis.Module = { wasmBinary: await new Response(unpacked).arrayBuffer() }; // is looked for there
+  globalThis.Module = { // is looked for there
+    wasmBinary: await unpacked(await response.arrayBuffer()),
+    printErr: (line) => console.debug(line), // it tells what it does; what fails is thrown
+  };
   const liteRt = await loadLiteRt(`${folder}${VARIANT}.js`);
   return { wasm: liteRt.liteRtWasm, environment: liteRt.getDefaultEnvironment() };
+}
+
+/** Unpacks a file, unless a server that knows its ending had the browser do so. */
+async function unpacked(file) {
+  const [first, second] = new Uint8Array(file, 0, 2);
+  if (first !== 0x1f || second !== 0x8b) return file;
+  return new Response(new Blob([file]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 /**

@@ -3,6 +3,8 @@ import test from "node:test";
 
 import { goldenError, readBundle } from "../src/bundle.js";
 import { BundleError, fromBase64, parse, shown } from "../src/manifest.js";
+import { checkSound } from "../src/sound.js";
+import { UnsoundError } from "../src/structure.js";
 import { golden } from "./golden.js";
 
 const { bundles, shown: values } = golden("bundles");
@@ -53,4 +55,23 @@ test("the distance from the golden output is the largest, and infinite for what 
   const meta = { golden: { output: [0.25, 0.75] } };
   assert.equal(goldenError([0.25, 0.5], meta), 0.25);
   assert.equal(goldenError([0.25, NaN], meta), Infinity);
+});
+
+test("a model of which bytes were changed is refused in words, or sound", () => {
+  const entry = bundles.find(({ name }) => name === "valid_operators");
+  const { input, output } = JSON.parse(entry["model.json"]);
+  const whole = Buffer.from(entry["model.tflite"], "base64");
+  let [state, refused] = [1, 0];
+  const random = (below) => (state = (state * 48271) % 2147483647) % below;
+  for (let i = 0; i < 2000; i++) {
+    const changed = Uint8Array.from(whole);
+    for (let j = 0; j <= i % 3; j++) changed[random(changed.length)] = random(4) ? random(256) : 255;
+    try {
+      checkSound(changed, input, output);
+    } catch (error) {
+      assert.ok(error instanceof UnsoundError, error.stack);
+      refused++;
+    }
+  }
+  assert.ok(refused > 800, `${refused}`);
 });

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
@@ -72,9 +73,37 @@ async function start(bundles) {
   return { child, url: String(line).split(" ")[0] };
 }
 
-/** Writes the page with a bundle as static files. */
-export function exportSite(folder, bundle) {
-  execFileSync(PYTHON, ["-m", "distill.serve", bundle, `--export=${folder}`], { cwd: ROOT, env: ENVIRONMENT });
+const STATIC = {
+  ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".png": "image/png",
+  ".webmanifest": "application/manifest+json",
+};
+
+/**
+ * Writes the page with bundles as static files, and serves them below a path as any web server does.
+ *
+ * @return {Promise<{url: string, export: function, stop: function}>} `export(...bundles)` writes the
+ *     files anew; `stop()` ends the server, and the test does so too.
+ */
+export async function serveStatic(t, ...bundles) {
+  const site = join(scratch(t), "site");
+  const write = (...names) => {
+    rmSync(site, { recursive: true, force: true });
+    execFileSync(PYTHON, ["-m", "distill.serve", ...names, `--export=${site}`], { cwd: ROOT, env: ENVIRONMENT });
+  };
+  write(...bundles);
+  const server = createServer(({ url }, response) => {
+    const file = join(site, url.slice("/some/where".length).replace(/\/$/, "/index.html"));
+    if (!existsSync(file)) return response.writeHead(404).end();
+    response.writeHead(200, { "content-type": STATIC[extname(file)] ?? "application/octet-stream" });
+    return response.end(readFileSync(file));
+  });
+  const stop = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  t.after(stop);
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  return { url: `http://127.0.0.1:${server.address().port}/some/where/`, export: write, stop };
 }
 
 function launch(flags) {
@@ -90,10 +119,10 @@ function launch(flags) {
 /**
  * Opens the page in a context of its own, which is closed when the test ends.
  *
- * Every request of the page is checked to go to the server, and an error that nothing caught fails
- * the test.
+ * Every request of the page is checked to go to the server; an error that nothing caught, and one on
+ * the console, fails the test, unless it is `silent`: a file that is missing is told there.
  */
-export async function open(t, url, { flags = [], init, ...options } = {}) {
+export async function open(t, url, { flags = [], init, silent = false, ...options } = {}) {
   const context = await (await launch(flags)).newContext(
     { viewport: { width: 1100, height: 980 }, ...options });
   const strangers = [];
@@ -110,6 +139,9 @@ export async function open(t, url, { flags = [], init, ...options } = {}) {
     if (protocol !== "data:" && origin !== new URL(url).origin) strangers.push(request.url());
   });
   page.on("pageerror", (error) => errors.push(error));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !silent) errors.push(message.text());
+  });
   if (init) await page.addInitScript(init);
   await page.goto(url);
   return page;

@@ -8,33 +8,32 @@ import android.hardware.camera2.CameraAccessException
 import android.hardware.camera2.CameraCaptureSession
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
-import android.hardware.camera2.CaptureRequest
 import android.media.Image
 import android.media.ImageReader
-import android.os.Handler
+import android.util.Log
 import android.view.Surface
 import org.distill.core.CameraInfo
 import org.distill.core.Frame
 import org.distill.core.FrameSource
 import org.distill.core.Plane
 import org.distill.core.Size
-import java.util.concurrent.CountDownLatch
-import java.util.concurrent.TimeUnit
 
 /**
  * Frames of a camera, which it also shows on a texture. For one start and one stop.
  *
- * @param handler of the thread on which everything happens, but for the calls of start and stop.
+ * @param worker on which everything happens, but for the calls of start and stop; held until the camera,
+ *     once it was asked for, is closed again.
  * @param rotation degrees, clockwise, that make a frame upright at this moment.
  */
 class Camera2Source(
     private val context: Context,
-    private val handler: Handler,
+    private val worker: Worker,
     private val camera: CameraInfo,
     private val size: Size,
     private val texture: SurfaceTexture,
     private val rotation: () -> Int,
 ) : FrameSource {
+    private val handler = worker.handler
     private var stopped = false
     private var device: CameraDevice? = null
     private var session: CameraCaptureSession? = null
@@ -50,21 +49,23 @@ class Camera2Source(
     }
 
     override fun stop() {
-        val closed = CountDownLatch(1)
         handler.post {
             stopped = true
             close()
-            closed.countDown()
         }
-        // The texture must not go away under the camera; but a camera that hangs must not hang the app.
-        closed.await(WAIT_SECONDS, TimeUnit.SECONDS)
     }
 
     @SuppressLint("MissingPermission") // a SecurityException is answered by attempt()
     private fun open() {
         if (stopped) return
-        val manager = context.service<CameraManager>()
-        manager.openCamera(camera.id, Device(), handler)
+        worker.hold()
+        var asked = false
+        try {
+            context.service<CameraManager>().openCamera(camera.id, Device(), handler)
+            asked = true
+        } finally {
+            if (!asked) worker.release()
+        }
     }
 
     private inner class Device : CameraDevice.StateCallback() {
@@ -73,6 +74,8 @@ class Camera2Source(
             if (stopped) close() else attempt { configure(camera) }
         }
 
+        override fun onClosed(camera: CameraDevice) = worker.release()
+
         override fun onDisconnected(camera: CameraDevice) = lose(camera, context.getString(R.string.camera_taken))
 
         override fun onError(camera: CameraDevice, error: Int) = lose(
@@ -80,7 +83,7 @@ class Camera2Source(
             when (error) {
                 ERROR_CAMERA_IN_USE, ERROR_MAX_CAMERAS_IN_USE -> context.getString(R.string.camera_in_use)
                 ERROR_CAMERA_DISABLED -> context.getString(R.string.camera_disabled)
-                else -> context.getString(R.string.camera_error, error)
+                else -> context.getString(R.string.camera_error)
             },
         )
 
@@ -112,9 +115,9 @@ class Camera2Source(
             lost(context.getString(R.string.camera_refused, "$size"))
 
         private fun repeat(session: CameraCaptureSession) {
+            // With the focus mode that the camera has for previews; not each has the same ones.
             val request = device.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
             listOfNotNull(preview, reader?.surface).forEach(request::addTarget)
-            request.set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE)
             session.setRepeatingRequest(request.build(), null, handler)
         }
     }
@@ -135,16 +138,21 @@ class Camera2Source(
         try {
             action()
         } catch (error: CameraAccessException) {
-            lost(error.message.orEmpty())
+            lost(error)
         } catch (error: SecurityException) {
-            lost(error.message.orEmpty())
+            lost(error)
         } catch (error: IllegalArgumentException) {
-            lost(error.message.orEmpty())
+            lost(error)
         } catch (error: IllegalStateException) {
-            lost(error.message.orEmpty())
+            lost(error)
         } catch (error: Surface.OutOfResourcesException) {
-            lost(error.message.orEmpty())
+            lost(error)
         }
+    }
+
+    private fun lost(error: Exception) {
+        Log.w(TAG, error)
+        lost(context.getString(reasonOf(error)))
     }
 
     private fun lost(reason: String) {
@@ -167,6 +175,6 @@ class Camera2Source(
 
     private companion object {
         const val MAX_IMAGES = 2
-        const val WAIT_SECONDS = 3L
+        const val TAG = "Distill"
     }
 }

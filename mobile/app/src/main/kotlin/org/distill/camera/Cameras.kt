@@ -12,21 +12,29 @@ import org.distill.core.Search
 import org.distill.core.Size
 import org.distill.core.choose
 
+/** Returns the text that says why the camera service refuses something. */
+fun reasonOf(error: Exception): Int = when ((error as? CameraAccessException)?.reason) {
+    CameraAccessException.CAMERA_IN_USE, CameraAccessException.MAX_CAMERAS_IN_USE -> R.string.camera_in_use
+    CameraAccessException.CAMERA_DISABLED -> R.string.camera_disabled
+    CameraAccessException.CAMERA_DISCONNECTED -> R.string.camera_taken
+    else -> R.string.camera_error
+}
+
 /** Looks for the camera to use; see [choose]. Needs no permission. */
 fun findCamera(context: Context): Search {
     val manager = context.service<CameraManager>()
     val answers = try {
-        manager.cameraIdList.mapNotNull { ask(manager, it) }
+        manager.cameraIdList.mapNotNull { ask(context, manager, it) }
     } catch (error: CameraAccessException) {
-        listOf(Answer.Refused(error.message.orEmpty()))
+        listOf(Answer.Refused(context.getString(reasonOf(error))))
     }
     return choose(answers)
 }
 
-private fun ask(manager: CameraManager, id: String): Answer? = try {
+private fun ask(context: Context, manager: CameraManager, id: String): Answer? = try {
     describe(id, manager.getCameraCharacteristics(id))
 } catch (error: CameraAccessException) {
-    Answer.Refused(error.message.orEmpty())
+    Answer.Refused(context.getString(reasonOf(error)))
 } catch (_: IllegalArgumentException) { // unplugged since it was listed
     null
 }

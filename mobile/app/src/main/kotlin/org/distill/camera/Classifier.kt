@@ -1,8 +1,6 @@
 package org.distill.camera
 
-import android.content.res.AssetManager
 import android.os.Handler
-import android.os.HandlerThread
 import android.os.Looper
 import android.os.SystemClock
 import org.distill.core.Bundle
@@ -15,6 +13,7 @@ import org.distill.core.FrameResult
 import org.distill.core.Pipeline
 import org.distill.core.ScoreException
 import org.distill.core.Settings
+import org.distill.core.Source
 import java.util.concurrent.atomic.AtomicReference
 
 /** What the classifier tells, always on the main thread. */
@@ -31,15 +30,15 @@ interface ClassifierListener {
  *
  * So the model is never closed while it runs, and frames that come in the meantime are dropped.
  */
-class Classifier(private val assets: AssetManager, private val listener: ClassifierListener) {
-    private val thread = HandlerThread("camera").apply { start() }
+class Classifier(private val bundles: BundleStore, private val listener: ClassifierListener) {
     private val main = Handler(Looper.getMainLooper())
     private val newest = AtomicReference<FrameResult?>()
+    private val newestStill = AtomicReference<(() -> Unit)?>()
     private var engine: Engine? = null
     private var pipeline: Pipeline? = null
 
     /** For the source of the frames, which has to call [classify] there. */
-    val handler = Handler(thread.looper)
+    val worker = Worker("camera")
 
     /** What the next frame is classified with, but for the threads, which [load] sets. */
     @Volatile
@@ -47,7 +46,7 @@ class Classifier(private val assets: AssetManager, private val listener: Classif
 
     /** Changes the model: reads, checks and tries it, and tells how that went. */
     fun load(name: String, threads: Int) {
-        handler.post {
+        worker.handler.post {
             unload()
             try {
                 prepare(name, threads)
@@ -59,7 +58,7 @@ class Classifier(private val assets: AssetManager, private val listener: Classif
     }
 
     private fun prepare(name: String, threads: Int) {
-        val bundle = bundleOf(assets, name)
+        val bundle = bundles.read(name)
         val loaded = InterpreterEngine(bundle.model, threads)
         engine = loaded
         val prepared = Pipeline(bundle, loaded, SystemClock::elapsedRealtimeNanos)
@@ -74,12 +73,19 @@ class Classifier(private val assets: AssetManager, private val listener: Classif
         }
     }
 
-    /** Classifies a frame; on [handler]'s thread. */
-    fun classify(frame: Frame) {
+    /** Classifies the image that is made there, unless a newer one comes before its turn. */
+    fun classify(source: Source, image: () -> Frame) {
+        val still = { classify(image(), source) }
+        if (newestStill.getAndSet(still) != null) return
+        worker.handler.post { newestStill.getAndSet(null)?.invoke() }
+    }
+
+    /** Classifies a frame; on the thread of [worker]. */
+    fun classify(frame: Frame, source: Source = Source.CAMERA) {
         val pipeline = pipeline ?: return
         val settings = settings ?: return
         try {
-            show(pipeline.classify(frame, settings))
+            show(pipeline.classify(frame, settings, source))
         } catch (error: FrameException) {
             tell(Event.CameraLost(error.message.orEmpty()))
         } catch (error: ScoreException) {
@@ -99,8 +105,8 @@ class Classifier(private val assets: AssetManager, private val listener: Classif
     }
 
     fun close() {
-        handler.post(::unload)
-        thread.quitSafely()
+        worker.handler.post(::unload)
+        worker.release()
         main.removeCallbacksAndMessages(null)
     }
 

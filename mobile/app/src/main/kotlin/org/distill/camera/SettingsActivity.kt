@@ -53,6 +53,9 @@ class SettingsActivity : Activity() {
         slider(R.id.threads, R.id.threads_text, R.string.threads, 1..Settings.MAX_THREADS, settings.threads) {
             copy(threads = it)
         }
+        slider(R.id.sure_from, R.id.sure_from_text, R.string.sure_from, 0..100, percent(settings.sureFrom)) {
+            copy(sureFrom = it / PERCENT)
+        }
         showFactor()
         showResolutions()
         val system = view<Switch>(R.id.show_system)

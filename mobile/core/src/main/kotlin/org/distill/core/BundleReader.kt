@@ -45,7 +45,7 @@ fun readBundle(files: (String) -> ByteArray?): Bundle {
         defaults = readDefaults(root.fields("defaults")),
         golden = readGolden(root.fields("golden"), input.tensor, output.tensor),
         provenance = readProvenance(root.fields("provenance")),
-        model = readModel(root.fields("model"), files),
+        model = readModel(root.fields("model"), files, input, output),
     )
 }
 
@@ -68,7 +68,12 @@ private fun checkFormat(format: String) {
     }
 }
 
-private fun readModel(model: Fields, files: (String) -> ByteArray?): ByteArray {
+private fun readModel(
+    model: Fields,
+    files: (String) -> ByteArray?,
+    input: InputSpec,
+    output: OutputSpec,
+): ByteArray {
     val file = model.string("file")
     if (!FILE.matches(file)) {
         refuse(Fault.VALUE, model.pathTo("file"), "the name of a file in the same directory", file)
@@ -86,6 +91,11 @@ private fun readModel(model: Fields, files: (String) -> ByteArray?): ByteArray {
     val identifier = String(bytes.copyOfRange(minOf(4, bytes.size), minOf(8, bytes.size)), Charsets.ISO_8859_1)
     if (identifier != "TFL3") {
         refuse(Fault.CONTENT, file, "a TFLite model, with TFL3 at its fifth byte", showJson(identifier))
+    }
+    try {
+        checkSound(bytes, input, output)
+    } catch (error: UnsoundException) {
+        refuse(Fault.CONTENT, "$file is no sound model: ${error.what}", error.expected, error.found)
     }
     return bytes
 }

@@ -22,7 +22,7 @@ interface FrameSource {
     /** Opens the camera; both functions are called on the source's own thread. */
     fun start(onFrame: (Frame) -> Unit, onLost: (String) -> Unit)
 
-    /** Closes the camera and waits until no frame is under way. */
+    /** Closes the camera, without waiting for it; the frame that is under way is the last. */
     fun stop()
 }
 
@@ -36,6 +36,7 @@ data class Ranked(val label: String, val score: Float)
  * score is as high as the settings ask for, of an image that is not cut off.
  */
 class FrameResult(
+    val source: Source,
     val top: List<Ranked>,
     val notice: Notice,
     val sure: Boolean,
@@ -91,16 +92,18 @@ class Pipeline(private val bundle: Bundle, private val engine: Engine, private v
     /**
      * Classifies a frame.
      *
+     * Only the camera's are a sequence, whose scores are smoothed. A drawing is light on dark for certain.
+     *
      * @throws FrameException the frame cannot be read.
      * @throws ScoreException the model returned what is no score; the filter is as it was.
      */
-    fun classify(frame: Frame, settings: Settings): FrameResult {
+    fun classify(frame: Frame, settings: Settings, source: Source = Source.CAMERA): FrameResult {
         val wanted = settings.clamped(bundle.labels.size)
         if (wanted.stages != filter.stages || wanted.factor != filter.factor) {
             filter = LowPass(wanted.stages, wanted.factor, bundle.labels.size)
         }
         val start = clock()
-        preprocessor.read(frame)
+        preprocessor.read(frame, if (source == Source.DRAWING) Polarity.AS_IS else bundle.input.polarity)
         val preprocessed = clock()
         val notice = preprocessor.notice
         var inferenceNanos = 0L
@@ -109,11 +112,13 @@ class Pipeline(private val bundle: Bundle, private val engine: Engine, private v
             filter = LowPass(wanted.stages, wanted.factor, bundle.labels.size) // what was there is gone
         } else {
             inferenceNanos = run()
-            val scores = filter.update(probabilities(rawScores(output, bundle.output), bundle.output))
+            val found = probabilities(rawScores(output, bundle.output), bundle.output)
+            val scores = if (source == Source.CAMERA) filter.update(found) else found
             inference.add(inferenceNanos)
             top = topK(scores, wanted.topK).map { Ranked(bundle.labels[it], scores[it]) }
         }
         return FrameResult(
+            source = source,
             top = top,
             notice = notice,
             sure = notice != Notice.CUT && top.isNotEmpty() && top[0].score >= wanted.sureFrom,
@@ -121,7 +126,7 @@ class Pipeline(private val bundle: Bundle, private val engine: Engine, private v
             medianMs = inference.medianMs(),
             p90Ms = inference.p90Ms(),
             preprocessingMs = millis(preprocessed - start),
-            framesPerSecond = rate.add(start),
+            framesPerSecond = if (source == Source.CAMERA) rate.add(start) else 0.0,
             inverted = preprocessor.inverted,
             seen = seen(),
             seenSize = Size(bundle.input.columns, bundle.input.rows),

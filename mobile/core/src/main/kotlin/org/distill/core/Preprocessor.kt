@@ -44,7 +44,7 @@ class Preprocessor(private val spec: InputSpec) {
     }
 
     /** Reads a frame. Throws [FrameException] where a size, rotation or stride is impossible. */
-    fun read(frame: Frame) {
+    fun read(frame: Frame, polarity: Polarity = spec.polarity) {
         val geometry = geometry(frame)
         checkPlane(frame.y, frame.width, frame.height, "Y")
         geometry.full.resize(frame.y, y)
@@ -58,10 +58,10 @@ class Preprocessor(private val spec: InputSpec) {
         }
         upright(frame.rotation)
         if (finder == null) {
-            inverted = isInverted(pixels, spec)
+            inverted = isInverted(pixels, spec, polarity)
             if (inverted) for (i in pixels.indices) pixels[i] = 255.0 - pixels[i]
         } else {
-            notice = finder.find(cells, spec.polarity)
+            notice = finder.find(cells, polarity)
             inverted = finder.inverted
             finder.pixels.copyInto(pixels)
         }
@@ -133,8 +133,8 @@ fun quantize(real: Double, quantization: Quantization, dtype: DType): Int {
  * Says whether an image is inverted before the model sees it: ink on paper for a model of light on
  * dark. `AUTO`: where the border, one pixel wide, is brighter on average than the middle half.
  */
-fun isInverted(pixels: DoubleArray, spec: InputSpec): Boolean {
-    if (spec.polarity != Polarity.AUTO) return spec.polarity == Polarity.INVERT
+fun isInverted(pixels: DoubleArray, spec: InputSpec, polarity: Polarity = spec.polarity): Boolean {
+    if (polarity != Polarity.AUTO) return polarity == Polarity.INVERT
     var borderSum = 0.0
     var borderCount = 0
     var middleSum = 0.0

@@ -113,10 +113,10 @@ fun isUnusable(model: Model): Boolean = model == Model.INVALID || model == Model
  * Says whether the system will not ask for a permission again.
  *
  * After a first denial it offers to explain, and so it does until it is denied for ever. A dialog
- * that was closed without an answer looks the same as that, but for the denial before.
+ * that was closed without an answer, however often, looks the same as that but for the offer before.
  *
  * @param explains what `shouldShowRequestPermissionRationale` returns after the answer.
- * @param deniedBefore whether it has been denied before this answer.
+ * @param explainedBefore whether it has ever returned true after an answer.
  */
-fun isBlocked(granted: Boolean, explains: Boolean, deniedBefore: Boolean): Boolean =
-    !granted && !explains && deniedBefore
+fun isBlocked(granted: Boolean, explains: Boolean, explainedBefore: Boolean): Boolean =
+    !granted && !explains && explainedBefore

@@ -30,7 +30,7 @@ class BundleTest {
         assertEquals(Defaults(2, 3, 0.4), bundle.defaults)
         assertArrayEquals(ByteArray(4), bundle.golden.input)
         assertArrayEquals(doubleArrayOf(-128.0, 0.0, 127.0), bundle.golden.output, 0.0)
-        assertEquals(96, bundle.model.size)
+        assertEquals(1056, bundle.model.size)
         assertEquals("mnist", bundle.provenance["dataset"])
         assertEquals("0.5", bundle.provenance["accuracy"])
     }
@@ -134,6 +134,25 @@ class BundleTest {
                 assertTrue(isRefused { readBundle { if (it == DESCRIPTION) text().toByteArray() else changed } })
             }
         }
+    }
+
+    /** Bytes of which nothing says the hash: what is wrong is said, and else it is sound. */
+    @Test
+    fun changedModelsAreRefusedInWordsOrSound() {
+        val random = Random(4)
+        val entry = GoldenFiles.bundles.single { it["name"] == "valid_operators" }
+        val bundle = readBundle { GoldenFiles.bundleFile(entry, it) }
+        var refused = 0
+        repeat(4_000) {
+            val changed = bundle.model.clone()
+            repeat(it % 3 + 1) { changed[random.nextInt(changed.size)] = random.nextInt().toByte() }
+            try {
+                checkSound(changed, bundle.input, bundle.output)
+            } catch (_: UnsoundException) {
+                refused++
+            }
+        }
+        assertTrue("$refused refused", refused in 1_600..3_999)
     }
 
     private fun isRefused(faults: MutableSet<Fault> = HashSet(), read: () -> Bundle): Boolean = try {

@@ -54,6 +54,25 @@ class PipelineTest {
     }
 
     @Test
+    fun aDrawingIsNeitherSmoothedNorInverted() {
+        val engine = Answering(floatArrayOf(0f, 0f, 1f))
+        val pipeline = pipeline(engine)
+        val smooth = settings.copy(topK = 1, stages = 3, factor = 0.4)
+        val paper = ByteBuffer.wrap(byteArrayOf(-1, -1, -1, -1))
+        val chroma = Plane(ByteBuffer.wrap(byteArrayOf(0)), 1, 1)
+        val white = Frame(2, 2, 0, Plane(paper, 2, 1), chroma, chroma)
+        for (source in listOf(Source.DRAWING, Source.PICTURE)) {
+            val result = pipeline.classify(white, smooth, source)
+            assertEquals(1f, result.top.single().score, 1e-6f)
+            assertEquals(source, result.source)
+            assertEquals(0.0, result.framesPerSecond, 0.0)
+        }
+        pipeline.classify(white, smooth, Source.DRAWING)
+        assertEquals(listOf(1f, 1f, 1f, 1f), engine.received.toList())
+        assertEquals(0.064f, pipeline.classify(frame(), smooth).top.single().score, 1e-6f)
+    }
+
+    @Test
     fun scoresAreSmoothedAndStartAnewWithOtherFilters() {
         val pipeline = pipeline(Answering(floatArrayOf(0f, 0f, 1f)))
         val smooth = settings.copy(topK = 1, stages = 3, factor = 0.4)

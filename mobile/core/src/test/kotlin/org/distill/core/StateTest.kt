@@ -42,11 +42,25 @@ class StateTest {
     }
 
     @Test
-    fun onlyASecondDenialWithoutAnOfferToExplainIsForEver() {
-        assertFalse(isBlocked(granted = false, explains = true, deniedBefore = true))
-        assertFalse(isBlocked(granted = false, explains = false, deniedBefore = false))
-        assertTrue(isBlocked(granted = false, explains = false, deniedBefore = true))
-        assertFalse(isBlocked(granted = true, explains = false, deniedBefore = true))
+    fun onlyADenialAfterTheOfferToExplainIsForEver() {
+        assertFalse(isBlocked(granted = false, explains = true, explainedBefore = true))
+        assertFalse(isBlocked(granted = false, explains = false, explainedBefore = false))
+        assertTrue(isBlocked(granted = false, explains = false, explainedBefore = true))
+        assertFalse(isBlocked(granted = true, explains = false, explainedBefore = true))
+    }
+
+    @Test
+    fun aDrawingNeedsNeitherCameraNorPermission() {
+        val denied = Event.PermissionAnswered(granted = false, blocked = true)
+        for (before in listOf(arrayOf<Event>(), arrayOf(denied), arrayOf(Event.CameraAbsent), arrayOf(granted))) {
+            assertEquals(Screen.Running, screen(after(*before, Event.ModelReady), Source.DRAWING))
+            assertEquals(Screen.Loading, screen(after(*before), Source.PICTURE))
+            assertEquals(Screen.ModelInvalid("x"), screen(after(*before, Event.ModelInvalid("x")), Source.DRAWING))
+            assertFalse(wantsCamera(after(*before, Event.ModelReady), Source.DRAWING))
+        }
+        val facts = after(granted, Event.ModelReady)
+        assertEquals(screen(facts), screen(facts, Source.CAMERA))
+        assertTrue(wantsCamera(facts, Source.CAMERA))
     }
 
     @Test

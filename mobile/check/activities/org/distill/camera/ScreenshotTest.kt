@@ -1,0 +1,59 @@
+package org.distill.camera
+
+import android.widget.FrameLayout
+import android.widget.ImageView
+import org.junit.Assert.assertTrue
+import org.junit.Assume.assumeTrue
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.RuntimeEnvironment
+import java.io.File
+
+/** Pictures of the app, where `-Dscreenshots` names a directory for them. */
+@RunWith(Runner::class)
+class ScreenshotTest {
+    private fun take(name: String, qualifiers: String, fontScale: Float = 1f, use: Phone.() -> Unit) {
+        val directory = System.getProperty("screenshots")
+        assumeTrue(directory != null)
+        RuntimeEnvironment.setFontScale(fontScale)
+        val phone = Phone(qualifiers = qualifiers).start().awaitModel()
+        phone.use()
+        phone.await("an answer") { phone.text(R.id.scores).isNotEmpty() }
+        val file = File(directory, "$name.png")
+        file.writeBytes(png(phone.screenshot()))
+        assertTrue(file.length() > 2_000)
+    }
+
+    /** The preview is a texture of the graphics processor; what it shows is put before it. */
+    private fun Phone.look() {
+        showPreview()
+        val image = paper(THREE)
+        val preview = find<android.view.View>(R.id.preview)
+        val picture = ImageView(activity).apply { setImageBitmap(image) }
+        (preview.parent as FrameLayout).addView(picture, 1)
+        see(image)
+    }
+
+    private fun Phone.drawThree() {
+        choose(R.id.from_drawing)
+        draw(THREE)
+    }
+
+    @Test
+    fun phone() = take("phone", "w360dp-h640dp-xhdpi") { look() }
+
+    @Test
+    fun drawing() = take("drawing", "w360dp-h640dp-xhdpi") { drawThree() }
+
+    @Test
+    fun landscape() = take("landscape", "w640dp-h360dp-land-xhdpi") { look() }
+
+    @Test
+    fun largeText() = take("large-text", "w360dp-h640dp-xhdpi", 2f) { look() }
+
+    @Test
+    fun tablet() = take("tablet", "w800dp-h1280dp-mdpi") { drawThree() }
+
+    @Test
+    fun german() = take("german", "de-w360dp-h640dp-xhdpi") { drawThree() }
+}
