@@ -53,6 +53,8 @@ def defaults() -> ConfigDict:
 
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"
+    config.dataset.folder = ""  # of images, CLASS/… or train/CLASS/… and test/…; instead of `name`
+    config.dataset.color = "rgb"  # or gray: what the images of a folder become
     config.dataset.data_dir = ""  # empty: $TFDS_DATA_DIR, else TFDS's own default
     config.dataset.fallback = ""  # used where `name` cannot be had; empty: that is an error
     config.dataset.train = "train"  # splits are written as in TFDS: train[:55000], train[90%:]
@@ -152,6 +154,8 @@ VALUES = {
     "stages": values.TEXT,
     "checkpoint_every_s": values.NOT_NEGATIVE,
     "dataset.name": values.TEXT,
+    "dataset.folder": values.TEXT,
+    "dataset.color": values.TEXT,
     "dataset.data_dir": values.TEXT,
     "dataset.fallback": values.TEXT,
     "dataset.train": values.TEXT,

@@ -106,7 +106,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     numerics.pin()
     cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
-    dataset = processes.together(lambda: data.load(config, *sources, display.warn))
+    dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
     if config.compress and "compress" in configs.stages(config):
@@ -116,6 +116,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     with contextlib.ExitStack() as stack:
         processes.first(lambda: stack.enter_context(alone(workdir)))
         processes.first(lambda: claim(workdir, config, dataset.name))
+        processes.first(lambda: data.record(sources[0], workdir))
         stack.enter_context(stopping.listening())
         _run_stages(context)
     return read_results(workdir)

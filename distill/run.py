@@ -252,7 +252,8 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other}
-    place = ("data_dir", "fallback", "resident_mb")
+    # What a folder holds, and in which color, the fingerprint of each training says.
+    place = ("data_dir", "fallback", "resident_mb", "folder", "color")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
     for role in ("teacher", "student"):  # a run without weights to start from may not say so

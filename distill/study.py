@@ -76,6 +76,7 @@ def run(
     seeds = _seeds(config, runs)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)
+        data.record(sources[0], workdir)
         return _train_all(runs, seeds, workdir, config_hash, display, shard)
 
 
@@ -183,7 +184,7 @@ def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> 
         sources = data.find(point, warn)
         section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
-            datasets[section] = data.load(point, *sources, warn)
+            datasets[section] = data.load(point, *sources, warn, display.work)
         runs.append(Run(point, workdir, datasets[section], display))
         runs[-1].check_models()
     return runs

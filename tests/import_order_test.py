@@ -32,6 +32,7 @@ LAYERS = (
         "stopping",
         "values",
         "paths",
+        "pixels",
         "resources",
         "cli",
         "processes",

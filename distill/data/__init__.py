@@ -1,5 +1,6 @@
 """Data sets as uint8 arrays, and augmentation."""
 
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 from distill import losses
-from distill.data import sources, splits
+from distill.data import folders, sources, splits
 from distill.data.augment import AUGMENTATIONS, Augmentation
 from distill.data.reading import read
 from distill.data.sources import Source
@@ -25,6 +26,8 @@ __all__ = [
     "fingerprint",
     "labelled",
     "load",
+    "record",
+    "shape",
     "trained",
 ]
 
@@ -33,8 +36,12 @@ def check(config: ConfigDict) -> None:
     """Checks what can be known of the data without looking for it.
 
     Raises:
-      InputError: for an unknown augmentation, or a split that is not written as one.
+      InputError: for an unknown augmentation or color, or a split that is not written as one.
     """
+    if not (config.dataset.name or config.dataset.folder):
+        raise InputError("there are no images to train on: give --config.dataset.folder=PATH")
+    if config.dataset.color not in folders.COLORS:
+        raise unknown("dataset.color", config.dataset.color, folders.COLORS)
     for name in ("teacher", "student"):
         if config[name].augmentation not in AUGMENTATIONS:
             raise unknown("augmentation", config[name].augmentation, AUGMENTATIONS)
@@ -56,7 +63,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
       InputError: if one cannot be had, or a split or batch does not fit.
     """
     dataset, transfer = config.dataset, config.transfer
-    source, reason = sources.find(dataset.name, dataset.data_dir, dataset.fallback)
+    source, reason = _find(config, announce)
     if reason:
         announce(
             f"!!! USING {source.name} INSTEAD OF {dataset.name}: {reason}. "
@@ -144,6 +151,40 @@ def _chosen_by_validation(config: ConfigDict) -> str:
     return ""
 
 
+def _find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, str]:
+    """Finds the folder, or the data set by its name; see `sources.find`."""
+    section = config.dataset
+    if not section.folder:
+        return sources.find(section.name, section.data_dir, section.fallback)
+    folder = folders.find(section.folder, config.seed, announce)
+    return Source(folder.name, section.data_dir, None, folder.sizes, folder), ""
+
+
+def shape(config: ConfigDict) -> tuple[tuple[int, int, int], int]:
+    """Returns the shape of an image and the number of classes, without reading any image.
+
+    Raises:
+      InputError: if it is not known.
+    """
+    section = config.dataset
+    if not section.folder:
+        return sources.shape(section.name, section.image_size)
+    folder = folders.find(section.folder, config.seed, lambda line: None)
+    if not section.image_size:
+        raise InputError(
+            f"the size of the images of {folder.root} is known when they are read; set "
+            "--config.dataset.image_size, for example 64"
+        )
+    side = section.image_size
+    return (side, side, folders.COLORS[section.color]), len(folder.classes)
+
+
+def record(source: Source, workdir: pathlib.Path) -> None:
+    """Writes down beside a run what is only known of a folder of images; see `folders.record`."""
+    if source.folder is not None:
+        folders.record(source.folder, workdir)
+
+
 def trained(config: ConfigDict) -> list[str]:
     """Returns those of teacher and student that a run trains on these data."""
     if configs.is_sweep(config):  # whose students are trained whatever the stages are
@@ -156,6 +197,7 @@ def load(
     source: Source,
     transfer_source: Source | None,
     announce: Callable[[str], None] = lambda line: None,
+    work: folders.Work | None = None,
 ) -> Dataset:
     """Reads the splits that a configuration names.
 
@@ -164,6 +206,7 @@ def load(
       source, transfer_source: from `find`.
       announce: told of images that are learned from and measured on, where `find` could not know
         the sizes yet.
+      work: shows how far the decoding of a folder is, as `report.progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -173,6 +216,17 @@ def load(
 
     def part(spec: str, source: Source = source, labels: bool = True) -> Split:
         name = splits.parse(spec)[0]
+        if (source.name, name) not in whole and source.folder is not None:
+            splits.bounds(spec, source.sizes)
+            images = folders.read(
+                source.folder,
+                name,
+                image_size=dataset.image_size,
+                color=dataset.color,
+                resident_mb=dataset.resident_mb,
+                work=work,
+            )
+            whole[source.name, name] = images, len(source.folder.classes)
         if (source.name, name) not in whole:
             whole[source.name, name] = read(
                 source,
@@ -209,7 +263,28 @@ def load(
         for array in (split.images, split.labels)
     ]
     seen = fingerprint(*arrays)
-    return Dataset(source.name, train, validation, test, transfer, num_classes, seen)
+    classes: tuple[str, ...] = ()
+    if source.folder is not None:
+        classes = source.folder.classes
+        _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
+    return Dataset(source.name, train, validation, test, transfer, num_classes, seen, classes)
+
+
+def _warn_of_duplicates(
+    folder: folders.Folder,
+    spec: str,
+    train: Split,
+    test: Split,
+    announce: Callable[[str], None],
+) -> None:
+    """Says how many test images are trained on too, which happens where photos are copied."""
+    found = folders.duplicates(train, test)
+    if len(found):
+        files = folder.splits[splits.parse(spec)[0]][splits.bounds(spec, folder.sizes)]
+        announce(
+            f"!!! {len(found)} of {len(test)} test images are among the training images too, as "
+            f"{files[found[0]][0]}: what is measured on them says nothing of other images"
+        )
 
 
 def _check_normalization(section: ConfigDict, name: str, channels: int) -> None:
@@ -230,7 +305,7 @@ def class_names(section: ConfigDict, dataset: Dataset) -> list[str]:
       section: `config.dataset`.
       dataset: from `load`.
     """
-    names = sources.class_names(dataset.name, section.data_dir)
+    names = list(dataset.classes) or sources.class_names(dataset.name, section.data_dir)
     return (
         names if len(names) == dataset.num_classes else list(map(str, range(dataset.num_classes)))
     )

@@ -10,6 +10,7 @@ import urllib.request
 from typing import NamedTuple
 
 from distill import paths
+from distill.data.folders import Folder
 from distill.errors import InputError, unknown
 
 EMBEDDED = "mnist5k"
@@ -37,12 +38,14 @@ class Source(NamedTuple):
       data_dir: directory of prepared data.
       directory: where this one is prepared; None if TFDS has to download it, or embedded.
       sizes: number of examples of each split, as far as known without reading it.
+      folder: of images, where it is one.
     """
 
     name: str
     data_dir: str
     directory: pathlib.Path | None
     sizes: dict[str, int]
+    folder: Folder | None = None
 
 
 def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:

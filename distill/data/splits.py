@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import pathlib
 import re
+import tempfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -47,6 +49,7 @@ class Dataset(NamedTuple):
       transfer: unlabelled images that the student learns from instead of `train`, or None.
       num_classes: number of classes.
       fingerprint: hash of all images and visible labels.
+      classes: their names, where the images are of a folder; otherwise none.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Dataset(NamedTuple):
     transfer: Split | None
     num_classes: int
     fingerprint: str
+    classes: tuple[str, ...] = ()
 
 
 def parse(spec: str) -> tuple[str, str | None, str | None]:
@@ -122,6 +126,15 @@ def labelled(split: Split) -> Split:
     """Returns the images whose label is known."""
     known = split.labels != HIDDEN
     return split if known.all() else Split(split.images[known], split.labels[known])
+
+
+def empty_images(shape: tuple[int, ...], resident_mb: int) -> np.ndarray:
+    """Returns a uint8 array to be filled; of more mebibytes than the limit, a temporary file."""
+    if int(np.prod(shape)) <= resident_mb * 2**20:
+        return np.empty(shape, np.uint8)
+    with tempfile.NamedTemporaryFile(prefix="distill-", suffix=".npy") as file:
+        # The mapping outlives the name: the space is given back when the process ends.
+        return np.lib.format.open_memmap(pathlib.Path(file.name), "w+", np.uint8, shape)
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

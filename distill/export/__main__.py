@@ -45,7 +45,8 @@ def main(argv: list[str]) -> None:
     formats = exporter.formats(config.export)
     if to and len(formats) != 1:
         raise InputError(f"--to takes one bundle; name one of {','.join(formats)} as --formats")
-    dataset = data.load(config, *data.find(config, display.warn))
+    found = data.find(config, display.warn)
+    dataset = data.load(config, *found, display.warn, display.work)
     run = Run(config, workdir, dataset, display)
     with alone(workdir):
         proofs = pipeline.export(run, ROLE.value)
