@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
             f"--threads is {','.join(THREADS.value)}; it must be numbers from 1 to 999, like 1,2"
         )
     if JSON.value:
-        paths.require_writable(paths.local(JSON.value, "--json").parent, "the directory of --json")
+        paths.require_writable_file(paths.local(JSON.value, "--json"), "--json")
     display = Display()
     bundles = [paths.local(word, "a bundle") for word in argv[1:]]
     found = measure(bundles, list(map(int, THREADS.value)))

@@ -20,7 +20,7 @@ from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
 from distill import config as configs
-from distill import errors, paths, resources
+from distill import errors, paths, resources, values
 from distill.errors import InputError, one_line, unknown
 
 AGAIN = 75  # sysexits.h: a temporary failure, try again
@@ -62,6 +62,8 @@ def _prepare() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif hasattr(stream, "reconfigure"):  # some encodings lack what is printed
             stream.reconfigure(errors="backslashreplace")
+    if not os.environ.get("COLUMNS", "1").strip("0"):  # of a terminal that does not know its width
+        del os.environ["COLUMNS"]
     os.environ["MPLBACKEND"] = "agg"  # a notebook's is of no use here, and may not be installed
 
 
@@ -75,10 +77,12 @@ def _said(error: BaseException) -> str | None:
     if isinstance(error, InputError):
         return str(error)
     text = str(error)
+    platforms = os.environ.get("JAX_PLATFORMS", "")
     if text.startswith(("Unable to initialize backend", "Unknown backend", "Backend '")):
+        return f"JAX cannot use what JAX_PLATFORMS={platforms} names: {one_line(error)}"
+    if platforms and isinstance(error, AssertionError) and _raised_in(error) == "xla_bridge.py":
         return (
-            f"JAX cannot use what JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')} names: "
-            f"{one_line(error)}"
+            f"JAX cannot use what JAX_PLATFORMS={platforms} names: it is not installed, or not here"
         )
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED: Out of memory"):
         return f"there is not enough memory ({one_line(error)}); make batches or models smaller"
@@ -89,6 +93,11 @@ def _said(error: BaseException) -> str | None:
             return f"the disk is full{f', at {where}' if where else ''}; make room, and start again"
         found = found.__cause__ or found.__context__
     return None
+
+
+def _raised_in(error: BaseException) -> str:
+    """Returns the name of the file that an error was raised in."""
+    return Path(traceback.extract_tb(error.__traceback__)[-1].filename).name
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -144,6 +153,7 @@ class _ConfigFile(flags.ArgumentParser):
     """Reads a configuration file; what is wrong in it is one line."""
 
     def parse(self, argument: str) -> ConfigDict:
+        paths.local(argument, "--config")
         name, colon, word = argument.partition(":")
         path = config_file(name)
         try:
@@ -227,7 +237,8 @@ def _of_flag(error: BaseException, argv: list[str]) -> InputError:
     accepted = configs.accepted(found[1]) if found else None
     if found and accepted:
         given = [a.partition("=")[2] for a in argv if re.match(rf"--?config\.{found[1]}=", a)]
-        return InputError(f"{found[1]} is {given[-1] if given else ''!r}; it must be {accepted}")
+        shown = values.shown(given[-1] if given else "")
+        return InputError(f"{found[1]} is {shown}; it must be {accepted}")
     return InputError(one_line(error))
 
 

@@ -13,7 +13,7 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
-LATER = ("decay_at", "nesterov")  # of a section; what had no such field is as if they were empty
+LATER = ("decay_at", "nesterov", "init")  # of a section; what had no such field is as if they were empty
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -29,6 +29,7 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section = ConfigDict()
     section.model = model
     section.args = ConfigDict()  # further arguments of the model
+    section.init = ""  # file of weights to start from, see distill.pretrained; empty: fresh ones
     section.epochs = 10
     section.steps = config_dict.placeholder(int)  # if given, the duration instead of the epochs
     section.batch_size = 100
@@ -55,6 +56,8 @@ def defaults() -> ConfigDict:
 
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"
+    config.dataset.folder = ""  # of images, CLASS/… or train/CLASS/… and test/…; instead of `name`
+    config.dataset.color = "rgb"  # or gray: what the images of a folder become
     config.dataset.data_dir = ""  # empty: $TFDS_DATA_DIR, else TFDS's own default
     config.dataset.fallback = ""  # used where `name` cannot be had; empty: that is an error
     config.dataset.train = "train"  # splits are written as in TFDS: train[:55000], train[90%:]
@@ -133,6 +136,7 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
 
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
+    "init": values.TEXT,
     "epochs": values.whole(1, EPOCHS),
     "steps": values.optional(values.whole(1)),
     "batch_size": values.whole(1),
@@ -161,23 +165,25 @@ _LOSS = {
     "label_smoothing": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
 }
 _TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more
-_CHANNELS = values.each(
-    values.between(-1e6, 1e6), "numbers, one for each channel or one for all", range(1, 5)
-)
+_FOR_CHANNELS = "one for each channel or one for all"
 VALUES = {
     "seed": values.whole(0, SEEDS - 1),
     "stages": values.TEXT,
     "checkpoint_every_s": values.NOT_NEGATIVE,
     "dataset.name": values.TEXT,
+    "dataset.folder": values.TEXT,
+    "dataset.color": values.TEXT,
     "dataset.data_dir": values.TEXT,
     "dataset.fallback": values.TEXT,
     "dataset.train": values.TEXT,
     "dataset.validation": values.TEXT,
     "dataset.test": values.TEXT,
     "dataset.image_size": values.whole(0, 8192),
-    "dataset.mean": _CHANNELS,
+    "dataset.mean": values.each(
+        values.between(-1e6, 1e6), f"numbers, {_FOR_CHANNELS}", range(1, 5)
+    ),
     "dataset.std": values.each(
-        values.between(1e-6, 1e6), f"{_CHANNELS.accepted}; they must be more than 0", range(1, 5)
+        values.between(1e-6, 1e6), f"numbers above 0, {_FOR_CHANNELS}", range(1, 5)
     ),
     "dataset.labelled_fraction": values.number("a number above 0, at most 1", lambda v: 0 < v <= 1),
     "dataset.resident_mb": values.whole(0),
@@ -197,6 +203,8 @@ VALUES = {
     "export.output": values.TEXT,
     "export.labels": values.each(values.TEXT, "names, as ('cat', 'dog')"),
     "export.polarity": values.TEXT,
+    "export.batch_size": values.whole(1, 1024),
+    "export.normalize": values.TEXT,
     "export.calibration_images": values.whole(1),
     "export.max_accuracy_drop": values.SHARE,
 }  # all but the two models, and what has a language of its own: `compress` and `sweep.axes`

@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
         results, failed = pipeline.read_results(workdir), error
     if results:
         display.console.print(*tables.terminal(results), sep="\n")
-    for path in sorted(workdir.iterdir()):
+    for path in sorted(workdir.glob("[!.]*")):
         display.say(str(path))
     if failed:
         raise failed
@@ -88,7 +88,7 @@ def check_teachers(directory: str) -> None:
     """Raises `InputError` if the directory of teachers can neither be made nor be one."""
     if directory:
         path = paths.trained(directory, "teacher.directory")
-        if not path.is_dir():  # one that cannot be written may hold what is needed
+        if not os.path.isdir(path):  # one that cannot be written may hold what is needed
             paths.require_writable(path, "teacher.directory")
 
 

@@ -1,9 +1,11 @@
 """Paths as people write them: understood everywhere in the same way, or refused before any work."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
+import stat
 import tempfile
 
 from distill.errors import InputError
@@ -73,3 +75,28 @@ def require_writable(directory: pathlib.Path, what: str) -> None:
         tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         raise InputError(f"{what} {directory} cannot be written: {error.strerror}") from error
+
+
+def require_writable_file(file: pathlib.Path, what: str) -> None:
+    """Checks that a file can be written into a directory that is there; leaves nothing behind.
+
+    Raises:
+      InputError: if not, or if it is something else than a file.
+    """
+    if not os.path.isdir(file.parent):
+        raise InputError(f"{what} is {file}, but {file.parent} is no directory")
+    require_writable(file.parent, f"the directory of {what}")
+    if os.path.lexists(file) and not (os.path.isfile(file) and os.access(file, os.W_OK)):
+        raise InputError(f"{what} is {file}, which cannot be written; name a file")
+
+
+def read_bytes(file: pathlib.Path) -> bytes:
+    """Returns what a file holds, and does not wait where a pipe or device has its name.
+
+    Raises:
+      OSError: if it cannot be read, or is none.
+    """
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        return opened.read()

@@ -10,14 +10,25 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import cache, data, losses, metrics, models, processes, provenance, report
+from distill import (
+    cache,
+    data,
+    losses,
+    metrics,
+    models,
+    numerics,
+    processes,
+    provenance,
+    report,
+    stopping,
+)
 from distill import config as configs
 from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
 from distill.report.progress import Display
-from distill.run import CONFIG, Run, claim, write
+from distill.run import CONFIG, Run, alone, claim, write
 from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
@@ -95,22 +106,35 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     Raises:
       InputError: if something given cannot be used; nothing is overwritten then.
       exporter.NotProven: if a format could not be exported, after all that comes behind.
+      Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
     validate(config)
+    numerics.pin()
     cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
-    dataset = processes.together(lambda: data.load(config, *sources))
+    dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
+    if config.compress and "compress" in configs.stages(config):
+        processes.together(lambda: stage.rehearse(context))
     if "export" in configs.stages(config):
         processes.together(lambda: exporter.check_data(config.export, dataset, _labels(context)))
-    processes.first(lambda: claim(workdir, config, dataset.name))
+    with contextlib.ExitStack() as stack:
+        processes.first(lambda: stack.enter_context(alone(workdir)))
+        processes.first(lambda: claim(workdir, config, dataset.name))
+        processes.first(lambda: data.record(sources[0], workdir))
+        stack.enter_context(stopping.listening())
+        _run_stages(context)
+    return read_results(workdir)
+
+
+def _run_stages(context: Run) -> None:
     stages: dict[str, Callable[[Run], Any]] = {
         "teacher": train_teacher, "student": train_student, "compress": compress,
         "evaluate": evaluate, "export": export, "report": write_report,
     }  # fmt: skip
     failed = None
-    for name in configs.stages(config):
+    for name in configs.stages(context.config):
         run_stage = functools.partial(stages[name], context)
         if name in ("teacher", "student"):
             run_stage()  # which all processes train together
@@ -121,7 +145,6 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
             failed = error
     if failed:
         raise failed
-    return read_results(workdir)
 
 
 def read_results(workdir: pathlib.Path) -> dict[str, Any]:
@@ -134,10 +157,9 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text())
-        if not isinstance(found["models"], dict):
-            raise ValueError("it is not of this program")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        report.check(found)
+    except (OSError, *report.MALFORMED, RecursionError) as error:
         raise _damaged(path, error) from error
     return found
 
@@ -150,7 +172,10 @@ def train_teacher(run: Run) -> None:
     """Trains the teacher, or the members of an ensemble, unless it is found trained."""
     run.display.say(f"teacher: {run.teacher_checkpoints}")
     split = data.labelled(run.dataset.train)
-    run.train("teacher", run.teacher_checkpoints, run.teacher_about(), split)
+    run.train(
+        "teacher", run.teacher_checkpoints, run.teacher_about(), split,
+        start=run.start("teacher", run.config.teacher.members),
+    )  # fmt: skip
 
 
 def train_student(run: Run) -> None:
@@ -160,7 +185,8 @@ def train_student(run: Run) -> None:
         teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
     run.display.say(f"student: {run.student_checkpoints}")
     about = run.student_about(teacher.about if teacher else None)
-    run.train("student", run.student_checkpoints, about, run.training_set, teacher)
+    start = run.start("student", 1)
+    run.train("student", run.student_checkpoints, about, run.training_set, teacher, start)
 
 
 def compress(run: Run) -> None:
@@ -370,8 +396,10 @@ def write_report(run: Run) -> None:
     path, results = run.workdir / report.RESULTS, read_results(run.workdir)
     if not results:
         raise InputError(f"the stage report needs {path}; run the stage evaluate first")
-    config = json.loads((run.workdir / CONFIG).read_text())
+    config = json.loads((run.workdir / CONFIG).read_text(encoding="utf-8"))
     try:
         report.write(run.workdir, results, config)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except InputError:  # of another file
+        raise
+    except report.MALFORMED as error:
         raise _damaged(path, error) from error

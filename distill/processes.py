@@ -91,6 +91,11 @@ def of_all(value: bool) -> bool:
     return bool(np.all(multihost_utils.process_allgather(np.bool_(value))))
 
 
+def of_any(value: bool) -> bool:
+    """Returns whether the value is true in one process at least."""
+    return value if jax.process_count() == 1 else not of_all(not value)
+
+
 def require_same(what: str, value: str) -> None:
     """Checks that the processes agree.
 

@@ -3,17 +3,17 @@
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
-import platform
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, losses, models, paths, processes
+from distill import data, files, losses, models, paths, pretrained, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.report import records
@@ -22,6 +22,7 @@ from distill.training import engine, pairing, recipe, train
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
+LOCK = ".lock"
 _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 
 
@@ -76,20 +77,26 @@ class Run:
             "num_classes": self.dataset.num_classes,
         }
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
+        if section.init:
+            about["init"] = pretrained.digest(section.init)
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
-        """Checks that the models take the images, and the loss what it compares of their features.
+        """Checks that the models that are to be trained take the images, and that these suffice.
 
         Raises:
-          InputError: naming the model, its arguments and the shape of the images, or the features.
+          InputError: naming the model, its arguments and the shape of the images, or the batch, or
+            features that the loss cannot compare.
         """
+        sets = {"teacher": data.labelled(self.dataset.train), "student": self.training_set}
         for role in data.trained(self.config):
+            recipe.length(self.config[role], len(sets[role]))
             section = self.config[role]
             models.check_images(
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
+            self.start(role, 1)
         loss = recipe.loss_section(self.config.loss)
         if losses.needs_features(loss["name"]):
             student, teacher = (
@@ -100,6 +107,20 @@ class Run:
                 for role in ("student", "teacher")
             )  # fmt: skip
             pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
+
+    def start(self, role: str, students: int) -> train.Start | None:
+        """Returns the weights that a model is to start from, for each of some students alike.
+
+        Raises:
+          InputError: if they cannot be read, or are not those of the model.
+        """
+        section = self.config[role]
+        if not section.init:
+            return None
+        model = models.build(section.model, section.args, num_classes=self.dataset.num_classes)
+        shape = self.dataset.test.images.shape[1:]
+        variables = pretrained.load(section.init, section.model, model, shape)
+        return train.Start(jax.tree.map(lambda leaf: np.stack([leaf] * students), variables))
 
     @property
     def teacher_checkpoints(self) -> pathlib.Path:
@@ -146,7 +167,7 @@ class Run:
 
             def open_log() -> Callable[[dict[str, Any]], None]:
                 stack.enter_context(train.alone(directory, self.display))
-                return stack.enter_context(records.Log(self.workdir, role)).write
+                return stack.enter_context(records.Log(self.workdir, role, self._waiting)).write
 
             log = processes.first(open_log) or (lambda record: None)
             train.train(
@@ -155,6 +176,34 @@ class Run:
                 log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
                 table_mb=self.config.dataset.resident_mb,
             )  # fmt: skip
+
+    def _waiting(self) -> None:
+        """Says so; only shards of a sweep meet in a workdir, whose teachers they train in turn."""
+        self.display.say(f"waiting for another process that trains in {self.workdir}")
+
+
+@contextlib.contextmanager
+def alone(workdir: pathlib.Path, *, shared: bool = False) -> Iterator[None]:
+    """Keeps other processes out of the directory of a run, before anything in it is touched.
+
+    Args:
+      workdir: created if needed.
+      shared: whether those may come in that share it too, as the shards of a sweep.
+
+    Raises:
+      InputError: if another process is in it, or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(workdir / LOCK, shared=shared))
+        except BlockingIOError as error:
+            raise InputError(
+                f"another process works in {workdir}; wait for it, or choose another --workdir"
+            ) from error
+        except OSError as error:
+            raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
+        yield
 
 
 def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
@@ -219,7 +268,8 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     later = ("standardise", "taps", "label_smoothing", "terms")  # empty where there were none yet
     if isinstance(loss := config.get("loss"), dict):
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
-    place = ("data_dir", "fallback", "resident_mb")
+    # What a folder holds, and in which color, the fingerprint of each training says.
+    place = ("data_dir", "fallback", "resident_mb", "folder", "color")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
     for role in ("teacher", "student"):
@@ -237,10 +287,6 @@ def in_rows(text: str) -> str:
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:
-    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one.
-
-    The name of the part has the machine's too: in containers, processes often have the same number.
-    """
-    part = path.with_suffix(f".{platform.node()}.{os.getpid()}.part")
-    part.write_text(in_rows(json.dumps(contents, indent=2)) + "\n")
-    part.replace(path)
+    """Replaces a JSON file in one step, so that a kill leaves the old one or the new one."""
+    text = in_rows(json.dumps(contents, indent=2)) + "\n"
+    files.replace(path, lambda file: file.write(text.encode()))

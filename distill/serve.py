@@ -9,12 +9,9 @@ that is not in it does not exist, so there is no path that could lead elsewhere.
 import functools
 import gzip
 import hashlib
-import http.server
 import json
 import pathlib
-import re
 import threading
-import urllib.parse
 import webbrowser
 from collections import Counter
 from collections.abc import Sequence
@@ -24,16 +21,21 @@ from absl import flags
 from distill import cli, paths, resources
 from distill.errors import InputError
 from distill.export import bundle
+from distill.server import Table, content, listen, settled, url
 
 PORT = flags.DEFINE_integer(
     "port", 8710, "Port on this computer; 0 takes a free one.", lower_bound=0, upper_bound=65535
 )
+HOST = flags.DEFINE_list(
+    "host", ["127.0.0.1"],
+    "Address to listen at, ::1 or 0.0.0.0 for example, and the names by which others may ask for "
+    "it, as --host=0.0.0.0,box.example: in a container, or from another machine.",
+)  # fmt: skip
 EXPORT = flags.DEFINE_string(
     "export", None, "Write the page as static files into this new directory instead of serving it."
 )
 OPEN = flags.DEFINE_boolean("open", True, "Open the page in the browser.")
 
-HOST = "127.0.0.1"
 WEB = resources.web()
 PACKAGES = "node_modules/@litertjs"
 WASM = "litert_wasm_compat_internal"  # runs everywhere; the others need relaxed SIMD, or threads
@@ -45,25 +47,6 @@ RUNTIME = {
     f"vendor/wasm/{WASM}.js": f"{PACKAGES}/core/wasm/{WASM}.js",
 }
 FOLDERS = ("src/*.js", "icons/*.png", "samples/*.png")
-TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".png": "image/png",
-    ".webmanifest": "application/manifest+json",
-    ".mjs": "text/javascript; charset=utf-8",
-    ".wasm": "application/wasm",
-}
-HEADERS = {
-    # Isolated from other pages, the page gets a clock of 5 µs instead of 100 µs.
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
-Table = dict[str, pathlib.Path | bytes]
 
 
 def main(argv: list[str]) -> None:
@@ -75,11 +58,11 @@ def main(argv: list[str]) -> None:
         write(offline(table), paths.local(EXPORT.value, "--export"))
         print(f"{EXPORT.value}/index.html: serve the directory with any web server")
         return
-    with listen(table, PORT.value) as server:
-        url = f"http://{HOST}:{server.server_port}/"
-        print(f"{url} (stop with Ctrl-C)", flush=True)
+    with listen(table, PORT.value, *HOST.value) as server:
+        address = url(HOST.value[-1], server.server_port)
+        print(f"{address} (stop with Ctrl-C)", flush=True)
         if OPEN.value:
-            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -98,13 +81,19 @@ def find(names: Sequence[str]) -> list[pathlib.Path]:
     found: list[pathlib.Path] = []
     for path in (paths.local(name, "a run or bundle") for name in names):
         root = path / "export" if (path / "export").is_dir() else path
-        directories = sorted((file.parent for file in root.rglob(bundle.MANIFEST)), key=_order)
+        files = (file for file in root.rglob(bundle.MANIFEST) if not _hidden(file, root))
+        directories = sorted((file.parent for file in files), key=_order)
         if not directories:
             raise InputError(
                 f"no {bundle.MANIFEST} in {root}; name a bundle, or a run whose stages had 'export'"
             )
         found += directories
     return found
+
+
+def _hidden(file: pathlib.Path, root: pathlib.Path) -> bool:
+    """Whether a file lies in a folder that begins with a dot, as what is not finished does."""
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def _order(directory: pathlib.Path) -> tuple:
@@ -129,7 +118,7 @@ def bundles(directories: Sequence[pathlib.Path]) -> Table:
         for file in (bundle.MANIFEST, each.manifest["model"]["file"]):
             table[f"{path}/{file}"] = directory / file
     table["bundles/index.json"] = json.dumps(index, indent=1).encode()
-    return table
+    return settled(table)
 
 
 def page() -> Table:
@@ -152,7 +141,7 @@ def page() -> Table:
     if not all(isinstance(f, bytes) or f.is_file() for f in (*table.values(), wasm)):
         raise InputError(f"the runtime is missing; fetch it: npm ci --omit=dev --prefix {WEB}")
     table[f"vendor/wasm/{WASM}.wasm.gz"] = _compressed(wasm)
-    return table
+    return settled(table)
 
 
 @functools.cache
@@ -165,21 +154,17 @@ def offline(table: Table) -> Table:
 
     The service worker names all files, and a hash of them all as its version.
     """
-    page = _content(table["index.html"]).replace(
+    page = content(table["index.html"]).replace(
         b'<html lang="en">', b'<html lang="en" data-offline>'
     )
     table = {**table, "index.html": page}
     digest = hashlib.sha256()
-    for address, content in sorted(table.items()):
-        digest.update(address.encode() + b"\0" + hashlib.sha256(_content(content)).digest())
-    worker = (WEB / "sw.js").read_text()
+    for address, entry in sorted(table.items()):
+        digest.update(address.encode() + b"\0" + hashlib.sha256(content(entry)).digest())
+    worker = (WEB / "sw.js").read_text(encoding="utf-8")
     worker = worker.replace('VERSION = ""', f'VERSION = "{digest.hexdigest()[:16]}"')
     worker = worker.replace("FILES = []", f"FILES = {json.dumps(sorted(table), indent=1)}")
     return {**table, "sw.js": worker.encode()}
-
-
-def _content(entry: pathlib.Path | bytes) -> bytes:
-    return entry if isinstance(entry, bytes) else entry.read_bytes()
 
 
 def write(table: Table, directory: pathlib.Path) -> None:
@@ -192,69 +177,12 @@ def write(table: Table, directory: pathlib.Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
             raise InputError(f"{directory} is not empty; name a new directory with --export")
-        for address, content in table.items():
+        for address, entry in table.items():
             target = directory / address
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_content(content))
+            target.write_bytes(content(entry))
     except OSError as error:
         raise InputError(f"{directory} cannot be written: {error.strerror}") from error
-
-
-def listen(table: Table, port: int) -> http.server.ThreadingHTTPServer:
-    """Returns a server on this computer only, that has not begun to answer.
-
-    Raises:
-      InputError: if the port cannot be had.
-    """
-
-    class Handler(_Handler):
-        files = table
-
-    try:
-        return http.server.ThreadingHTTPServer((HOST, port), Handler)
-    except OSError as error:
-        raise InputError(
-            f"port {port} cannot be used ({error.strerror}); choose another: --port={port + 1}"
-        ) from error
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    """Answers with the files of a table."""
-
-    files: Table
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        # A page of elsewhere whose name was made to lead here does not get to read the models.
-        if not re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", self.headers.get("Host", "")):
-            self.send_error(421)
-            return
-        try:
-            address = urllib.parse.urlsplit(self.path).path.removeprefix("/") or "index.html"
-            body = _content(self.files[address])
-        except (ValueError, KeyError, OSError):  # no address, unknown, or removed meanwhile
-            self.send_error(404)
-            return
-        self.send_response(200)
-        kind = TYPES.get(pathlib.PurePath(address).suffix, "application/octet-stream")
-        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **HEADERS}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        try:
-            self.end_headers()
-            if with_body:
-                self.wfile.write(body)
-        except ConnectionError:  # the page was closed or loaded anew
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing of each request."""
 
 
 if __name__ == "__main__":

@@ -3,20 +3,20 @@
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import cache, data, losses, pipeline, provenance
+from distill import cache, data, losses, numerics, pipeline, provenance, stopping
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.report import rows
 from distill.report.progress import Display
-from distill.run import Run, claim
+from distill.run import Run, alone, claim
 from distill.training import bilevel, engine, recipe, train, trained
 from distill.training.trained import Trained
 
@@ -64,15 +64,32 @@ def run(
 
     Raises:
       InputError: if something given cannot be used; nothing is overwritten then.
+      Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
     points = expand(config)
     for point in points:
         pipeline.validate(point)
+    numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
-    config_hash = claim(workdir, config, sources[0].name)
+    runs = _runs(points, workdir, display)
+    seeds = _seeds(config, runs)
+    with alone(workdir, shared=True), stopping.listening():
+        config_hash = claim(workdir, config, sources[0].name)
+        data.record(sources[0], workdir)
+        return _train_all(runs, seeds, workdir, config_hash, display, shard)
+
+
+def _train_all(
+    runs: list[Run],
+    seeds: Sequence[int],
+    workdir: pathlib.Path,
+    config_hash: str,
+    display: Display,
+    shard: tuple[int, int],
+) -> pathlib.Path:
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
-    students = list(_students(config, points, workdir, display))
+    students = list(_students(runs, seeds))
     done = table.ids()
     for batch in _batches(students, shard):
         batch = [student for student in batch if student.id not in done]
@@ -148,40 +165,68 @@ def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _students(
-    config: ConfigDict, points: list[ConfigDict], workdir: pathlib.Path, display: Display
-) -> Iterator[Student]:
-    """Yields every student of the sweep, with the teachers trained and the data read."""
+def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> list[Run]:
+    """Reads the data of every point, and checks that what is to be trained fits them.
+
+    Raises:
+      InputError: for the first that cannot be had, or does not fit.
+    """
     datasets: dict[str, Dataset] = {}
-    teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
-    seen: dict[str, int] = {}
+    said: set[str] = set()
+
+    def warn(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            display.warn(line)
+
+    runs = []
+    for point in points:
+        sources = data.find(point, warn)
+        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
+        if section not in datasets:
+            datasets[section] = data.load(point, *sources, warn, display.work)
+        runs.append(Run(point, workdir, datasets[section], display))
+        runs[-1].check_models()
+    return runs
+
+
+def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
+    """Returns the seeds of each point.
+
+    Raises:
+      InputError: if two of the students are the same training.
+    """
     seeds = config.sweep.seeds or (config.seed,)
     if len(set(seeds)) < len(seeds):
         raise InputError(f"sweep.seeds is {seeds}; each seed may be named once")
-    for number, point in enumerate(points):
-        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
-        if section not in datasets:
-            datasets[section] = data.load(point, *data.find(point, display.warn))
-        run = Run(point, workdir, datasets[section], display)
-        run.check_models()
+    seen: dict[str, int] = {}
+    for number, run in enumerate(runs, 1):
+        teaches = losses.needs_teacher(losses.name_of(run.config.loss))
+        about = run.student_about(run.teacher_about() if teaches else None, seeds[0])
+        earlier = seen.setdefault(configs.digest(about), number)
+        if earlier != number:
+            raise InputError(
+                f"points {earlier} and {number} of the sweep are the same training; "
+                "remove the duplicate value from sweep.axes"
+            )
+    return seeds
+
+
+def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
+    """Yields every student of the sweep, with the teachers trained."""
+    teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
+    for run in runs:
         teacher = predictions = None
-        if losses.needs_teacher(losses.name_of(point.loss)):
+        if losses.needs_teacher(losses.name_of(run.config.loss)):
             where = run.teacher_checkpoints
             if where not in teachers:
                 pipeline.train_teacher(run)
-                teacher = trained.load(where / "steps", display.warn)
+                teacher = trained.load(where / "steps", run.display.warn)
                 teachers[where] = teacher, teacher.logits(run.dataset.test.images).argmax(-1)
             teacher, predictions = teachers[where]
         for seed in seeds:
             about = run.student_about(teacher.about if teacher else None, seed)
-            name = configs.digest(about)
-            if name in seen:
-                raise InputError(
-                    f"points {seen[name] + 1} and {number + 1} of the sweep are the same training; "
-                    "remove the duplicate value from sweep.axes"
-                )
-            seen[name] = number
-            yield Student(name, run, about, teacher, predictions)
+            yield Student(configs.digest(about), run, about, teacher, predictions)
 
 
 def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
@@ -226,6 +271,7 @@ def _train(
             validation=run.dataset.validation, monitor=None, display=display,
             log=lambda record: None, stop_on_divergence=False,
             checkpoint_every_s=run.config.checkpoint_every_s,
+            start=run.start("student", len(about["seeds"])),
             table_mb=run.config.dataset.resident_mb,
         )  # fmt: skip
     members = trained.load(directory / "steps", display.warn).apart()

@@ -37,13 +37,12 @@ def main(argv: list[str]) -> None:
 
 def configured(config: Any) -> dict[str, Any]:
     """Counts a model of a configuration, for images of the configured data set."""
-    from distill import models, pipeline
-    from distill.data import sources
+    from distill import data, models, pipeline
 
     pipeline.validate(config)
     trained = [role for role in pipeline.roles(config) if role != "compressed"]
     section = config[ROLE.value or trained[-1]]
-    shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
+    shape, num_classes = data.shape(config)
     model = models.build(section.model, section.args, num_classes=num_classes)
     return _describe(section.model, model, shape)
 

@@ -197,7 +197,7 @@ def kernels_table() -> str:
     notes = (
         f"Batch {table.batch[0]}, float32, medians. {steps}. The machine's best: "
         f"{table.peak_gflops[0]} GFLOP/s in products of matrices, {table.peak_gbs[0]} GB/s in "
-        f"copies; {table.device[0]}; commit {', '.join(table.commit.unique())}."
+        f"passes over memory; {table.device[0]}; commit {', '.join(table.commit.unique())}."
     )
     return f"{markdown(header, lines)}\n\n{notes}"
 

@@ -65,13 +65,16 @@ for level in "$lowest" "$newest"; do
 done
 if [ ! -d "$out/runtime" ]; then
     echo "activities: skipped, they need the runtime"
-elif ! { resolve robolectric-26 robolectric.pom.xml -Dframework=$lowest-i7 && resolve robolectric-35 robolectric.pom.xml; }; then
+elif ! { resolve robolectric-26 robolectric.pom.xml "-Dframework=$lowest-i7" &&
+    resolve robolectric-35 robolectric.pom.xml "-Dframework=$newest-i7"; }; then
     echo "activities: skipped, Maven could not fetch what check/robolectric.pom.xml names"
 else
     echo "activities: compiling"
     robolectric=$(grep -v -e '/android-all' -e '\.aar$' "$out/robolectric-35" | paste -sd:):$(aars robolectric-35)
     mkdir -p "$out/frameworks" "$out/config/com/android/tools"
-    cp -s "$(jars robolectric-26 android-all-instrumented)" "$(jars robolectric-35 android-all-instrumented)" "$out/frameworks"
+    for level in 26 35; do
+        cp -s "$(jars robolectric-$level android-all-instrumented)" "$out/frameworks"
+    done
     cat >"$out/config/com/android/tools/test_config.properties" <<END
 android_custom_package=org.distill.camera
 android_merged_assets=$PWD/app/src/main/assets
@@ -79,18 +82,19 @@ android_merged_manifest=$out/AndroidManifest.xml
 android_resource_apk=$out/linked.apk
 END
     app=$out/R:$out/core:$out/runtime:$stdlib:$runtime:$junit
-    kotlin 17 "$out/activities" "$out/app-$newest:$app:$robolectric:$(jars "$newest" android-all)" check/activities
+    classes=$out/app-$newest:$app:$robolectric:$(jars "$newest" android-all)
+    kotlin 17 "$out/activities" "$classes" check/activities
     names=$(cd check/activities && find . -name '*Test.kt' | sed 's#^\./##; s#\.kt$##; s#/#.#g' | sort)
-    for level in 26 35; do
+    for level in 35 26; do
         mkdir "$out/config/$level"
         printf "sdk=%s\ngraphicsMode=NATIVE\n" "$level" >"$out/config/$level/robolectric.properties"
         # shellcheck disable=SC2086 # one word a class
-        java -Xmx1g -Drobolectric.offline=true -Drobolectric.dependency.dir="$out/frameworks" \
+        timeout 300 java -Xmx1g -Drobolectric.offline=true -Drobolectric.dependency.dir="$out/frameworks" \
             -Dassets=app/src/main/assets ${screenshots:+"-Dscreenshots=$screenshots"} \
-            -cp "$out/config:$out/config/$level:$out/activities:$out/app-$newest:$app:$robolectric:$(jars "$newest" android-all)" \
+            -cp "$out/config:$out/config/$level:$out/activities:$classes" \
             org.junit.runner.JUnitCore $names >"$out/tests" 2>&1 || { cat "$out/tests"; exit 1; }
         grep -E '^OK' "$out/tests" | sed "s#^#activities, API $level: #"
-        screenshots= # those of the older level are enough
+        screenshots= # those of one level are enough
     done
 fi
 echo "mobile/check.sh: passed"

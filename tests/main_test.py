@@ -32,8 +32,8 @@ def split_output(result):
         (("--config=configs/simplenet_v6.py",), "did you mean 'configs/simplenet_v"),
         (("--config=configs/simplenet_v4.py:quik",), "argument 'quik'; did you mean 'quick'?"),
         ((QUICK, "--config.studnet.epochs=3"), "studnet"),
-        ((QUICK, "--config.student.epoch=3"), 'Did you mean "epochs"'),
-        ((QUICK, "--config.student.args.downsampl=x"), 'Did you mean "downsample"'),
+        ((QUICK, "--config.student.epoch=3"), "did you mean 'epochs'?"),
+        ((QUICK, "--config.student.args.downsampl=x"), "did you mean 'downsample'?"),
         (
             (QUICK, "--config.student.args.kernel_size=3"),
             """student.args="{'kernel_size': ...}\"""",
@@ -62,7 +62,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
     said, imported = split_output(result)
     assert result.returncode == 2, said
     assert len(said) == 1 and said[0].startswith("error: ") and message in said[0], said
-    assert not {"tensorflow", "tensorflow_datasets"} & imported
+    assert "tensorflow" not in imported
     assert not (tmp_path / "run").exists()
 
 

@@ -222,6 +222,41 @@ def test_hidden_labels_decide_nothing(tmp_path, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("models", {}),
+        ("models", []),
+        ("models.student", 5),
+        ("models.student.accuracy", "high"),
+        ("models.student.confusion_matrix", [[1, 2], [3]]),
+        ("models.student.num_params", None),
+        ("export.float32", []),
+        ("export.float32.bytes", 0),
+        ("export.float32.operators", "CONV_2D"),
+        ("compress", [{}]),
+        ("dataset", None),
+    ],
+)
+def test_damaged_results_are_one_line_and_written_anew(finished, path, value):
+    workdir, results = finished
+    place = workdir / "results.json"
+    text = place.read_text()
+    *parents, name = path.split(".")
+    damaged = section = json.loads(text)
+    for parent in parents:
+        section = section[parent]
+    section.update({name: value})
+    place.write_text(json.dumps(damaged))
+    config = tiny_config()
+    config.stages = "report"
+    try:
+        with pytest.raises(InputError, match="results.json is damaged .*; the stage evaluate wr"):
+            run(config, workdir)
+    finally:
+        place.write_text(text)
+
+
 def test_images_of_another_shape_are_refused(finished):
     with pytest.raises(InputError, match=r"trained on images of \(28, 28, 1\); these are \(32"):
         student(finished[0]).logits(np.zeros((2, 32, 32, 3), np.uint8))

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import platform
 import re
 
 import pytest
@@ -11,7 +10,7 @@ from distill import config as configs
 from distill import data, pipeline, presets
 from distill.errors import InputError
 from distill.report.progress import Display
-from distill.run import Run, claim
+from distill.run import Run, alone, claim
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,7 @@ def test_a_table_of_all_shifts_is_made_only_for_as_many_epochs(tmp_path, steps, 
     config.teacher.batch_size = config.student.batch_size = 50
     config.student.augmentation, config.student.epochs, config.student.steps = "shift", 20, steps
     pipeline.run(config, tmp_path / "run", Display())
-    assert len(list((tmp_path / "teachers").rglob("teacher_logits-*-9.npy"))) == tables
+    assert len(list((tmp_path / "teachers").rglob("teacher_logits-*.npy"))) == tables
 
 
 def compressing(config, workdir, rank):
@@ -88,12 +87,10 @@ def test_the_configuration_that_was_given_last_is_kept(tmp_path):
 def test_machines_that_claim_a_directory_at_once_leave_one_whole_configuration(
     tmp_path, monkeypatch
 ):
-    """Also where their processes have the same number, as in containers."""
     config, replace = presets.simplenet(4, "quick"), pathlib.Path.replace
 
     def late(part, target):
         monkeypatch.setattr(pathlib.Path, "replace", replace)
-        monkeypatch.setattr(platform, "node", lambda: "another")
         compressing(config.copy_and_resolve_references(), tmp_path, rank=2)
         return replace(part, target)
 
@@ -121,3 +118,38 @@ def test_a_foreign_or_damaged_directory_is_one_line(tmp_path, content, message):
         claim(tmp_path, presets.simplenet(4, "quick"), "mnist5k")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "config.json").read_bytes() == content
+
+
+def _contents(directory):
+    return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in directory.rglob("*")}
+
+
+def test_a_directory_has_one_process_at_a_time(tmp_path):
+    config = presets.simplenet(4, "quick,baseline")
+    config.dataset.train, config.stages = "train[:300]", "student"
+    workdir = tmp_path / "run"
+    with alone(workdir):
+        (workdir / "metrics.jsonl").write_text('{"role": "student"}\n')
+        before = _contents(workdir)
+        with pytest.raises(InputError, match=f"another process works in {workdir}; wait for it"):
+            pipeline.run(config, workdir, Display())
+        assert _contents(workdir) == before
+    with alone(workdir, shared=True), alone(workdir, shared=True), pytest.raises(InputError):
+        pipeline.run(config, workdir, Display())
+    with alone(workdir):
+        pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transfer.name": "mnist5k", "transfer.split": "train[:7]"},
+        {"loss.name": "cross_entropy", "dataset.labelled_fraction": 0.01},
+    ],
+)
+def test_a_batch_larger_than_what_is_learned_from_is_refused_before_any_training(tmp_path, changes):
+    config = presets.simplenet(4, "quick")
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=r"batch_size of .* is 100; there are (7|40) examples"):
+        pipeline.run(config, tmp_path / "run", Display())
+    assert not (tmp_path / "run").exists()

@@ -4,9 +4,12 @@ import base64
 import hashlib
 import http.client
 import json
+import os
 import pathlib
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -14,6 +17,7 @@ import threading
 import pytest
 
 from distill import serve
+from distill import server as server_lib
 from distill.errors import InputError
 from experiments.golden_bundles import MODEL
 
@@ -224,6 +228,118 @@ def test_what_is_kept_offline_is_everything_and_changes_with_anything(web, tmp_p
     assert kept() == (before, files)
     (web / "src/main.js").write_text("")
     assert kept()[0] != before
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        (["127.0.0.1"], "LOCALHOST:1", 200),
+        (["127.0.0.1"], "[::1]:1", 200),
+        (["127.0.0.1"], "127.0.0.1.evil.example", 421),
+        (["127.0.0.1"], "box.example", 421),
+        (["127.0.0.1"], "", 421),
+        (["127.0.0.1", "Box.example"], "box.example:1", 200),
+        (["127.0.0.1", "Box.example"], "localhost", 200),
+        (["0.0.0.0", "192.0.2.7"], "192.0.2.7:1", 200),
+        (["0.0.0.0", "192.0.2.7"], "192.0.2.8", 421),
+    ],
+)
+def test_it_answers_to_the_names_that_were_given(host, asked, status):
+    assert _asked_once(host, asked) == status
+
+
+def _asked_once(host, asked):
+    with serve.listen({"index.html": b"page"}, 0, *host) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        address = host[0].replace("0.0.0.0", "127.0.0.1")
+        connection = http.client.HTTPConnection(address, server.server_port)
+        connection.request("GET", "/", headers={"Host": asked})
+        status = connection.getresponse().status
+        connection.close()
+        thread.join()
+    return status
+
+
+def test_it_listens_at_ipv6_too():
+    assert server_lib.url("::1", 80) == "http://[::1]:80/"
+    assert server_lib.url("::", 80) == server_lib.url("0.0.0.0", 80) == "http://127.0.0.1:80/"
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert _asked_once(["::1"], "[::1]:1") == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        (["box.example:80"], "takes addresses and names without a port"),
+        (["127.0.0.1", "a b"], "--host has 'a b'"),
+        ([""], "--host has ''"),
+        (["192.0.2.7"], "--host=192.0.2.7 is no address of this computer"),
+        (["nowhere.invalid"], "--host=nowhere.invalid is no address of this computer"),
+    ],
+)
+def test_what_is_no_host_is_one_line(host, message):
+    with pytest.raises(InputError) as error:
+        serve.listen({}, 0, *host)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_half_a_request_is_given_up_and_who_is_gone_is_no_news(ask, monkeypatch, capfd):
+    monkeypatch.setattr(ask.server.RequestHandlerClass, "timeout", 0.1)
+    with socket.create_connection(ask.server.server_address) as half:
+        half.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        half.settimeout(5)
+        assert half.recv(1) == b""  # closed by the server
+    for _ in range(3):
+        with socket.create_connection(ask.server.server_address) as gone:
+            gone.sendall(b"GET /src/main.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert ask("/")[0].status == 200
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_link_or_pipe_put_in_later_is_not_read(ask, tmp_path):
+    secret, model = tmp_path / "secret", tmp_path / "bundle" / "model.tflite"
+    secret.write_bytes(b"secret")
+    model.unlink()
+    model.symlink_to(secret)
+    assert ask("/bundles/0/model.tflite")[0].status == 404
+    model.unlink()
+    os.mkfifo(model)
+    assert ask("/bundles/0/model.tflite")[0].status == 404
+    (tmp_path / "bundle").rename(tmp_path / "elsewhere")
+    (tmp_path / "bundle").symlink_to(tmp_path / "elsewhere")
+    assert ask("/bundles/0/model.json")[0].status == 404
+
+
+def test_a_link_that_is_there_is_followed(tmp_path):
+    directory = write_bundle(tmp_path / "bundle")
+    (directory / "model.tflite").rename(tmp_path / "stored")
+    (directory / "model.tflite").symlink_to(tmp_path / "stored")
+    table = serve.bundles(serve.find([str(directory)]))
+    assert serve.content(table["bundles/0/model.tflite"]) == MODEL
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.tflite"])
+def test_a_pipe_or_device_is_no_bundle(tmp_path, name):
+    directory = write_bundle(tmp_path / "bundle")
+    (directory / name).unlink()
+    os.mkfifo(directory / name)
+    with pytest.raises(InputError, match=f"{name} cannot be read: it is no file"):
+        serve.bundles([directory])
+    (directory / name).unlink()
+    (directory / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=f"{name} cannot be read: it is no file"):
+        serve.bundles([directory])
+
+
+def test_folders_that_are_hidden_are_no_bundles(tmp_path):
+    write_bundle(tmp_path / ".run" / "export" / ".float32-part")
+    write_bundle(tmp_path / ".run" / "export" / "int8")
+    assert serve.find([str(tmp_path / ".run")]) == [tmp_path / ".run" / "export" / "int8"]
 
 
 def test_a_port_in_use_is_one_line(ask):

@@ -194,9 +194,10 @@ def test_a_student_that_diverges_is_reported_and_the_others_go_on(tmp_path):
         (
             (),
             ({"student.args.kernel_size": (3, (3,))},),
-            "simplenet_v4 with {'downsample': 'strided_conv', 'downsample_activation': False, "
-            "'kernel_size': (3,)} does not fit images of (28, 28, 1): ",
+            "kernel_size of simplenet_v4 is (3,); it must be a whole number from 1 to 1024",
         ),
+        ((), ({"dataset.name": ("mnist5k", "mnist6k")},), "unknown dataset 'mnist6k'"),
+        ((), ({"dataset.mean": ((0.0,), (0.1, 0.2))},), "dataset.mean is (0.1, 0.2); for the"),
         ((), ({"loss.temperature": (1.0, 2.0), "loss.alpha": (1.0,)},), "loss.alpha has 1"),
         ((), ({"loss.temperature": (1.0, 3.0, 1.0)},), "points 1 and 3 of the sweep are the same"),
         (
@@ -208,8 +209,8 @@ def test_a_student_that_diverges_is_reported_and_the_others_go_on(tmp_path):
 )
 def test_bad_axes_are_refused(tmp_path, seeds, axes, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        run(tiny(seeds, axes), tmp_path)
-    assert not (tmp_path / "results.csv").exists()
+        run(tiny(seeds, axes), tmp_path / "run")
+    assert not list(tmp_path.iterdir())  # no teacher either
 
 
 def test_another_configuration_is_refused(finished):

@@ -47,14 +47,12 @@ def svd(
     """
     check(kind=kind, rank=rank, energy=energy)
     counted = {layer.name: layer for layer in count(network.module, network.input_shape)}
-    chosen = _choose(network, layers, counted)
+    chosen = named(network, layers=layers, kind=kind, rank=rank)
     found = network
     for name, unit in _macs_of_rank_one(network, chosen, kind, counted).items():
         u, values, v = _decomposed(network.params[f"{name}/kernel"], kind)
         kept = np.cumsum(values**2) / max(float(np.sum(values**2)), np.finfo(float).tiny)
         macs, full = counted[name].macs, len(values)
-        if rank > full:
-            raise InputError(f"rank={rank} is more than the {full} of {name}; name other layers")
         cheapest = math.ceil(macs / unit) - 1
         wanted = rank or (_rank_for(kept, energy) if energy else min(cheapest, full))
         if not wanted or (only_cheaper and wanted * unit >= macs):
@@ -79,6 +77,19 @@ def check(*, kind: str = "channels", rank: int = 0, energy: float = 0.0, **_: An
         raise InputError(f"rank is {rank}; it must be 1 or more, or 0 to choose by MACs")
     if not 0 <= energy <= 1:
         raise InputError(f"energy is {energy:g}; it must be above 0 and at most 1")
+
+
+def named(
+    network: Network, *, layers: str = "*", kind: str = "channels", rank: int = 0, **_: Any
+) -> list[str]:
+    """Returns the layers that a step names, or raises `InputError`."""
+    counted = {layer.name: layer for layer in count(network.module, network.input_shape)}
+    chosen = _choose(network, layers, counted)
+    for name in chosen:
+        full = min(matrix(network.params[f"{name}/kernel"], kind).shape)
+        if rank > full:
+            raise InputError(f"rank={rank} is more than the {full} of {name}; name other layers")
+    return chosen
 
 
 def matrix(kernel: np.ndarray, kind: str) -> np.ndarray:

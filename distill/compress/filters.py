@@ -46,7 +46,7 @@ def filters(
       InputError: if a name is unknown, a share is not in [0, 1), or nothing reads a group.
     """
     check(score=score, amount=amount, scope=scope, images=images)
-    groups = removable(network, layers)
+    groups = named(network, layers=layers, amount=amount)
     before = {group.name: group.size for group in context.begin.channels().groups}
     if isinstance(amount, Mapping):
         shares = _shares(amount, groups)
@@ -147,6 +147,16 @@ def removable(network: Network, layers: str) -> list[Group]:
                 f"removed; leave it out, as in layers='*,!{group.name}'"
             )
     return chosen
+
+
+def named(
+    network: Network, *, layers: str = "*", amount: float | Mapping[str, float] = 0.0, **_: Any
+) -> list[Group]:
+    """Returns the groups of channels that a step names, or raises `InputError`."""
+    groups = removable(network, layers)
+    if isinstance(amount, Mapping):
+        _shares(amount, groups)
+    return groups
 
 
 def some_of(context: Context, images: int) -> Context:

@@ -40,7 +40,7 @@ def codes(lengths: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(len(lengths), np.uint64)
     code, before = 0, 0
-    for symbol in _order(lengths):
+    for symbol in order(lengths):
         code <<= int(lengths[symbol]) - before
         found[symbol] = code
         code, before = code + 1, int(lengths[symbol])
@@ -64,36 +64,7 @@ def encode(symbols: np.ndarray, lengths: np.ndarray) -> bytes:
     return np.packbits(bits).tobytes()
 
 
-def decode(data: bytes, lengths: np.ndarray, count: int) -> np.ndarray:
-    """Undoes `encode`.
-
-    Args:
-      data: what it returned.
-      lengths: of the code of each symbol.
-      count: number of symbols.
-
-    Returns:
-      `[count]` integers.
-    """
-    order, longest = _order(lengths), int(lengths.max(initial=0))
-    bits = np.unpackbits(np.frombuffer(data, np.uint8))
-    padded = np.concatenate([bits, np.zeros(longest, np.uint8)])
-    # What a code that began at a bit would be: with zeros behind them codes are in their order.
-    windows = np.zeros(len(bits), np.uint64)
-    for bit in range(longest):
-        windows = (windows << np.uint64(1)) | padded[bit : bit + len(bits)]
-    shifts = (longest - lengths[order]).astype(np.uint64)
-    ranks = np.searchsorted(codes(lengths)[order] << shifts, windows, side="right") - 1
-    symbols = order[ranks].tolist()
-    sizes = lengths.tolist()
-    found, position = np.zeros(count, np.int64), 0
-    for i in range(count):
-        found[i] = symbols[position]
-        position += sizes[found[i]]
-    return found
-
-
-def _order(lengths: np.ndarray) -> np.ndarray:
+def order(lengths: np.ndarray) -> np.ndarray:
     """Returns the symbols that occur, by the length of their codes."""
     order = np.argsort(lengths, kind="stable")
     return order[lengths[order] > 0]

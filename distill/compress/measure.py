@@ -1,6 +1,7 @@
 """What a compressed network costs, as a file and as a computation."""
 
 import gzip
+import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from distill import config as configs
 from distill import cost
 from distill.compress.network import Network
 from distill.data import Dataset
@@ -56,6 +58,25 @@ def files(
             outputs = runtime.Model(bundle).scores(dataset.test.images)
             found[f"int8_{measured}"] = quality_of_outputs(measured, outputs, dataset.test)
     return found
+
+
+def identity(section: ConfigDict, directory: pathlib.Path) -> str:
+    """Returns a hash of what decides the figures of `files`: its settings, and what it has written.
+
+    Args:
+      section: `config.export`.
+      directory: as for `files`.
+    """
+    other = ("formats", "labels", "max_accuracy_drop", "batch_size")
+    settings = {key: value for key, value in section.to_dict().items() if key not in other}
+    written = [path(directory, format) for format in FORMATS]
+    contents = [p.read_bytes() if p.is_file() else b"" for p in written]
+    return configs.digest([settings, [hashlib.sha256(content).hexdigest() for content in contents]])
+
+
+def without_files(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a record without the figures of `files`."""
+    return {key: value for key, value in record.items() if key.partition("_")[0] not in FORMATS}
 
 
 def path(directory: pathlib.Path, format: str) -> pathlib.Path:

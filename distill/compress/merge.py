@@ -34,21 +34,28 @@ def merge(network: Network, context: Context, *, amount: float = 0.1, layers: st
       InputError: if an option cannot be used, or batch normalisation or a constraint is in the way.
     """
     check(amount=amount)
-    groups = {group.name: group for group in network.channels().groups if _dense(network, group)}
-    if not groups:
-        raise InputError(f"{network.name} has no dense layer that feeds dense layers only")
     began = {group.name: group.size for group in context.begin.channels().groups}
     params, kept = dict(network.params), {}
-    for name in matching(layers, groups):
-        _check(network, groups[name])
-        left = max(1, began[name] - round(amount * began[name]))
-        kept[name] = _merge(params, network, groups[name], left)
+    for group in named(network, layers=layers):
+        left = max(1, began[group.name] - round(amount * began[group.name]))
+        kept[group.name] = _merge(params, network, group, left)
     return remove(dataclasses.replace(network, params=params), kept)
 
 
 def check(*, amount: float = 0.0, **_: Any) -> None:
     """Raises `InputError` for an option that cannot be used."""
     require_share("amount", amount)
+
+
+def named(network: Network, *, layers: str = "*", **_: Any) -> list[Group]:
+    """Returns the groups of neurons that a step names, or raises `InputError`."""
+    groups = {group.name: group for group in network.channels().groups if _dense(network, group)}
+    if not groups:
+        raise InputError(f"{network.name} has no dense layer that feeds dense layers only")
+    found = [groups[name] for name in matching(layers, groups)]
+    for group in found:
+        _check(network, group)
+    return found
 
 
 def order(incoming: np.ndarray, outgoing: np.ndarray, left: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ the same names in all methods:
 * `layers`: names of layers or groups, as in `network.matching`.
 
 A method that is new is one function and one entry in `COMPRESSORS`. What its options accept beyond
-their types is said by a function beside it, with an entry in `CHECKS`. That is called by the method
-too, so that nothing else has to look at values, and before anything is trained.
+their types is said by a function beside it, with an entry in `CHECKS`, and what they name in a
+network is found by one with an entry in `NAMED`. Both are called by the method too, so that nothing
+else has to look at values, and before anything is trained.
 """
 
 import inspect
@@ -31,7 +32,7 @@ from distill.compress import (
     merge,
     quantize,
 )
-from distill.compress.network import Network
+from distill.compress.network import Network, matching
 from distill.errors import InputError, unknown
 
 Method = Callable[..., Network]
@@ -54,6 +55,14 @@ CHECKS: dict[str, Callable[..., None]] = {  # of options that are given; the oth
     "merge": merge.check,
     "quantize": quantize.check,
     "svd": factorise.check,
+}
+NAMED: dict[str, Callable[..., Any]] = {  # finds in a network what options name, or refuses
+    "activation": lambda network, *, layers="*", **_: filters.removable(network, layers),
+    "cluster": lambda network, *, layers="*", **_: matching(layers, network.kernels),
+    "filters": filters.named,
+    "magnitude": lambda network, *, layers="*", **_: matching(layers, network.kernels),
+    "merge": merge.named,
+    "svd": factorise.named,
 }
 CONSTRAINING = ("cluster", "magnitude", "quantize")  # their weights have constraints from then on
 

@@ -6,10 +6,9 @@ the others with the number of zeros before each. Everything that a decoder needs
 the lengths of the codes; names and shapes do not, as the configuration of the model says them.
 Rounding to int8 is what a TensorFlow Lite file stores, and not repeated here: where shared values
 were rounded with a scale for each channel, they count as the many values that they are then.
-`unpack` decodes it again. Only the tests use that: no file is written, the bytes are counted.
+No file is written, the bytes are counted; the tests decode them again.
 """
 
-import math
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distill.compress import huffman
-from distill.compress.network import Arrays, Network
+from distill.compress.network import Network
 from distill.constraints import MAX_CLUSTERS
 
 MAX_RUN = 31  # zeros that one entry can skip, 5 bits as in the paper; a zero is put in for more
@@ -50,18 +49,6 @@ def pack(network: Network) -> dict[str, Packed]:
     Kernels have all codings to choose from; biases and normalisation are float32.
     """
     return {path: min(found, key=lambda p: p.size) for path, found in _candidates(network).items()}
-
-
-def unpack(packed: dict[str, Packed]) -> Arrays:
-    """Undoes `pack`.
-
-    Returns:
-      The parameters and the running statistics, to the bit.
-    """
-    return {
-        path: CODINGS[p.coding][1](p.data, math.prod(p.shape)).reshape(p.shape)
-        for path, p in packed.items()
-    }
 
 
 def sizes(network: Network) -> dict[str, Any]:
@@ -98,7 +85,7 @@ def _candidates(network: Network) -> dict[str, list[Packed]]:
         codebook = np.unique(values)
         found[path] = [
             Packed(name, array.shape, encode(values, codebook))
-            for name, (encode, _) in CODINGS.items()
+            for name, encode in CODINGS.items()
             if name == "float32"
             or (path in kernels and (name == "sparse" or len(codebook) <= MAX_CLUSTERS))
         ]
@@ -110,30 +97,14 @@ def _raw(values: np.ndarray, codebook: np.ndarray) -> bytes:
     return values.astype("<f4").tobytes()
 
 
-def _from_raw(data: bytes, count: int) -> np.ndarray:
-    return np.frombuffer(data, "<f4", count)
-
-
 def _indices(values: np.ndarray, codebook: np.ndarray) -> bytes:
-    bits = _width(len(codebook))
+    bits = index_bits(len(codebook))
     each = np.searchsorted(codebook, values)[:, None] >> np.arange(bits)[::-1] & 1
     return _book(codebook) + np.packbits(each.astype(np.uint8)).tobytes()
 
 
-def _from_indices(data: bytes, count: int) -> np.ndarray:
-    codebook, rest = _read_book(data)
-    bits = _width(len(codebook))
-    each = np.unpackbits(np.frombuffer(rest, np.uint8), count=count * bits).reshape(count, bits)
-    return codebook[each.astype(np.int64) @ (1 << np.arange(bits)[::-1])]
-
-
 def _huffman(values: np.ndarray, codebook: np.ndarray) -> bytes:
     return _book(codebook) + _coded(np.searchsorted(codebook, values), len(codebook))
-
-
-def _from_huffman(data: bytes, count: int) -> np.ndarray:
-    codebook, rest = _read_book(data)
-    return codebook[_read_coded(rest, len(codebook), count)[0]]
 
 
 def _sparse(values: np.ndarray, codebook: np.ndarray) -> bytes:
@@ -156,27 +127,17 @@ def _sparse(values: np.ndarray, codebook: np.ndarray) -> bytes:
     return struct.pack("<I?", count, few and count > 0) + _coded(runs, MAX_RUN + 1) + coded
 
 
-def _from_sparse(data: bytes, count: int) -> np.ndarray:
-    entries, few = struct.unpack_from("<I?", data)
-    runs, used = _read_coded(data[5:], MAX_RUN + 1, entries)
-    rest = data[5 + used :]
-    values = np.zeros(count, np.float32)
-    values[np.cumsum(runs + 1) - 1] = (_from_huffman if few else _from_raw)(rest, entries)
-    return values
-
-
 Encode = Callable[[np.ndarray, np.ndarray], bytes]
-Decode = Callable[[bytes, int], np.ndarray]
 
-CODINGS: dict[str, tuple[Encode, Decode]] = {
-    "float32": (_raw, _from_raw),
-    "indices": (_indices, _from_indices),
-    "huffman": (_huffman, _from_huffman),
-    "sparse": (_sparse, _from_sparse),
+CODINGS: dict[str, Encode] = {
+    "float32": _raw,
+    "indices": _indices,
+    "huffman": _huffman,
+    "sparse": _sparse,
 }
 
 
-def _width(count: int) -> int:
+def index_bits(count: int) -> int:
     """Returns the bits of an index of so many values."""
     return (count - 1).bit_length()
 
@@ -186,19 +147,7 @@ def _book(codebook: np.ndarray) -> bytes:
     return bytes([len(codebook) - 1]) + codebook.astype("<f4").tobytes()
 
 
-def _read_book(data: bytes) -> tuple[np.ndarray, bytes]:
-    size = data[0] + 1
-    return np.frombuffer(data, "<f4", size, 1), data[1 + 4 * size :]
-
-
 def _coded(symbols: np.ndarray, num_symbols: int) -> bytes:
     """Returns symbols in a Huffman code behind the lengths of its codes, a byte for each."""
     lengths = huffman.code_lengths(np.bincount(symbols, minlength=num_symbols))
     return lengths.tobytes() + huffman.encode(symbols, lengths)
-
-
-def _read_coded(data: bytes, num_symbols: int, count: int) -> tuple[np.ndarray, int]:
-    """Returns the symbols, and how many bytes they took."""
-    lengths = np.frombuffer(data, np.uint8, num_symbols)
-    symbols = huffman.decode(data[num_symbols:], lengths, count)
-    return symbols, num_symbols + -(-int(lengths[symbols].sum(dtype=np.int64)) // 8)

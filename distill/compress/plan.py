@@ -144,6 +144,12 @@ def _fine_tuning(
     configs.check_terms(loss.terms, f"{of_loss}.terms")
     for name in losses.methods(of_tuning):
         _require_known("loss", name, losses.LOSSES)
+    configs.check_loss(loss, of_loss)
+    if loss.learn_temperature and not config.dataset.validation:
+        raise InputError(
+            f"{of_loss}.learn_temperature is True, but dataset.validation, on which it is learned, "
+            "is empty"
+        )
     if losses.compares_with_pixels(of_tuning) != losses.compares_with_pixels(of_network):
         raise InputError(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
@@ -155,9 +161,9 @@ def _fine_tuning(
             "leave it out, or name a loss that has one"
         )
     section = config.student.copy_and_resolve_references()
-    section.steps = None
+    section.steps, section.init = None, ""
     for name, value in tuned.items():
-        if name not in section or name in ("model", "args"):
+        if name not in section or name in ("model", "args", "init"):
             raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
         _set(section, name, value, f"{where}.fine_tune")
     checked = {f"{where}.fine_tune": section} if section.epochs else {}

@@ -1,6 +1,5 @@
 """One round of a step: the method applied, the network fine-tuned and measured."""
 
-import contextlib
 import dataclasses
 import json
 import pathlib
@@ -16,7 +15,7 @@ from distill.compress import network as networks
 from distill.compress.context import Context
 from distill.compress.network import Network
 from distill.compress.plan import Step
-from distill.errors import InputError
+from distill.errors import InputError, one_line
 from distill.run import Run, write
 from distill.training import train, trained
 from distill.training.recipe import deciding
@@ -24,6 +23,8 @@ from distill.training.trained import Trained, quality, quality_of
 
 DIRECTORY = "compress"
 RECORD = "record.json"
+FILES = "files"  # of a record: `measure.identity` of the files that its figures are of
+CHECKSUM = "checksum"  # of what a file says besides
 
 Record = dict[str, Any]
 
@@ -81,18 +82,16 @@ def apply(
 ) -> Round | None:
     """Applies the method once and fine-tunes, unless that is done; None if nothing was removed."""
     previous = before.trained
+    elsewhere = ("model", "args", "init")  # which `of` says
     identity = {
         "of": configs.digest(previous.about), "step": step.given, "round": round,
-        "recipe": {
-            k: v for k, v in deciding(step.recipe.to_dict()).items() if k not in ("model", "args")
-        },
+        "recipe": {k: v for k, v in deciding(step.recipe.to_dict()).items() if k not in elsewhere},
         "loss": step.loss, "teacher": step.teacher,
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
     name = f"{number}_{step.method}-{configs.digest(identity)}"
     directory = run.workdir / DIRECTORY / name
-    path = directory / RECORD
-    if record := _read(path):
+    if record := read(run, directory):
         found = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
         return Round(found, as_network(found), record, directory)
@@ -116,15 +115,53 @@ def apply(
         "step": number, "method": step.method, "round": round, "given": step.given,
         f"untuned_{quality_of(about)}": untuned, **judge(run, found, network),
     }  # fmt: skip
-    write(path, record)
+    write(directory / RECORD, sealed(record))
     return Round(found, network, record, directory)
 
 
-def _read(path: pathlib.Path) -> Record | None:
-    """Returns a record; None if it is missing or damaged, so that the round is judged again."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text())
-    return None
+def read(run: Run, directory: pathlib.Path) -> Record | None:
+    """Returns a record; None if it is missing or damaged, so that the round is judged again.
+
+    The figures of files are left out where the files are not those that were measured, or
+    `config.export` is another by now, so that they are made again.
+    """
+    path = directory / RECORD
+    if not path.exists():
+        return None
+    try:
+        record = opened(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        run.display.warn(f"measuring again what the damaged {path} is of: {one_line(error)}")
+        return None
+    if record.get(FILES) != measure.identity(run.config.export, directory):
+        record = measure.without_files({k: v for k, v in record.items() if k != FILES})
+    return record
+
+
+def sealed(contents: dict[str, Any]) -> dict[str, Any]:
+    """Returns the contents of a JSON file with their checksum."""
+    return {**contents, CHECKSUM: configs.digest(contents)}
+
+
+def opened(contents: dict[str, Any]) -> dict[str, Any]:
+    """Returns what `sealed` was given.
+
+    Raises:
+      ValueError: if the checksum is missing or another one.
+    """
+    found = {key: value for key, value in contents.items() if key != CHECKSUM}
+    if contents.get(CHECKSUM) != configs.digest(found):
+        raise ValueError("its checksum does not match")
+    return found
+
+
+def with_files(run: Run, made: Round) -> Record:
+    """Returns the record of a round with its files measured, unless that is done."""
+    if FILES in made.record:
+        return made.record
+    section = run.config.export
+    figures = measure.files(made.trained, run.dataset, section, made.directory)
+    return {**made.record, **figures, FILES: measure.identity(section, made.directory)}
 
 
 def context(run: Run, number: int, step: Step, round: int, begin: Network) -> Context:
@@ -186,10 +223,10 @@ def _train(
         jax.tree.map(lambda leaf: np.asarray(leaf)[None], network.variables),
         jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(network.held)),
     )
-    run.train(role, directory, about, _split(run, step), _teacher(run, step, original), start)
+    run.train(role, directory, about, split(run, step), _teacher(run, step, original), start)
 
 
-def _split(run: Run, step: Step) -> data.Split:
+def split(run: Run, step: Step) -> data.Split:
     """Returns the images of a fine-tuning; those with labels only, without a teacher."""
     split = run.dataset.transfer or run.dataset.train
     return split if losses.needs_teacher(step.loss["name"]) else data.labelled(split)
@@ -197,12 +234,11 @@ def _split(run: Run, step: Step) -> data.Split:
 
 def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
     """Adds to the last round of a step its files, and the control that is trained from scratch."""
-    record = dict(made.record)
-    if "float32_bytes" not in record:
-        record |= measure.files(made.trained, run.dataset, run.config.export, made.directory)
+    record = dict(with_files(run, made))
     scratch = f"scratch_{quality_of(student.about)}"
     if step.scratch and scratch not in record:
         about = json.loads(json.dumps(student.about))
+        about.pop("init", None)
         about["recipe"]["args"] = made.trained.about["recipe"]["args"]
         teacher = None
         if losses.needs_teacher(about["loss"]["name"]):
@@ -211,7 +247,7 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
         run.train(f"scratch{record['step']}", directory, about, run.training_set, teacher)
         control = trained.load(directory / "steps", run.display.warn)
         record[scratch] = quality(control, run.dataset.test)
-    write(made.directory / RECORD, record)
+    write(made.directory / RECORD, sealed(record))
     return dataclasses.replace(made, record=record)
 
 

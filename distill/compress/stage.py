@@ -1,17 +1,23 @@
 """The stage `compress`: the student, step by step smaller, each step fine-tuned and measured."""
 
-import contextlib
 import json
 import pathlib
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from distill import config as configs
-from distill.compress import measure, rounds
+from distill import models
+from distill.compress import fold, measure, methods, rounds
+from distill.compress import network as networks
+from distill.compress.network import Network
 from distill.compress.plan import SHARES, Step, steps
-from distill.compress.rounds import DIRECTORY, RECORD, Record, Round
+from distill.compress.rounds import DIRECTORY, FILES, RECORD, Record, Round
 from distill.errors import InputError
 from distill.run import Run, write
-from distill.training import trained
+from distill.training import recipe, trained
 from distill.training.trained import Trained
 
 SUMMARY = "compress.json"
@@ -39,8 +45,44 @@ def compress(run: Run) -> list[Record]:
         made += _apply(run, student, number, step, made[0], made[-1])
     records = _with_latencies(made)
     last = made[-1].trained.directory.parent.relative_to(run.workdir)
-    write(run.workdir / SUMMARY, {"last": str(last), "rounds": records})
+    write(run.workdir / SUMMARY, rounds.sealed({"last": str(last), "rounds": records}))
     return records
+
+
+def rehearse(run: Run) -> None:
+    """Finds what the steps name in the student before it is trained, as far as that can be known.
+
+    Channels that go change no name; the layers that `svd` makes of one have names of their own, so
+    that what comes behind it is found when it is its turn.
+
+    Raises:
+      InputError: if a step names what is not there, or fine-tunes with a batch that is too large.
+    """
+    network: Network | None = _fresh(run)
+    for number, step in enumerate(steps(run.config)):
+        try:
+            if step.recipe.epochs:
+                recipe.length(step.recipe, len(rounds.split(run, step)))
+            if network is None:
+                continue
+            if step.method in methods.NAMED:
+                methods.NAMED[step.method](network, **step.at(step.rounds - 1))
+            if step.method in ("fold", "quantize"):
+                network = fold.fold(network, rounds.context(run, number, step, 0, network))
+            network = None if step.method == "svd" else network
+        except InputError as error:
+            raise InputError(f"compress[{number}], {step.method}: {error}") from error
+
+
+def _fresh(run: Run) -> Network:
+    """Returns the student with weights that are zero."""
+    section, classes = run.config.student, run.dataset.num_classes
+    shape = run.dataset.test.images.shape[1:]
+    model = models.build(section.model, section.args, num_classes=classes)
+    made = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, *shape)))
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), made)
+    args = json.loads(json.dumps(section.args.to_dict()))
+    return networks.of(section.model, args, classes, shape, variables)
 
 
 def last_checkpoints(workdir: pathlib.Path) -> pathlib.Path:
@@ -66,9 +108,8 @@ def _summary(workdir: pathlib.Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path} is missing; run the stage compress first")
     try:
-        found = json.loads(path.read_text())
-        return {"last": found["last"], "rounds": found["rounds"]}
-    except (ValueError, KeyError, TypeError) as error:
+        return rounds.opened(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is damaged; run the stage compress again, which writes it anew"
         ) from error
@@ -77,19 +118,16 @@ def _summary(workdir: pathlib.Path) -> dict[str, Any]:
 def _original(run: Run, student: Trained) -> Round:
     """Measures the student as it was trained, or reads what was measured."""
     directory = run.workdir / DIRECTORY / "original"
-    network, path = rounds.as_network(student), directory / RECORD
-    about = configs.digest(student.about)
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        record = json.loads(path.read_text())
-        if record["of"] == about:
-            return Round(student, network, record, directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    record = {
-        "step": None, "method": "none", "round": 0, "of": about,
-        **rounds.judge(run, student, network),
-        **measure.files(student, run.dataset, run.config.export, directory),
-    }  # fmt: skip
-    write(path, record)
+    network, about = rounds.as_network(student), configs.digest(student.about)
+    record = rounds.read(run, directory)
+    if record is None or record.get("of") != about:
+        directory.mkdir(parents=True, exist_ok=True)
+        record = {
+            "step": None, "method": "none", "round": 0, "of": about,
+            **rounds.judge(run, student, network),
+        }  # fmt: skip
+    record = rounds.with_files(run, Round(student, network, record, directory))
+    write(directory / RECORD, rounds.sealed(record))
     return Round(student, network, record, directory)
 
 
@@ -122,11 +160,12 @@ def _apply(
 
 
 def _with_latencies(made: list[Round]) -> list[Record]:
-    """Adds to the records that have files how long these take, all measured in turns."""
+    """Returns the records, those that have files with how long these take, measured in turns."""
     measured = [round for round in made if "float32_bytes" in round.record]
     times = measure.latencies([round.directory for round in measured])
     found = {id(round): time for round, time in zip(measured, times, strict=True)}
-    return [{**round.record, **found.get(id(round), {})} for round in made]
+    records = [{**round.record, **found.get(id(round), {})} for round in made]
+    return [{k: v for k, v in record.items() if k != FILES} for record in records]
 
 
 def _reached(step: Step, original: Record, record: Record) -> bool:

@@ -1,12 +1,14 @@
 """Data sets as uint8 arrays, and augmentation."""
 
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from distill import config as configs
 from distill import losses
-from distill.data import sources, splits
+from distill.data import folders, sources, splits
 from distill.data.augment import AUGMENTATIONS, Augmentation
 from distill.data.reading import read
 from distill.data.sources import Source
@@ -24,6 +26,8 @@ __all__ = [
     "fingerprint",
     "labelled",
     "load",
+    "record",
+    "shape",
     "trained",
 ]
 
@@ -32,8 +36,12 @@ def check(config: ConfigDict) -> None:
     """Checks what can be known of the data without looking for it.
 
     Raises:
-      InputError: for an unknown augmentation, or a split that is not written as one.
+      InputError: for an unknown augmentation or color, or a split that is not written as one.
     """
+    if not (config.dataset.name or config.dataset.folder):
+        raise InputError("there are no images to train on: give --config.dataset.folder=PATH")
+    if config.dataset.color not in folders.COLORS:
+        raise unknown("dataset.color", config.dataset.color, folders.COLORS)
     for name in ("teacher", "student"):
         if config[name].augmentation not in AUGMENTATIONS:
             raise unknown("augmentation", config[name].augmentation, AUGMENTATIONS)
@@ -55,7 +63,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
       InputError: if one cannot be had, or a split or batch does not fit.
     """
     dataset, transfer = config.dataset, config.transfer
-    source, reason = sources.find(dataset.name, dataset.data_dir, dataset.fallback)
+    source, reason = _find(config, announce)
     if reason:
         announce(
             f"!!! USING {source.name} INSTEAD OF {dataset.name}: {reason}. "
@@ -79,7 +87,102 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
                 )
     if transfer_source and transfer_source.sizes:
         splits.bounds(transfer.split, transfer_source.sizes)
+    if source.sizes:
+        _check_overlaps(config, source, transfer_source, source.sizes, announce)
     return source, transfer_source
+
+
+def _check_overlaps(
+    config: ConfigDict,
+    source: Source,
+    transfer_source: Source | None,
+    sizes: dict[str, int],
+    announce: Callable[[str], None],
+) -> None:
+    """Finds images that are learned from and measured on.
+
+    Args:
+      config: the whole configuration.
+      source, transfer_source: from `find`.
+      sizes: of the splits of the data set.
+      announce: told of those that are only reported.
+
+    Raises:
+      InputError: if something is chosen by images that are learned from or reported.
+    """
+    specs = {f"dataset.{field}": config.dataset[field] for field in ("train", "validation", "test")}
+    if transfer_source is not None and transfer_source.name == source.name:
+        specs["transfer.split"] = config.transfer.split
+    selected = {
+        name: (splits.parse(spec)[0], splits.bounds(spec, sizes))
+        for name, spec in specs.items()
+        if spec and splits.parse(spec)[0] in sizes
+    }
+    chooses = _chosen_by_validation(config)
+    for a, b, shared in splits.overlapping(selected):
+        if {a, b} == {"dataset.train", "transfer.split"}:
+            continue  # both are learned from
+        said = f"{a}={specs[a]} and {b}={specs[b]} share {shared} images of {source.name}"
+        if chooses and "dataset.validation" in (a, b):
+            raise InputError(
+                f"{said}, and {chooses} would be chosen by what was seen; give ranges that do not "
+                "overlap, as --config.dataset.train=train[:90%] "
+                "--config.dataset.validation=train[90%:]"
+            )
+        announce(f"!!! {said}: what is measured on them is not of images that were never seen.")
+
+
+def _nested(found: Any, *keys: str) -> Any:
+    """Returns a value of nested mappings, or None."""
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _chosen_by_validation(config: ConfigDict) -> str:
+    """Returns what is chosen by the validation images; empty: nothing, they are only reported."""
+    if config.loss.learn_temperature:
+        return "the temperature (loss.learn_temperature)"
+    for number, step in enumerate(config.compress):
+        if _nested(step, "until", "accuracy") is not None:
+            return f"when to stop (compress[{number}].until.accuracy)"
+        if _nested(step, "fine_tune", "loss", "learn_temperature"):
+            return f"the temperature (compress[{number}].fine_tune.loss.learn_temperature)"
+    return ""
+
+
+def _find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, str]:
+    """Finds the folder, or the data set by its name; see `sources.find`."""
+    section = config.dataset
+    if not section.folder:
+        return sources.find(section.name, section.data_dir, section.fallback)
+    folder = folders.find(section.folder, config.seed, announce)
+    return Source(folder.name, section.data_dir, None, folder.sizes, folder), ""
+
+
+def shape(config: ConfigDict) -> tuple[tuple[int, int, int], int]:
+    """Returns the shape of an image and the number of classes, without reading any image.
+
+    Raises:
+      InputError: if it is not known.
+    """
+    section = config.dataset
+    if not section.folder:
+        return sources.shape(section.name, section.image_size)
+    folder = folders.find(section.folder, config.seed, lambda line: None)
+    if not section.image_size:
+        raise InputError(
+            f"the size of the images of {folder.root} is known when they are read; set "
+            "--config.dataset.image_size, for example 64"
+        )
+    side = section.image_size
+    return (side, side, folders.COLORS[section.color]), len(folder.classes)
+
+
+def record(source: Source, workdir: pathlib.Path) -> None:
+    """Writes down beside a run what is only known of a folder of images; see `folders.record`."""
+    if source.folder is not None:
+        folders.record(source.folder, workdir)
 
 
 def trained(config: ConfigDict) -> list[str]:
@@ -90,12 +193,21 @@ def trained(config: ConfigDict) -> list[str]:
     return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
 
 
-def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> Dataset:
+def load(
+    config: ConfigDict,
+    source: Source,
+    transfer_source: Source | None,
+    announce: Callable[[str], None] = lambda line: None,
+    work: folders.Work | None = None,
+) -> Dataset:
     """Reads the splits that a configuration names.
 
     Args:
       config: the whole configuration.
       source, transfer_source: from `find`.
+      announce: told of images that are learned from and measured on, where `find` could not know
+        the sizes yet.
+      work: shows how far the decoding of a folder is, as `report.progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -105,6 +217,17 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
 
     def part(spec: str, source: Source = source, labels: bool = True) -> Split:
         name = splits.parse(spec)[0]
+        if (source.name, name) not in whole and source.folder is not None:
+            splits.bounds(spec, source.sizes)
+            images = folders.read(
+                source.folder,
+                name,
+                image_size=dataset.image_size,
+                color=dataset.color,
+                resident_mb=dataset.resident_mb,
+                work=work,
+            )
+            whole[source.name, name] = images, len(source.folder.classes)
         if (source.name, name) not in whole:
             whole[source.name, name] = read(
                 source,
@@ -118,9 +241,12 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
         return Split(everything.images[selected], everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
+    validation = part(dataset.validation) if dataset.validation else None
+    if not source.sizes:
+        sizes = {split: len(images) for (_, split), (images, _) in whole.items()}
+        _check_overlaps(config, source, transfer_source, sizes, announce)
     num_classes = whole[source.name, splits.parse(dataset.train)[0]][1]
     train = splits.hide_labels(train, dataset.labelled_fraction, config.seed)
-    validation = part(dataset.validation) if dataset.validation else None
     transfer = None
     if transfer_source is not None:
         whole.clear()  # the transfer set may be the training set; its labels are not to be had
@@ -138,7 +264,28 @@ def load(config: ConfigDict, source: Source, transfer_source: Source | None) -> 
         for array in (split.images, split.labels)
     ]
     seen = fingerprint(*arrays)
-    return Dataset(source.name, train, validation, test, transfer, num_classes, seen)
+    classes: tuple[str, ...] = ()
+    if source.folder is not None:
+        classes = source.folder.classes
+        _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
+    return Dataset(source.name, train, validation, test, transfer, num_classes, seen, classes)
+
+
+def _warn_of_duplicates(
+    folder: folders.Folder,
+    spec: str,
+    train: Split,
+    test: Split,
+    announce: Callable[[str], None],
+) -> None:
+    """Says how many test images are trained on too, which happens where photos are copied."""
+    found = folders.duplicates(train, test)
+    if len(found):
+        files = folder.splits[splits.parse(spec)[0]][splits.bounds(spec, folder.sizes)]
+        announce(
+            f"!!! {len(found)} of {len(test)} test images are among the training images too, as "
+            f"{files[found[0]][0]}: what is measured on them says nothing of other images"
+        )
 
 
 def _check_normalization(section: ConfigDict, name: str, channels: int) -> None:
@@ -159,7 +306,7 @@ def class_names(section: ConfigDict, dataset: Dataset) -> list[str]:
       section: `config.dataset`.
       dataset: from `load`.
     """
-    names = sources.class_names(dataset.name, section.data_dir)
+    names = list(dataset.classes) or sources.class_names(dataset.name, section.data_dir)
     return (
         names if len(names) == dataset.num_classes else list(map(str, range(dataset.num_classes)))
     )

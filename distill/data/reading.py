@@ -2,14 +2,12 @@
 
 import functools
 import os
-import pathlib
-import tempfile
 
 import numpy as np
 
 from distill.data import sources
 from distill.data.sources import Source
-from distill.data.splits import HIDDEN, Split
+from distill.data.splits import HIDDEN, Split, empty_images
 from distill.errors import InputError, one_line, unknown
 
 READ_BATCH = 1000
@@ -132,13 +130,7 @@ def _fit(tf, example, image_size, labels):
 def _collect(batches, size, shape, resident_mb):
     """Gathers batches into arrays; images that exceed the limit go to a temporary file."""
     classes = np.empty(size, np.int32)
-    if size * int(np.prod(shape)) <= resident_mb * 2**20:
-        images = np.empty((size, *shape), np.uint8)
-    else:
-        with tempfile.NamedTemporaryFile(prefix="distill-", suffix=".npy") as file:
-            path = pathlib.Path(file.name)
-            images = np.lib.format.open_memmap(path, "w+", np.uint8, (size, *shape))
-            # The mapping outlives the name: the space is given back when the process ends.
+    images = empty_images((size, *shape), resident_mb)
     start = 0
     for image, label in batches:
         images[start : start + len(image)] = image

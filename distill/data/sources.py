@@ -7,22 +7,24 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from importlib import util
 from typing import NamedTuple
 
 from distill import paths
+from distill.data.folders import Folder
 from distill.errors import InputError, unknown
 
 EMBEDDED = "mnist5k"
 EMBEDDED_SIZES = {"train": 4000, "test": 1000}
 REACHABLE = "https://storage.googleapis.com"  # TFDS fetches MNIST and its own metadata from here
 NETWORK_TIMEOUT_S = 3.0
+_NAME = re.compile(r"\w[\w.+-]*(/\w[\w.+-]*)?")
+JPEG = "cifar10_jpeg"  # prepared by others; TFDS cannot make it
 SHAPES = {  # of an image (None where they differ in size), and the number of classes
     EMBEDDED: ((28, 28, 1), 10),
     "mnist": ((28, 28, 1), 10),
     "fashion_mnist": ((28, 28, 1), 10),
     "cifar10": ((32, 32, 3), 10),
-    "cifar10_jpeg": ((32, 32, 3), 10),
+    JPEG: ((32, 32, 3), 10),
     "cifar100": ((32, 32, 3), 100),
     "imagenet2012": ((None, None, 3), 1000),
 }
@@ -36,12 +38,14 @@ class Source(NamedTuple):
       data_dir: directory of prepared data.
       directory: where this one is prepared; None if TFDS has to download it, or embedded.
       sizes: number of examples of each split, as far as known without reading it.
+      folder: of images, where it is one.
     """
 
     name: str
     data_dir: str
     directory: pathlib.Path | None
     sizes: dict[str, int]
+    folder: Folder | None = None
 
 
 def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
@@ -51,7 +55,7 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
     and then for the network with a short timeout.
 
     Args:
-      name: a name of TFDS, of a prepared directory, or `mnist5k`.
+      name: a name of TFDS, of a prepared directory, or `mnist5k`; without a version.
       data_dir: directory of prepared data; empty: $TFDS_DATA_DIR, else TFDS's default.
       fallback: what to use where `name` cannot be had; empty: nothing.
 
@@ -62,13 +66,18 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
       InputError: if there is no such data set, or it cannot be had and there is no fallback.
     """
     root = _root(data_dir)
+    if not _NAME.fullmatch(name):
+        bare, colon, _ = name.partition(":")
+        hint = f"give {bare}, whose newest prepared version is read" if colon else "it is a name"
+        raise InputError(
+            f"dataset is {name!r}; {hint}, such as mnist, or NAME/CONFIGURATION, of TFDS or of a "
+            f"directory that it has prepared in {root}"
+        )
     if name == EMBEDDED:
         return Source(EMBEDDED, str(root), None, EMBEDDED_SIZES), ""
     if directory := _prepared(root, name):
         return Source(name, str(root), directory, _sizes(directory)), ""
-    known = _known_names(root)
-    if name.partition("/")[0] not in known:
-        raise unknown("dataset", name, known)
+    _require_known(name, root)
     if network_reachable():
         return Source(name, str(root), None, {}), ""
     reason = f"no prepared copy of {name} in {root} and no network"
@@ -84,7 +93,7 @@ def class_names(name: str, data_dir: str) -> list[str]:
     """Returns the names of a prepared data set's classes; none where it has none."""
     directory = _prepared(_root(data_dir), name)
     path = directory / "label.labels.txt" if directory else None
-    return path.read_text().splitlines() if path and path.exists() else []
+    return path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
 
 
 def shape(name: str, image_size: int) -> tuple[tuple[int, int, int], int]:
@@ -160,29 +169,28 @@ def _version(name: str) -> tuple[int, ...]:
 def _sizes(directory: pathlib.Path) -> dict[str, int]:
     path = directory / "dataset_info.json"
     try:
-        info = json.loads(path.read_text())
+        info = json.loads(path.read_text(encoding="utf-8"))
         return {s["name"]: sum(int(n) for n in s["shardLengths"]) for s in info["splits"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def _known_names(root: pathlib.Path) -> set[str]:
-    """Names of prepared data sets and of TFDS's own, read from its files without importing it."""
-    names = {EMBEDDED}
-    if root.is_dir():
-        names |= {path.name for path in root.iterdir() if path.is_dir()}
-    spec = util.find_spec("tensorflow_datasets")
-    for location in (spec and spec.submodule_search_locations) or ():
-        package = pathlib.Path(location)
-        for folder in ("datasets", "image_classification"):
-            names |= {path.name for path in (package / folder).iterdir() if path.is_dir()}
-        for module in (package / "image_classification").glob("*.py"):
-            classes = re.findall(r"^class (\w+)\(", module.read_text(), re.MULTILINE)
-            names |= {_snake_case(c) for c in classes if not c.endswith("Config")}
-    return {name for name in names if not name.startswith(("_", "."))}
+def _require_known(name: str, root: pathlib.Path) -> None:
+    """Raises `InputError` unless TFDS can make a data set, of whose names it is asked."""
+    base = name.partition("/")[0]
+    if base in SHAPES and base != EMBEDDED and base != JPEG:
+        return
+    import tensorflow_datasets as tfds  # over a second
 
-
-def _snake_case(name: str) -> str:
-    """As TFDS derives the name of a data set from its class."""
-    name = re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    made = set(tfds.list_builders(with_community_datasets=False))
+    if base in made:
+        return
+    if (root / name).exists():
+        raise InputError(
+            f"dataset {name}: {root / name} holds no VERSION/dataset_info.json, so it is none that "
+            "TFDS has prepared; make one of it, for images in folders as TFDS's ImageFolder and "
+            "tfds.dataset_builders.store_as_tfds_dataset do"
+        )
+    found = root.glob("*/*/dataset_info.json")
+    near = {EMBEDDED, *SHAPES, *(path.parents[1].name for path in found)}
+    raise unknown("dataset", name, made | near, near)

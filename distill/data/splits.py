@@ -1,8 +1,13 @@
 """Images and labels as arrays, and the notation for parts of a split."""
 
 import dataclasses
+import functools
 import hashlib
+import itertools
+import pathlib
 import re
+import tempfile
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +32,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    @functools.cached_property
+    def seen(self) -> str:
+        """Hash of the images; computed once, since there may be many."""
+        return fingerprint(self.images)
+
 
 class Dataset(NamedTuple):
     """The parts of a data set that a run uses.
@@ -39,6 +49,7 @@ class Dataset(NamedTuple):
       transfer: unlabelled images that the student learns from instead of `train`, or None.
       num_classes: number of classes.
       fingerprint: hash of all images and visible labels.
+      classes: their names, where the images are of a folder; otherwise none.
     """
 
     name: str
@@ -48,6 +59,7 @@ class Dataset(NamedTuple):
     transfer: Split | None
     num_classes: int
     fingerprint: str
+    classes: tuple[str, ...] = ()
 
 
 def parse(spec: str) -> tuple[str, str | None, str | None]:
@@ -78,6 +90,23 @@ def bounds(spec: str, sizes: dict[str, int]) -> slice:
     return selected
 
 
+def overlapping(selected: Mapping[str, tuple[str, slice]]) -> list[tuple[str, str, int]]:
+    """Finds the parts of a data set that have examples in common.
+
+    Args:
+      selected: by the name of a part, the split that it is of and the range from `bounds`.
+
+    Returns:
+      The names of two parts and how many examples they share, for each pair that shares any.
+    """
+    found = []
+    for (a, (split, left)), (b, (other, right)) in itertools.combinations(selected.items(), 2):
+        shared = min(left.stop, right.stop) - max(left.start, right.start)
+        if split == other and shared > 0:
+            found.append((a, b, shared))
+    return found
+
+
 def hide_labels(split: Split, fraction_kept: float, seed: int) -> Split:
     """Overwrites labels with `HIDDEN` except for a random share, so that nothing can read them.
 
@@ -97,6 +126,15 @@ def labelled(split: Split) -> Split:
     """Returns the images whose label is known."""
     known = split.labels != HIDDEN
     return split if known.all() else Split(split.images[known], split.labels[known])
+
+
+def empty_images(shape: tuple[int, ...], resident_mb: int) -> np.ndarray:
+    """Returns a uint8 array to be filled; of more mebibytes than the limit, a temporary file."""
+    if int(np.prod(shape)) <= resident_mb * 2**20:
+        return np.empty(shape, np.uint8)
+    with tempfile.NamedTemporaryFile(prefix="distill-", suffix=".npy") as file:
+        # The mapping outlives the name: the space is given back when the process ends.
+        return np.lib.format.open_memmap(pathlib.Path(file.name), "w+", np.uint8, shape)
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

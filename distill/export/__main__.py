@@ -25,9 +25,9 @@ TO = flags.DEFINE_string("to", None, "Directory for a copy of the bundle; needs 
 def main(argv: list[str]) -> None:
     """Exports, and ends with the proofs as a table."""
     del argv
-    from distill import data, pipeline  # these import JAX, which --help can do without
+    from distill import data, numerics, pipeline  # these import JAX, which --help can do without
     from distill.export import bundle, exporter
-    from distill.run import Run
+    from distill.run import Run, alone
 
     logging.set_verbosity(logging.WARNING)
     if not WORKDIR.value:
@@ -36,16 +36,20 @@ def main(argv: list[str]) -> None:
     to = paths.local(TO.value, "--to") if TO.value else None
     if to:
         paths.require_writable(to, "--to")
+        bundle.check_replaceable(to)
     config = read_config(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})
     pipeline.validate(config)
+    numerics.pin()
     formats = exporter.formats(config.export)
     if to and len(formats) != 1:
         raise InputError(f"--to takes one bundle; name one of {','.join(formats)} as --formats")
-    dataset = data.load(config, *data.find(config, display.warn))
+    found = data.find(config, display.warn)
+    dataset = data.load(config, *found, display.warn, display.work)
     run = Run(config, workdir, dataset, display)
-    proofs = pipeline.export(run, ROLE.value)
+    with alone(workdir):
+        proofs = pipeline.export(run, ROLE.value)
     display.console.print(tables.exported(proofs))
     if to:
         bundle.write(to, bundle.read(pipeline.exported(run, ROLE.value) / formats[0]))

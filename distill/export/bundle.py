@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from distill import paths
 from distill.errors import InputError
 from distill.export import manifest as manifests
 from distill.export import sound
@@ -125,7 +126,7 @@ def write(directory: str | os.PathLike, bundle: Bundle) -> None:
       InputError: if the bundle is not valid, or the directory holds something else.
     """
     directory = pathlib.Path(directory)
-    _check_replaceable(directory)
+    check_replaceable(directory)
     text = json.dumps(bundle.manifest, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     manifest = manifests.parse(text.encode("utf-8", "surrogatepass"), str(directory / MANIFEST))
     check_model(bundle.model, manifest, str(directory / MODEL))
@@ -148,7 +149,7 @@ def remove(directory: str | os.PathLike) -> None:
       InputError: if the directory holds something else; nothing is removed then.
     """
     directory = pathlib.Path(directory)
-    _check_replaceable(directory)
+    check_replaceable(directory)
     if directory.is_dir():
         for name in FILES:
             (directory / name).unlink(missing_ok=True)
@@ -163,7 +164,7 @@ def _discard_parts(directory: pathlib.Path) -> None:
         directory.rmdir()
 
 
-def _check_replaceable(directory: pathlib.Path) -> None:
+def check_replaceable(directory: pathlib.Path) -> None:
     """Raises `InputError` if a directory holds what is no part of a bundle."""
     found = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
     if others := sorted(found.difference(FILES)):
@@ -175,7 +176,7 @@ def _check_replaceable(directory: pathlib.Path) -> None:
 
 def _bytes(path: pathlib.Path) -> bytes:
     try:
-        return path.read_bytes()
+        return paths.read_bytes(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 

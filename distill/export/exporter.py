@@ -15,7 +15,16 @@ from distill import cost, data, provenance
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
-from distill.export import checks, convert, flatbuffer, graph, preprocess, reference, runtime
+from distill.export import (
+    checks,
+    convert,
+    flatbuffer,
+    graph,
+    metadata,
+    preprocess,
+    reference,
+    runtime,
+)  # fmt: skip
 from distill.export import manifest as manifests
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
@@ -278,9 +287,12 @@ def draft(
     operators = checks.operators(model, format)
     model = flatbuffer.strip(model, section.output)  # all further checks are of what ships
     found_input, found_output = runtime.forms(model)
+    name = f"{trained.about['recipe']['model']} {dataset.name} {format}"
+    if image["color"] == "rgb":  # those who read it take no other images
+        model = metadata.attach(model, name, image, labels)
     manifest = {
         "format": manifests.FORMAT,
-        "name": f"{trained.about['recipe']['model']} {dataset.name} {format}",
+        "name": name,
         "model": bundles.describe_model(model),
         "input": {**found_input, **image},
         "output": {**found_output, "kind": section.output},

@@ -18,6 +18,7 @@ from distill.models import arguments
 from distill.models.autoencoder import Autoencoder
 from distill.models.calli import CalliClassifier
 from distill.models.densenet import DenseNet, bottlenecked
+from distill.models.efficientnet import lite
 from distill.models.layers import check_factors
 from distill.models.mobilenet import MobileNetV1, MobileNetV2
 from distill.models.resnet import ResNet
@@ -58,6 +59,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mobilenet_v2_cifar": functools.partial(
         MobileNetV2, stem_strides=1, strides=(1, 1, 2, 2, 1, 2, 1)
     ),
+    "efficientnet_lite0": functools.partial(MobileNetV2, **lite(width=1.0, depth=1.0)),
+    "efficientnet_lite1": functools.partial(MobileNetV2, **lite(width=1.0, depth=1.1)),
+    "efficientnet_lite2": functools.partial(MobileNetV2, **lite(width=1.1, depth=1.2)),
     "autoencoder": Autoencoder,
 }
 

@@ -21,7 +21,10 @@ _NAMED: dict[str, Kind] = {
     "kernel_size": values.whole(1, 1024),
     "stem_strides": values.whole(1, 1024),
 }
-_ENTRIES: dict[str, Kind] = {"blocks": values.whole(0, 1000), "strides": values.whole(1, 1024)}
+_ENTRIES: dict[str, Kind] = {
+    "blocks": values.whole(0, 1000), "strides": values.whole(1, 1024),
+    "kernels": values.whole(1, 1024),
+}  # fmt: skip
 _KINDS: dict[Any, Kind] = {
     int: _WIDTHS,
     float: values.number("a number", lambda v: True),

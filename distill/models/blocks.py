@@ -175,12 +175,14 @@ class InvertedResidual(Structure, kw_only=True):
     Attributes:
       features: L.
       expanded: E; 0: nothing is expanded, as in the paper's first block.
+      kernel_size: N.
       strides: of the depthwise convolution.
       residual: whether the input is added to the output.
     """
 
     features: int
     expanded: int
+    kernel_size: int = 3
     strides: int = 1
     residual: bool = False
 
@@ -192,7 +194,8 @@ class InvertedResidual(Structure, kw_only=True):
             y = nn.relu6(self.conv_norm(y, self.expanded, 1, name="expand", train=train))
         channels = y.shape[-1]
         y = self.conv_norm(
-            y, channels, 3, self.strides, name="depthwise", train=train, groups=channels
-        )
+            y, channels, self.kernel_size, self.strides,
+            name="depthwise", train=train, groups=channels,
+        )  # fmt: skip
         y = self.conv_norm(nn.relu6(y), self.features, 1, name="project", train=train)
         return x + y if self.residual else y

@@ -87,6 +87,7 @@ class MobileNetV2(Structure):
       expanded: for each block `stage0_block0`, … its width inside, 0 where nothing is expanded.
         Empty: six times its input, and 0 in the first stage.
       strides: of the first block of each stage.
+      kernels: sides of the depthwise kernels of each stage. Empty: 3.
       stem: filters of the first convolution, `stem`.
       stem_strides: 2 for ImageNet, 1 for images of 32×32.
       head: filters of the last convolution, `head`; a `width` below 1 leaves them as they are.
@@ -98,6 +99,7 @@ class MobileNetV2(Structure):
     features: Sequence[int] = (16, 24, 32, 64, 96, 160, 320)
     expanded: Sequence[int] = ()
     strides: Sequence[int] = (1, 2, 2, 2, 1, 2, 1)
+    kernels: Sequence[int] = ()
     stem: int = 32
     stem_strides: int = 2
     head: int = 1280
@@ -107,6 +109,8 @@ class MobileNetV2(Structure):
     def __post_init__(self):
         require_length("features", self.features, len(self.blocks))
         require_length("strides", self.strides, len(self.blocks))
+        if self.kernels:
+            require_length("kernels", self.kernels, len(self.blocks))
         if self.expanded:
             require_length("expanded", self.expanded, sum(self.blocks))
         super().__post_init__()
@@ -122,6 +126,7 @@ class MobileNetV2(Structure):
                 x = InvertedResidual(
                     features=scaled(features, self.width),
                     expanded=next(expanded, 6 * x.shape[-1] if stage else 0),
+                    kernel_size=self.kernels[stage] if self.kernels else 3,
                     strides=1 if block else self.strides[stage],
                     residual=block > 0,
                     name=f"stage{stage}_block{block}",

@@ -22,6 +22,20 @@ The error of a reconstruction is the mean squared difference of its pixels, betw
 the image's."""
 
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def check(results: Any) -> None:
+    """Lays out the contents of `results.json`, and raises one of `MALFORMED` if that fails."""
+    tables.terminal(results)
+    if not results["models"] or not isinstance(results["dataset"], str):
+        raise ValueError("it names no model or no data set")
+    for model in results["models"].values():
+        matrix = np.asarray(model.get("confusion_matrix", [[0]]))
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.dtype.kind != "i":
+            raise ValueError("a confusion matrix is none")
+
+
 def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]) -> list[str]:
     """Writes `report.md` and the plots it shows.
 
@@ -68,7 +82,7 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
 {json.dumps(config, indent=2)}
 ```
 """
-    (workdir / REPORT).write_text(text)
+    (workdir / REPORT).write_text(text, encoding="utf-8")
     return [REPORT, *files]
 
 

@@ -1,16 +1,20 @@
 """What is logged after each epoch: `metrics.jsonl` and TensorBoard events."""
 
+import contextlib
 import json
 import pathlib
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from tensorboardX import SummaryWriter
 
+from distill import files
 from distill.errors import InputError
 
 METRICS = "metrics.jsonl"
 EVENTS = "tensorboard"
+LOCK = ".metrics.lock"
 
 
 class Log:
@@ -19,28 +23,44 @@ class Log:
     `metrics.jsonl` has one object per epoch and model. A training that starts, or starts again,
     replaces what there was of the same role; the others' records stay.
 
-    Use it as a context manager.
+    Use it as a context manager. There is one at a time in a directory: another would drop what this
+    one still writes.
     """
 
-    def __init__(self, workdir: pathlib.Path, role: str):
-        """Opens the files of `workdir` for the model in this role (`teacher`, `student`)."""
+    def __init__(self, workdir: pathlib.Path, role: str, waiting: Callable[[], None] | None = None):
+        """Opens the files of `workdir` for the model in this role (`teacher`, `student`).
+
+        Args:
+          workdir: of the run.
+          role: of the model.
+          waiting: called before waiting for another log to end; without it nobody waits.
+
+        Raises:
+          InputError: if another log is open and this one is not to wait; or as `read`.
+        """
         self._role = role
-        others = [record for record in _all(workdir) if record.get("role") != role]
         path = workdir / METRICS
-        rewritten = path.with_suffix(".tmp")
-        rewritten.write_text("".join(json.dumps(record) + "\n" for record in others))
-        rewritten.replace(path)
-        self._file = path.open("a")
-        events = workdir / EVENTS / role
-        shutil.rmtree(events, ignore_errors=True)
-        self._events = SummaryWriter(str(events))
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(files.locked(workdir / LOCK, waiting))
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another process writes {path}; wait for it, or choose another --workdir"
+                ) from error
+            others = [record for record in _all(workdir) if record.get("role") != role]
+            text = "".join(json.dumps(record) + "\n" for record in others)
+            files.replace(path, lambda file: file.write(text.encode()))
+            self._file = stack.enter_context(path.open("a"))
+            events = workdir / EVENTS / role
+            shutil.rmtree(events, ignore_errors=True)
+            self._events = stack.enter_context(contextlib.closing(SummaryWriter(str(events))))
+            self._open = stack.pop_all()
 
     def __enter__(self) -> "Log":
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._file.close()
-        self._events.close()
+        self._open.close()
 
     def write(self, record: dict[str, Any]) -> None:
         """Appends the record of an epoch: numbers by name, with `model`, `seed` and `step`."""

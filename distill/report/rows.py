@@ -1,13 +1,12 @@
 """`results.csv` of a sweep: one row per student, appended whole by any number of processes."""
 
 import csv
-import fcntl
 import io
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from distill import files
 from distill.errors import InputError
 
 RESULTS = "results.csv"
@@ -42,16 +41,20 @@ class Table:
         self.read()
 
     def read(self) -> list[dict[str, str]]:
-        """Returns the rows, as text by column."""
+        """Returns the rows, as text by column; of several that are of one student, the first."""
         if not self.path.exists():
             return []
-        header, *lines = list(csv.reader(self.path.read_text().splitlines())) or [[]]
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self.path} is no table of results; move it away") from error
+        header, *lines = list(csv.reader(text.splitlines())) or [[]]
         if tuple(header) != COLUMNS:
             raise InputError(f"{self.path} is no table of results; move it away")
         if lines and len(lines[-1]) != len(COLUMNS):
             self._warn(f"{self.path}: leaving out the torn last line")
             lines.pop()
-        found = []
+        found: dict[str, dict[str, str]] = {}
         for number, line in enumerate(lines, 2):
             if len(line) != len(COLUMNS):
                 raise InputError(
@@ -64,25 +67,29 @@ class Table:
                     f"{self.path} has rows of the configuration {row['config_hash']}, this one is "
                     f"{self._config_hash}; choose another --workdir or move the file away"
                 )
-            found.append(row)
-        return found
+            found.setdefault(row["id"], row)
+        if len(found) < len(lines):
+            self._warn(f"{self.path}: leaving out {len(lines) - len(found)} rows that stand twice")
+        return list(found.values())
 
     def ids(self) -> set[str]:
         """Returns the students that have a row."""
         return {row["id"] for row in self.read()}
 
     def append(self, new: Sequence[Row]) -> None:
-        """Adds rows in one step, so that a kill leaves the table with all of them or none."""
-        with (self.path.parent / ".results.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        """Adds rows in one step, so that a kill leaves the table with all of them or none.
+
+        A student that has a row by now, from another process that trained it too, keeps that.
+        """
+        with files.locked(self.path.parent / ".results.lock", waiting=lambda: None):
+            rows = {row["id"]: row for row in self.read()}
+            for row in new:
+                rows.setdefault(row["id"], {name: _cell(value) for name, value in row.items()})
             text = io.StringIO()
             writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(self.read())
-            writer.writerows({name: _cell(value) for name, value in row.items()} for row in new)
-            part = self.path.with_suffix(f".{os.getpid()}.part")
-            part.write_text(text.getvalue())
-            part.replace(self.path)
+            writer.writerows(rows.values())
+            files.replace(self.path, lambda file: file.write(text.getvalue().encode()))
 
 
 def _cell(value: Any) -> Any:

@@ -85,9 +85,13 @@ class Checkpointer:
             step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays),
-                meta=ocp.args.JsonSave({**meta, "checksum": _checksum(arrays)}),
+                meta=ocp.args.JsonSave({**meta, "checksum": checksum(arrays)}),
             ),
         )
+
+    def newest(self) -> int | None:
+        """Returns the step of the newest checkpoint, or None if there is none."""
+        return max(self._manager.all_steps(), default=None)
 
     def meta(self) -> dict[str, Any] | None:
         """Returns the `meta` of the newest readable checkpoint, or None if there is none."""
@@ -121,7 +125,7 @@ class Checkpointer:
                     ),
                 )
                 arrays, meta = restored.state, restored.meta
-                if _checksum(arrays) != meta["checksum"]:
+                if checksum(arrays) != meta["checksum"]:
                     raise ValueError("its checksum does not match")
             except Exception as error:  # noqa: BLE001 - damage shows in every type of error
                 self._warn(f"skipping the damaged checkpoint {path}: {one_line(error)}")
@@ -180,7 +184,8 @@ def _describe(array: np.ndarray | jax.ShapeDtypeStruct | None) -> str:
     return "absent" if array is None else f"{array.dtype}{list(array.shape)}"
 
 
-def _checksum(arrays: dict[str, np.ndarray]) -> str:
+def checksum(arrays: dict[str, np.ndarray]) -> str:
+    """Returns a hash of arrays: their names, dtypes, shapes and contents."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distill import ops, processes
+from distill import ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import compile_clock, engine
@@ -36,6 +36,7 @@ def fit(
     plan: engine.Execution,
     states: TrainState,
     history: list[list[Record]],
+    begun: dict[str, Any],
     hyper: Hyper,
     data: TrainData,
     stream: Split | None,
@@ -54,13 +55,15 @@ def fit(
     """Trains students until the end of their schedule.
 
     From a restored state it ends with the same parameters, bit for bit: every random choice
-    follows from a student's key and the step, and checkpoints lie between epochs.
+    follows from a student's key and the step. Checkpoints lie between epochs, but for that of a
+    process which is asked to stop: it ends within one, as soon as a compiled call is back.
 
     Args:
       task: what is trained, and how.
       plan: how the students are executed.
       states: fresh or restored ones; leading axis `[students]`.
       history: the records of each epoch that they have behind them.
+      begun: what was measured in the epoch that they are in the middle of; empty between epochs.
       hyper: each `[students]`.
       data: what the steps read; without images and labels if `stream` is given.
       stream: images that do not fit the device, sent in pieces; None if `data` has them.
@@ -81,39 +84,59 @@ def fit(
 
     Raises:
       InputError: if a loss is not finite and that is to stop it; the last good checkpoint is kept.
+      Interrupted, KeyboardInterrupt: if the process was asked to stop; the states are saved.
     """
     step = int(states.step[0])
     states, hyper = plan.place_students((states, dict(hyper)))
-    diverged_at = _diverged_at(history) or [None] * len(states.step)
+    diverged_at = begun.get("diverged_at") or _diverged_at(history) or [None] * len(states.step)
     progress.advance(step * batch_size)
     saved_at = time.monotonic()
     while step < duration.total_steps:
-        epoch, began = step // duration.steps_per_epoch, time.monotonic()
+        epoch, offset = divmod(step, duration.steps_per_epoch)
+        began = time.monotonic()
         compiled = compile_clock.seconds()
         order = engine.epoch_order(
             states.key, jnp.int32(epoch), num_examples=num_examples, batch_size=batch_size
         )
-        steps = min(duration.steps_per_epoch, duration.total_steps - step)
-        sums: dict[str, np.ndarray] = {}
-        for chunk in _chunks(np.asarray(order), steps, stream):
+        steps = min(
+            duration.steps_per_epoch, duration.total_steps - epoch * duration.steps_per_epoch
+        )
+        sums, stopped = begun.get("sums", {}), False
+        for chunk in _chunks(np.asarray(order)[:, offset:], steps - offset, stream):
             states, measured = engine.run_chunk(
                 task, plan, states, hyper, *_place(data, stream, chunk, plan), np.int32(chunk.steps)
             )
             measured = jax.device_get(measured)
             bad_steps = measured.pop("bad_step")
             if stop_on_divergence:
-                _require_finite(task, bad_steps)
+                _require_finite(task, bad_steps, checkpointer)
             diverged_at = [
                 int(bad) if at is None and bad >= 0 else at
                 for at, bad in zip(diverged_at, bad_steps, strict=True)
             ]
-            sums = {name: sums.get(name, 0.0) + value for name, value in measured.items()}
+            sums = {name: _plus(sums.get(name, 0.0), value) for name, value in measured.items()}
             step += chunk.steps
             progress.advance(
                 chunk.steps * batch_size, f"loss {np.nanmean(measured['loss']) / chunk.steps:.4f}"
             )
+            stopped = processes.of_any(stopping.asked())
+            if stopped and step % duration.steps_per_epoch and step < duration.total_steps:
+                break
         compiled = compile_clock.seconds() - compiled
-        seconds = time.monotonic() - began - compiled
+        seconds = time.monotonic() - began - compiled + begun.get("seconds", 0.0)
+        compiled += begun.get("compile_seconds", 0.0)
+        begun = {}
+        if step % duration.steps_per_epoch and step < duration.total_steps:
+            begun = {
+                "sums": {name: value.tolist() for name, value in sums.items()},
+                "diverged_at": diverged_at,
+                "seconds": seconds,
+                "compile_seconds": compiled,
+            }
+            checkpointer.save(
+                step, states, {**saved(task, meta, history, complete=False), "begun": begun}
+            )
+            raise _stop(step, duration)
         records = [
             {
                 "epoch": epoch + 1,
@@ -130,10 +153,22 @@ def fit(
         history = [*history, records]
         on_epoch(records)
         done = step >= duration.total_steps
-        if done or processes.of_first(time.monotonic() - saved_at > checkpoint_every_s):
+        late = time.monotonic() - saved_at > checkpoint_every_s
+        if done or stopped or processes.of_first(late):
             checkpointer.save(step, states, saved(task, meta, history, done))
             saved_at = time.monotonic()
+        if stopped and not done:
+            raise _stop(step, duration)
     return states
+
+
+def _stop(step: int, duration: Length) -> BaseException:
+    return stopping.reason(f"stopped, and saved at step {step:,} of {duration.total_steps:,}")
+
+
+def _plus(total: Any, value: np.ndarray) -> np.ndarray:
+    """Adds to what a checkpoint may hold as lists, in the precision of a process that goes on."""
+    return np.asarray(total, np.promote_types(value.dtype, np.float32)) + value
 
 
 def saved(task: Task, of: Any, history: list[list[Record]], complete: bool) -> dict[str, Any]:
@@ -197,9 +232,14 @@ def _place(
     return dataclasses.replace(data, images=images, labels=labels), plan.place_order(order)
 
 
-def _require_finite(task: Task, bad_steps: np.ndarray) -> None:
+def _require_finite(task: Task, bad_steps: np.ndarray, checkpointer: Checkpointer) -> None:
     for student in np.flatnonzero(bad_steps >= 0):
-        raise InputError(
-            f"the loss {task.loss} of student {student} is not finite at step "
-            f"{bad_steps[student]}; the last good checkpoint is kept. Lower the learning rate"
-        )
+        step, kept = bad_steps[student], checkpointer.newest()
+        said = f"the loss {task.loss} of student {student} is not finite at step {step}"
+        if step == 0:
+            raise InputError(
+                f"{said}, before any update; look at dataset.mean and dataset.std, the numbers of "
+                "the loss and the labels"
+            )
+        kept_too = "" if kept is None else f"; the last good checkpoint, of step {kept}, is kept"
+        raise InputError(f"{said}{kept_too}. Lower the learning rate")

@@ -126,10 +126,12 @@ def describe(
       data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on.
       teacher: the description of the teachers, if the loss needs them.
     """
+    # Of the weights to start from, what they are decides, and not where they are kept.
+    made_of = {k: v for k, v in recipe.to_dict().items() if k != "init"}
     normalization = {"mean": list(dataset.mean), "std": list(dataset.std)}
     return {
-        "recipe": deciding(recipe.to_dict()), "loss": loss, "seeds": list(seeds), **data,
-        **normalization, "teacher": teacher,
+        "recipe": deciding(made_of), "loss": loss, "seeds": list(seeds), **data, **normalization,
+        "teacher": teacher,
     }  # fmt: skip
 
 

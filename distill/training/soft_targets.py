@@ -1,22 +1,34 @@
-"""Tables of what the teachers say of the training set, and of what a teacher sees on the way."""
+"""Tables of what the teachers say of the training set, and of what a teacher sees on the way.
+
+That of the logits is kept beside their weights. It is named by everything that decides its numbers,
+and ends with a checksum: what a training reads back is what was written, or it is made again.
+"""
 
 import contextlib
 import math
-import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from distill import losses, processes
-from distill.data import Split, fingerprint
+from distill import config as configs
+from distill import files, losses, processes
+from distill.data import Augmentation, Split, fingerprint
+from distill.errors import one_line
 from distill.models import taps
+from distill.training.checkpoints import checksum
 from distill.training.engine import Execution
 from distill.training.predict import feature_table, teacher_table
 from distill.training.step import Task
 from distill.training.trained import Trained
 
 Display = Any  # of report.progress, which lies downstream and is handed in
+
+PREFIX = "teacher_logits"
+_PROBES = 4  # images by whose outcomes augmentations are told apart
 
 
 def shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
@@ -68,15 +80,30 @@ def _taps(teacher: Trained) -> dict[str, tuple[int, ...]]:
 
 
 def path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:
-    """Returns where a table lies, if it does."""
-    variants, seen = task.augmentation.num_variants or 0, fingerprint(split.images)
-    return teacher.directory.parent / f"teacher_logits-{seen}-{variants}.npy"
+    """Returns where a table lies, if it does: it reads all images, once for each `Split`."""
+    decides = [
+        split.seen,
+        _digest(task.augmentation, split),
+        fingerprint(*map(np.atleast_1d, jax.tree.leaves(teacher.members))),
+        [list(task.mean), list(task.std)],
+    ]
+    return _directory(teacher) / f"{PREFIX}-{configs.digest(decides)}.npy"
+
+
+def is_there(task: Task, split: Split, teacher: Trained) -> bool:
+    """Returns whether a table has been left by another training; reads no image without need."""
+    if task.augmentation.num_variants is None or not any(_directory(teacher).glob(f"{PREFIX}-*")):
+        return False
+    return path(task, split, teacher).exists()
 
 
 def table(
     task: Task, split: Split, teacher: Trained, plan: Execution, display: Display
 ) -> np.ndarray:
     """Computes a table of logits, or reads it from beside the weights of the teachers.
+
+    Where several trainings want it at once, one computes it and the others wait. Where it cannot be
+    kept, as beside the teachers of somebody else, it is computed for this training alone.
 
     Args:
       task: whose augmentation has the variants.
@@ -89,25 +116,108 @@ def table(
       `[variants, n, members, classes]` float32.
     """
     wanted, where = shape(task, split, teacher), path(task, split, teacher)
-    found = np.zeros(0)
-    with contextlib.suppress(OSError, ValueError):
-        found = np.load(where)
-    if processes.of_all((found.shape, found.dtype) == (wanted, np.float32)):
-        return found
-    with display.work("soft targets", wanted[0] * len(split) * len(teacher.members)) as bar:
-        found = teacher_table(
-            teacher.model,
-            [plan.place_students(member) for member in teacher.members],
-            split.images,
-            task.augmentation,
-            mean=task.mean,
-            std=task.std,
-            mesh=plan.batch_mesh,
-            on_batch=bar.advance,
-        )
-    if processes.is_first():
-        part = where.with_suffix(f".{os.getpid()}")
-        with part.open("wb") as file:
-            np.save(file, found)
-        part.replace(where)
+    with contextlib.ExitStack() as stack:
+        if processes.is_first():
+            stack.enter_context(_alone(where.parent, display))
+        processes.require_same("table of soft targets", where.name)  # the others wait here
+        found = _found(where, wanted, display)
+        if processes.of_all(found is not None):
+            assert found is not None
+            return found
+        with display.work("soft targets", math.prod(wanted[:3])) as bar:
+            found = teacher_table(
+                teacher.model,
+                [plan.place_students(member) for member in teacher.members],
+                split.images,
+                task.augmentation,
+                mean=task.mean,
+                std=task.std,
+                mesh=plan.batch_mesh,
+                on_batch=bar.advance,
+            )
+        if processes.is_first():
+            try:
+                write(where, found)
+            except OSError as error:
+                display.warn(f"{where} is not kept, but used: {error.strerror}")
     return found
+
+
+def write(where: pathlib.Path, found: np.ndarray) -> None:
+    """Writes a table in NumPy's format, with its checksum behind it; removes what kills left."""
+    for part in where.parent.glob(f"{PREFIX}-*.part"):
+        part.unlink(missing_ok=True)
+
+    def contents(file):
+        np.save(file, found)
+        file.write(_checksum(found))
+
+    files.replace(where, contents)
+
+
+def read(where: pathlib.Path, wanted: tuple[int, ...]) -> np.ndarray:
+    """Reads a table.
+
+    Args:
+      where: of the file.
+      wanted: its shape.
+
+    Raises:
+      ValueError: if it is not exactly what was written.
+    """
+    with where.open("rb") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("it is of another version")
+        if np.lib.format.read_array_header_1_0(file) != (wanted, False, np.dtype(np.float32)):
+            raise ValueError(f"it is no array of {list(wanted)} float32 in the order of C")
+        found = np.fromfile(file, np.float32, math.prod(wanted))
+        if found.size != math.prod(wanted) or file.read() != _checksum(found.reshape(wanted)):
+            raise ValueError("its checksum does not match")
+    return found.reshape(wanted)
+
+
+def _found(where: pathlib.Path, wanted: tuple[int, ...], display: Display) -> np.ndarray | None:
+    """Returns the table that lies there, if it is whole."""
+    try:
+        return read(where, wanted)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # noqa: BLE001 - damage shows in every type of error
+        display.warn(f"computing the damaged soft targets {where} again: {one_line(error)}")
+        return None
+
+
+def _checksum(found: np.ndarray) -> bytes:
+    return checksum({PREFIX: found}).encode()
+
+
+def _directory(teacher: Trained) -> pathlib.Path:
+    return teacher.directory.parent
+
+
+def _digest(augmentation: Augmentation, split: Split) -> str:
+    """Returns a hash of what an augmentation makes of a few images, in all of its variants."""
+    noise = np.random.default_rng(0).random((_PROBES, *split.images.shape[1:]), np.float32)
+    images = np.concatenate([np.asarray(split.images[:_PROBES], np.float32) / 255, noise])
+    variants = jnp.arange(augmentation.num_variants or 0)
+
+    @jax.jit
+    @jax.vmap
+    def outcomes(variant):
+        return augmentation.apply(jnp.asarray(images), jnp.full(len(images), variant))
+
+    return fingerprint(np.asarray(outcomes(variants)))
+
+
+@contextlib.contextmanager
+def _alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
+    """Lets one process at a time work on a table, where a lock can be had."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # the directory is not to be written
+            stack.enter_context(
+                files.locked(
+                    directory / "lock",
+                    lambda: display.say(f"waiting for another process that works in {directory}"),
+                )
+            )
+        yield

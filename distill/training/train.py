@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -14,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import ops, processes
+from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
 from distill.training import bilevel, engine, soft_targets
@@ -96,6 +95,7 @@ def train(
 
     Raises:
       InputError: if the checkpoints are of another training, or the loss is not finite.
+      Interrupted, KeyboardInterrupt: if the process was asked to stop; what was trained is saved.
     """
     processes.require_same("configuration or data", configs.digest(about))
     recipe, seeds = ConfigDict(about["recipe"]), about["seeds"]
@@ -105,7 +105,7 @@ def train(
         start is not None
         and teacher is not None
         and not task.taps
-        and soft_targets.path(task, split, teacher).exists()
+        and soft_targets.is_there(task, split, teacher)
     ):
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
@@ -149,6 +149,7 @@ def train(
     with Checkpointer(directory, display.warn) as checkpointer:
         restored = checkpointer.restore(recipes.shapes(about, task))
         history: list[list[dict[str, Any]]] = []
+        begun: dict[str, Any] = {}
         at_step = None if restored is None else int(restored[0].step[0])
         processes.require_same("checkpoint", str(at_step))
         if restored is None:
@@ -158,7 +159,7 @@ def train(
             states, found = restored
             if found["of"] != about:
                 raise InputError(f"{directory} is of another configuration; choose another workdir")
-            history = found["history"]
+            history, begun = found["history"], found.get("begun", {})
             if (kernels := found.get("kernels", "xla")) != ops.kernels_of(
                 getattr(task.model, "conv", None)
             ):
@@ -169,7 +170,8 @@ def train(
             if found["complete"]:
                 display.say(f"{recipe.model}: already trained")
                 return
-            display.say(f"{recipe.model}: going on after epoch {len(history)}")
+            at = f"from step {at_step:,}" if begun else f"after epoch {len(history)}"
+            display.say(f"{recipe.model}: going on {at}")
         if not duration.total_steps:
             history = [[{} for _ in seeds]]
             checkpointer.save(0, states, fitting.saved(task, about, history, complete=True))
@@ -177,12 +179,13 @@ def train(
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
         total = duration.total_steps * recipe.batch_size
-        with display.work(recipe.model, total) as progress:
+        with display.work(recipe.model, total) as progress, stopping.saving_first():
             fitting.fit(
                 task,
                 plan,
                 states,
                 history,
+                begun,
                 recipes.hyper(about),
                 data,
                 None if resident else split,
@@ -269,18 +272,28 @@ def _task(
 @contextlib.contextmanager
 def alone(directory: pathlib.Path, display: Display) -> Iterator[None]:
     """Lets one process at a time train into `directory`; the others wait and then find it done."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        file = (directory / "lock").open("w")
-    except OSError as error:
-        raise InputError(f"{directory} cannot be written: {error.strerror}") from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            display.say(f"waiting for another process that trains in {directory}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(
+                files.locked(
+                    directory / "lock",
+                    lambda: display.say(f"waiting for another process that trains in {directory}"),
+                )
+            )
+        except OSError as error:
+            if not is_finished(directory / "steps"):  # which nobody changes any more
+                raise InputError(f"{directory} cannot be written: {error.strerror}") from error
         yield
+
+
+def is_finished(directory: pathlib.Path) -> bool:
+    """Returns whether the newest checkpoint of a directory is of a training at its end."""
+    if not directory.is_dir():
+        return False
+    with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
+        found = checkpointer.meta()
+    return found is not None and bool(found.get("complete"))
 
 
 def _data(

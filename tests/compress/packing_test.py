@@ -19,7 +19,7 @@ def _network(kernel, **more):
 
 @pytest.mark.parametrize("clusters", [None, 1, 6, 255])
 @pytest.mark.parametrize("amount", [0, 0.5, 0.99])
-def test_every_coding_gives_the_weights_back(rng, context, amount, clusters):
+def test_every_coding_gives_the_weights_back(rng, context, unpack, amount, clusters):
     network = _network(rng.normal(size=(3, 3, 17, 40)))
     network.stats["a_norm/mean"] = rng.normal(size=40).astype(np.float32)
     if amount:
@@ -27,27 +27,27 @@ def test_every_coding_gives_the_weights_back(rng, context, amount, clusters):
     if clusters and (amount < 0.9 or clusters < 9):
         network = cluster(network, context(network), num_clusters=clusters)
     wanted = {**network.params, **network.stats}
-    found = packing.unpack(packing.pack(network))
+    found = unpack(packing.pack(network))
     assert found.keys() == wanted.keys()
     for path in wanted:
         np.testing.assert_array_equal(found[path], wanted[path])
         assert found[path].dtype == np.float32
     candidates = packing._candidates(network)["a/kernel"]
     for packed in candidates:
-        unpacked = packing.unpack({"": packed})[""]
+        unpacked = unpack({"": packed})[""]
         np.testing.assert_array_equal(unpacked, wanted["a/kernel"], err_msg=packed.coding)
     few = len(np.unique(wanted["a/kernel"])) <= 256
     assert len(candidates) == (4 if few else 2)
 
 
-def test_shared_values_that_were_rounded_to_int8_are_stored_so(rng, context):
+def test_shared_values_that_were_rounded_to_int8_are_stored_so(rng, context, unpack):
     """The scales of the channels tear the values of a cluster apart."""
     network = _network(rng.normal(size=(50, 4)) * [1, 2, 3, 4])
     clustered = cluster(network, context(network), num_clusters=8)
     kernel = np.asarray(constraints.round_weights(clustered.params["a/kernel"]))
     params = {**clustered.params, "a/kernel": kernel}
     rounded = dataclasses.replace(clustered, params=params)
-    found = packing.unpack(packing.pack(rounded))["a/kernel"]
+    found = unpack(packing.pack(rounded))["a/kernel"]
     np.testing.assert_array_equal(found, kernel)
     assert len(np.unique(found)) > 8
 
@@ -68,7 +68,7 @@ def test_literal_sizes():
     }
 
 
-def test_few_weights_far_apart_are_stored_by_their_distance():
+def test_few_weights_far_apart_are_stored_by_their_distance(unpack):
     kernel = np.zeros(2000)
     kernel[[3, 40, 1200]] = 5
     packed = packing.pack(_network(kernel.reshape(1, -1)))["a/kernel"]
@@ -76,13 +76,13 @@ def test_few_weights_far_apart_are_stored_by_their_distance():
     # To 40 it is 36 zeros, and to 1200 1159: of 32 at a time, with a zero between them.
     count = int.from_bytes(packed.data[:4], "little")
     assert count == 3 + 1 + 36
-    np.testing.assert_array_equal(packing.unpack({"a": packed})["a"].ravel(), kernel)
+    np.testing.assert_array_equal(unpack({"a": packed})["a"].ravel(), kernel)
 
 
-def test_a_kernel_of_zeros_and_one_of_one_value():
+def test_a_kernel_of_zeros_and_one_of_one_value(unpack):
     for value in (0, 7):
         network = _network(np.full((4, 4), value))
-        found = packing.unpack(packing.pack(network))["a/kernel"]
+        found = unpack(packing.pack(network))["a/kernel"]
         np.testing.assert_array_equal(found, network.params["a/kernel"])
         assert packing.sizes(network)["packed_bytes"] == 1 + 1 + 4 + 1 + 16
 

@@ -63,7 +63,7 @@ def test_so_do_those_that_are_left_to_the_method(method, amount):
         ({"method": "svd", "until": {"mac": 0.5}}, "until 'mac'; did you mean 'macs'"),
         ({"method": "svd", "until": {"accuracy": 0.5}}, r"hold some back, as with --config.data"),
         ({"method": "svd", "fine_tune": {"epoch": 3}}, "fine_tune 'epoch'; did you mean 'epochs'"),
-        ({"method": "svd", "fine_tune": {"epochs": -1}}, "fine_tune.epochs is -1; it must be more"),
+        ({"method": "svd", "fine_tune": {"epochs": -1}}, "fine_tune.epochs is -1; it must be a"),
         ({"method": "svd", "fine_tune": {"epochs": "a"}}, r"compress\[0\].fine_tune.epochs is 'a'"),
         ({"method": "svd", "fine_tune": {"loss": {"nam": "kl"}}}, "'nam'; did you mean 'name'"),
         ({"method": "svd", "fine_tune": {"loss": {"name": "kd"}}}, "unknown loss 'kd'"),

@@ -1,6 +1,7 @@
 """The stage on a few embedded images: what it leaves, how it resumes, when it stops."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -114,13 +115,49 @@ def test_a_finished_round_is_not_repeated_and_shared_by_other_chains(finished, m
     assert other[-1]["num_params"] == again[-1]["num_params"] - 206
 
 
-def test_a_damaged_record_is_measured_again(finished):
+@pytest.mark.parametrize("damage", ["torn", "a figure", "a missing key", "no object"])
+def test_a_damaged_record_is_measured_again(finished, damage, capsys):
     workdir, _ = finished
     path = next(workdir.glob("compress/1_svd-*/record.json"))
-    record = json.loads(path.read_text())
-    path.write_text('{"step": 1, ')
+    text = path.read_text()
+    record = json.loads(text)
+    damaged = {
+        "torn": '{"step": 1, ',
+        "a figure": text.replace(f'"accuracy": {record["accuracy"]}', '"accuracy": 0.99'),
+        "a missing key": json.dumps({k: v for k, v in record.items() if k != "codings"}),
+        "no object": "[1]",
+    }[damage]
+    assert damaged != text
+    path.write_text(damaged)
     again = run(config(HALVE, SVD), workdir)[-1]
-    assert all(again[k] == record[k] for k in ("accuracy", "untuned_accuracy", "float32_bytes"))
+    steady = [k for k in again if "latency" not in k]
+    assert [again[k] for k in steady] == [record[k] for k in steady]
+    assert set(record) - set(again) == {"files", "checksum"}
+    assert json.loads(path.read_text()) == record
+    said = capsys.readouterr().out
+    assert said.count("measuring again what the damaged") == 1 and str(path) in said
+
+
+def test_files_are_measured_again_when_their_settings_or_they_themselves_change(finished):
+    workdir, results = finished
+    other = config(HALVE, SVD)
+    other.export.calibration_images, other.export.output = 3, "logits"
+    original = workdir / "compress" / "original"
+    before = (original / "int8.tflite").read_bytes()
+    changed = run(other, workdir)
+    assert changed[0]["int8_bytes"] == len((original / "int8.tflite").read_bytes())
+    assert (original / "int8.tflite").read_bytes() != before
+    assert changed[0]["accuracy"] == results["compress"][0]["accuracy"]
+    shorter = run(config({**HALVE, "rounds": 2}, SVD), workdir)  # as at first
+    assert (original / "int8.tflite").read_bytes() == before
+    assert [r.get("int8_accuracy") for r in shorter] == [
+        r.get("int8_accuracy") for r in results["compress"]
+    ]
+    (original / "float32.tflite").unlink()
+    (original / "int8.tflite").write_bytes(before[:100])
+    again = run(config(HALVE, SVD), workdir)
+    assert (original / "int8.tflite").read_bytes() == before
+    assert again[0]["float32_bytes"] == results["compress"][0]["float32_bytes"]
 
 
 def test_rounds_end_at_a_share_or_when_nothing_is_removed(tmp_path):
@@ -153,12 +190,60 @@ def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
     np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
 
 
-def test_what_a_method_refuses_names_the_step(tmp_path):
-    with pytest.raises(InputError, match=r"compress\[0\], svd: layers='dense' matches nothing"):
-        run(config({"method": "svd", "layers": "dense"}), tmp_path / "a")
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            [{"method": "svd", "layers": "dense"}],
+            "compress[0], svd: layers='dense' matches nothing",
+        ),
+        ([{"method": "svd", "rank": 99}], "compress[0], svd: rank=99 is more than the 4 of conv0"),
+        (
+            [HALVE, {"method": "filters", "layers": "conv9"}],
+            "compress[1], filters: layers='conv9' m",
+        ),
+        (
+            [{"method": "filters", "amount": {"conv7": 0.5}}],
+            "compress[0], filters: amount='conv7' matches nothing",
+        ),
+        ([{"method": "activation", "layers": "x"}], "compress[0], activation: layers='x' matches"),
+        ([{"method": "magnitude", "layers": "x"}], "compress[0], magnitude: layers='x' matches"),
+        ([{"method": "cluster", "layers": "!*"}], "compress[0], cluster: layers='!*' leaves"),
+        ([{"method": "merge"}], "compress[0], merge: simplenet_v1 has no dense layer that feeds"),
+        (
+            [{**SVD, "fine_tune": {"epochs": 1, "batch_size": 500}}],
+            "compress[0], svd: batch_size of simplenet_v1 is 500; there are 400 examples",
+        ),
+        (
+            [{**SVD, "fine_tune": {"loss": {"name": "kl", "alpha": 2.0}}}],
+            "compress[0].fine_tune.loss.alpha is 2.0; it must be a number from 0 to 1",
+        ),
+        (
+            [{**SVD, "fine_tune": {"loss": {"name": "kl", "temperature": -1.0}}}],
+            "compress[0].fine_tune.loss.temperature is -1.0",
+        ),
+        (
+            [{**SVD, "fine_tune": {"loss": {"name": "kl", "learn_temperature": True}}}],
+            "compress[0].fine_tune.loss.learn_temperature is True, but dataset.validation",
+        ),
+    ],
+)
+def test_what_cannot_be_applied_is_refused_before_anything_is_trained(tmp_path, steps, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        run(config(*steps), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("contents", ['{"last": ', "[]", "{}", "\xff"])
+def test_names_behind_a_factorisation_are_left_to_their_turn(tmp_path):
+    steps = [SVD, {"method": "magnitude", "layers": "logits/first"}]
+    found = config(*steps)
+    begun = Run(found, tmp_path, data.load(found, *data.find(found, pytest.fail)), Display())
+    stage.rehearse(begun)
+
+
+@pytest.mark.parametrize(
+    "contents", ['{"last": ', "[]", "{}", "\xff", '{"last": "checkpoints/student", "rounds": []}']
+)
 def test_a_damaged_summary_is_named(tmp_path, contents):
     (tmp_path / "compress.json").write_text(contents, "latin-1")
     for read in (stage.read, stage.last_checkpoints):
@@ -168,7 +253,7 @@ def test_a_damaged_summary_is_named(tmp_path, contents):
 
 def test_methods_see_the_training_images_where_the_student_learns_from_others(tmp_path):
     found = config(SVD, arg="quick", labelled_fraction=0.1)
-    found.loss.name, found.transfer.name, found.transfer.split = "kl", "mnist5k", "test[:50]"
+    found.loss.name, found.transfer.name, found.transfer.split = "kl", "mnist5k", "test[200:250]"
     dataset = data.load(found, *data.find(found, pytest.fail))
     assert len(dataset.transfer) == 50 and (dataset.train.labels >= 0).sum() == 40
     begun = Run(found, tmp_path, dataset, Display())

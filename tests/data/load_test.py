@@ -91,3 +91,66 @@ def test_fingerprint_is_of_what_is_seen():
     }
     assert seen["all"] == seen["again"]
     assert len(set(seen.values())) == 4
+
+
+UNTIL = ({"method": "svd", "rounds": 2, "until": {"accuracy": 0.9}},)
+APART = {"dataset.train": "train[:3000]", "dataset.validation": "train[3000:]"}
+SEEN = {"dataset.train": "train", "dataset.validation": "train[75%:]"}
+
+
+def _find(announce, changes, sizes):
+    """Both ways: with sizes that are known before the data are read, and without."""
+    config = config_lib.defaults()
+    config.dataset.name = "mnist5k"
+    config.update_from_flattened_dict(changes)
+    if sizes:
+        data.find(config, announce)
+    else:
+        transfer = EMBEDDED if config.transfer.name else None
+        data.load(config, EMBEDDED._replace(sizes={}), transfer, announce)
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({**SEEN, "loss.learn_temperature": True}, "share 1000 images of mnist5k, and the temp"),
+        ({**SEEN, "compress": UNTIL}, r"when to stop \(compress\[0\].until.accuracy\)"),
+        (
+            {**APART, "dataset.test": "train[3900:]", "loss.learn_temperature": True},
+            r"dataset.validation=train\[3000:\] and dataset.test=train\[3900:\] share 100 ",
+        ),
+        (
+            {
+                **APART, "transfer.name": "mnist5k", "transfer.split": "train[2000:3001]",
+                "compress": UNTIL,
+            },
+            r"dataset.validation=train\[3000:\] and transfer.split=train\[2000:3001\] share 1 ",
+        ),
+    ],
+)  # fmt: skip
+def test_nothing_is_chosen_by_images_that_are_learned_from(changes, message, sizes):
+    with pytest.raises(InputError, match=message):
+        _find(pytest.fail, changes, sizes)
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (APART, []),
+        ({**APART, "loss.learn_temperature": True, "compress": UNTIL}, []),
+        ({"transfer.name": "mnist5k", "transfer.split": "train[:50]"}, []),
+        (SEEN, ["!!! dataset.train=train and dataset.validation=train[75%:] share 1000 images"]),
+        ({"dataset.test": "train"}, ["!!! dataset.train=train and dataset.test=train share 4000"]),
+        (
+            {"transfer.name": "mnist5k", "transfer.split": "test[:7]"},
+            ["!!! dataset.test=test and transfer.split=test[:7] share 7 images of mnist5k: "],
+        ),
+    ],
+)
+def test_what_is_only_reported_is_said(changes, expected, sizes):
+    said = []
+    _find(said.append, changes, sizes)
+    assert len(said) == len(expected)
+    assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))

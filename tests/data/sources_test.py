@@ -97,6 +97,47 @@ def test_unknown_dataset_names_the_nearest(name, message, tmp_path, offline):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("name", ["emnist/letters", "cassava", "uc_merced"])
+def test_what_tfds_makes_is_known_without_a_copy(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "network_reachable", lambda: True)
+    assert sources.find(name, str(tmp_path), "")[0].name == name
+
+
+@pytest.mark.parametrize("name", ["cifar10_test", "xyzzyx", "cifar10_jpeg"])
+def test_what_tfds_does_not_make_is_unknown(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "network_reachable", lambda: True)
+    with pytest.raises(InputError, match=f"^unknown dataset '{name}'; "):
+        sources.find(name, str(tmp_path), "mnist5k")
+
+
+def test_where_no_name_is_near_those_that_can_be_had_are_said(tmp_path):
+    _pretend(tmp_path, "shapes", train=1)
+    with pytest.raises(InputError) as caught:
+        sources.find("xyzzyx", str(tmp_path), "")
+    assert str(caught.value) == (
+        "unknown dataset 'xyzzyx'; known: cifar10, cifar100, cifar10_jpeg, fashion_mnist, "
+        "imagenet2012, mnist, mnist5k, shapes"
+    )
+
+
+@pytest.mark.parametrize("name", ["mnist:3.0.1", "huggingface:mnist", "../x", "/etc", "a/b/c", "["])
+def test_what_is_no_name_is_said_with_what_can_be_given(name, tmp_path):
+    with pytest.raises(InputError, match="such as mnist, or NAME/CONFIGURATION, of TFDS") as caught:
+        sources.find(name, str(tmp_path), "mnist5k")
+    assert str(caught.value).startswith(f"dataset is {name!r}; ")
+
+
+def test_a_version_is_left_out(tmp_path):
+    with pytest.raises(InputError, match="; give mnist, whose newest prepared version is read"):
+        sources.find("mnist:3.0.1", str(tmp_path), "mnist5k")
+
+
+def test_a_folder_of_images_is_no_prepared_data_set(tmp_path, offline):
+    (tmp_path / "cats" / "train").mkdir(parents=True)
+    with pytest.raises(InputError, match="cats holds no VERSION/dataset_info.json, so it is none"):
+        sources.find("cats", str(tmp_path), "mnist5k")
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"splits": [{"name": "train"}]}', "null"])
 def test_damaged_dataset_info(content, tmp_path, offline):
     path = _pretend(tmp_path, "mnist", train=1)
@@ -198,7 +239,7 @@ def test_a_hanging_network_is_given_up(monkeypatch):
         release.set()
 
 
-UNKNOWN_IN_A_SECOND = """
+UNKNOWN_IN_SECONDS = """
 import sys, time
 from distill.data import sources
 sources.network_reachable = lambda: sys.exit("asked the network")
@@ -207,14 +248,14 @@ try:
     sources.find("fashion_mnits", "nowhere", "mnist5k")
 except sources.InputError as error:
     print(error)
-assert time.perf_counter() - start < 1
-assert not {"tensorflow", "tensorflow_datasets"} & set(sys.modules)
+assert time.perf_counter() - start < 10
+assert "tensorflow" not in sys.modules
 """
 
 
-def test_unknown_dataset_takes_a_second_at_most_and_no_tensorflow():
+def test_unknown_dataset_takes_seconds_at_most_and_no_tensorflow():
     result = subprocess.run(
-        [sys.executable, "-c", UNKNOWN_IN_A_SECOND], capture_output=True, text=True, check=False
+        [sys.executable, "-c", UNKNOWN_IN_SECONDS], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == "unknown dataset 'fashion_mnits'; did you mean 'fashion_mnist'?\n"

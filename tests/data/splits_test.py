@@ -109,3 +109,15 @@ def test_fingerprint_sees_one_pixel_one_label_and_the_shape():
 
 def _arrays(split):
     return split.images, split.labels
+
+
+def test_parts_that_overlap_are_found_by_their_ranges():
+    ranges = {
+        "train": ("train", slice(0, 60)),
+        "validation": ("train", slice(50, 80)),
+        "transfer": ("train", slice(60, 70)),
+        "test": ("test", slice(0, 60)),
+    }
+    assert splits.overlapping(ranges) == [
+        ("train", "validation", 10), ("validation", "transfer", 10),
+    ]  # fmt: skip

@@ -24,6 +24,10 @@ NARROW = {  # the same layers, fewer and smaller
     "mobilenet_v1": _MOBILENET, "mobilenet_v1_cifar": _MOBILENET,
     "mobilenet_v2": _MOBILENET | {"blocks": (1, 2), "head": 9},
     "mobilenet_v2_cifar": _MOBILENET | {"blocks": (1, 2), "head": 9},
+    **{
+        f"efficientnet_lite{i}": _MOBILENET | {"blocks": (1, 2), "kernels": (3, 5), "head": 9}
+        for i in range(3)
+    },
 }  # fmt: skip
 
 

@@ -222,3 +222,38 @@ def test_a_new_loss_is_one_function_and_one_entry(monkeypatch):
     assert losses.hyperparameters("margin") == ("width",)
     assert losses.needs_teacher("margin")
     np.testing.assert_allclose(terms["margin"], [5.0, 0.0])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0, 100.0, 1e3, 1e4, 1e6])
+def test_kl_is_exact_at_every_temperature(temperature):
+    """In float64, and never less than 0: T² does not magnify rounding."""
+    rng = np.random.default_rng(0)
+    student, teacher = rng.normal(size=(2, 50, 10)).astype(np.float32) * [[[4]], [[8]]]
+    soft, hard = (x / temperature for x in (teacher, student))
+    log_p, log_q = (x - np.log(np.exp(x).sum(-1, keepdims=True)) for x in (soft, hard))
+    expected = (np.exp(log_p) * (log_p - log_q)).sum(-1) * temperature**2
+
+    def kl(logits):
+        targets = losses.log_soft_targets(
+            jnp.asarray(teacher[None], jnp.float32), temperature=temperature
+        )
+        return losses.kl(logits, targets, temperature=temperature)
+
+    found = kl(jnp.asarray(student, jnp.float32))
+    np.testing.assert_allclose(found, expected, rtol=2e-5 + 1e-7 * temperature, atol=1e-6)
+    assert found.min() >= 0
+    gradient = jax.grad(lambda logits: kl(logits).sum())(jnp.asarray(student, jnp.float32))
+    desired = (np.exp(log_q) - np.exp(log_p)) * temperature
+    np.testing.assert_allclose(
+        gradient, desired, atol=(2e-6 + 2e-8 * temperature) * np.abs(desired).max()
+    )
+
+
+def test_kl_of_certain_answers_is_finite():
+    logits = jnp.array([[0.0, 200.0, 0.0]])
+    targets = jax.nn.log_softmax(jnp.array([[200.0, 0.0, 0.0]]))
+    value, gradient = jax.value_and_grad(lambda x: losses.kl(x, targets, temperature=1.0).sum())(
+        logits
+    )
+    assert value == pytest.approx(200, rel=1e-6)
+    np.testing.assert_allclose(gradient, [[-1, 1, 0]], atol=1e-6)

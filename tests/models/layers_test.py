@@ -111,6 +111,7 @@ def test_a_pruned_network_is_the_same_module_with_other_numbers(name):
         ("densenet40", {"transitions": (16,)}, "transitions has 1 entries; it must have 2"),
         ("densenet_bc100", {"inner": ((3,) * 16,) * 2}, "inner has 2 entries; it must have 3"),
         ("mobilenet_v1", {"features": (8,)}, "strides has 13 entries; it must have 1"),
+        ("efficientnet_lite0", {"kernels": (3,)}, "kernels has 1 entries; it must have 7"),
         ("mobilenet_v2", {"expanded": (8,)}, "expanded has 1 entries; it must have 17"),
         ("calli", {"inner": (8,)}, "inner has 1 entries; it must have 3"),
         ("calli", {"block": "residuals"}, "unknown block 'residuals'; did you mean 'residual'"),

@@ -31,6 +31,11 @@ PUBLISHED = {
     "mobilenet_v1": (224, 1000, 4_231_976, 568_740_352, ("4.23e+06", "5.69e+08")),
     # Sandler et al. 2018, table 4: 3.4 M, 300 M; torchvision: 3,504,872, 0.30 G.
     "mobilenet_v2": (224, 1000, 3_504_872, 300_774_272, ("3.50e+06", "3.01e+08")),
+    # The authors' table at github.com/tensorflow/tpu, efficientnet/lite: 4.7 M and 407 M, 5.4 M and
+    # 631 M, 6.1 M and 899 M, which count more than the products of convolutions and dense layers.
+    "efficientnet_lite0": (224, 1000, 4_652_008, 385_187_552, ("4.65e+06", "3.85e+08")),
+    "efficientnet_lite1": (240, 1000, 5_416_680, 600_185_232, ("5.42e+06", "6.00e+08")),
+    "efficientnet_lite2": (260, 1000, 6_092_072, 859_736_272, ("6.09e+06", "8.60e+08")),
 }
 
 

@@ -41,3 +41,16 @@ def test_what_is_no_record_is_one_line(tmp_path, line):
     with pytest.raises(InputError, match="metrics.jsonl, line 1 is no JSON object: ") as caught:
         records.Log(tmp_path, "teacher")
     assert "\n" not in str(caught.value)
+
+
+def test_a_log_keeps_others_out_until_it_ends(tmp_path):
+    """A second one would drop what the first still writes."""
+    with records.Log(tmp_path, "teacher") as log:
+        log.write({**RECORD, "loss": 0.5})
+        for role in ("teacher", "student"):
+            with pytest.raises(InputError, match="another process writes .*metrics.jsonl; wait"):
+                records.Log(tmp_path, role)
+        log.write({**RECORD, "loss": 0.4})
+    with records.Log(tmp_path, "student") as log:
+        log.write({**RECORD, "loss": 0.3})
+    assert [record["loss"] for record in records.read(tmp_path)] == [0.5, 0.4, 0.3]

@@ -79,3 +79,28 @@ def test_other_files_are_refused_and_kept(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         table(tmp_path)
     assert path.read_text() == text
+
+
+def test_a_student_that_two_processes_trained_has_one_row(tmp_path):
+    first, second = table(tmp_path), table(tmp_path)  # both before either has appended
+    first.append([row("a", accuracy=0.5), row("b")])
+    second.append([row("c"), row("a", accuracy=0.25)])
+    assert [r["id"] for r in table(tmp_path).read()] == ["a", "b", "c"]
+    assert table(tmp_path).read()[0]["accuracy"] == "0.5"
+
+
+def test_rows_that_stand_twice_are_read_once(tmp_path):
+    found, said = table(tmp_path), []
+    found.append([row("a", accuracy=0.5), row("b")])
+    text = found.path.read_text()
+    doubled = text + "".join(text.splitlines(keepends=True)[1:]).replace("0.5", "0.25")
+    found.path.write_text(doubled)
+    again = table(tmp_path, warn=said.append)
+    assert [(r["id"], r["accuracy"]) for r in again.read()] == [("a", "0.5"), ("b", "0.987654")]
+    assert said[0].endswith("results.csv: leaving out 2 rows that stand twice")
+
+
+def test_a_table_that_is_no_text_is_one_line(tmp_path):
+    (tmp_path / "results.csv").write_bytes(HEADER.encode() + b"\n\xff\n")
+    with pytest.raises(InputError, match="is no table of results; move it away"):
+        table(tmp_path)

@@ -56,7 +56,7 @@ def _compiled() -> pathlib.Path:
         compiler, "-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-DNDEBUG", "-w",
         f"-I{jax.ffi.include_dir()}", str(SOURCE),
     ]  # fmt: skip
-    about = [*command, jax.lib.__version__, _processor(), SOURCE.read_text()]
+    about = [*command, jax.lib.__version__, _processor(), SOURCE.read_text(encoding="utf-8")]
     name = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
     folder = directory() / "native"
     path = folder / f"{name}.so"

@@ -5,6 +5,9 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test, { after } from "node:test";
 
+import { see, toTensor } from "../../src/preprocess.js";
+import { golden } from "../golden.js";
+import { gray } from "../images.js";
 import { bundleOf, closeAll, open, python, ready, scratch, serve, serveStatic, text } from "./harness.js";
 import { draw } from "./strokes.js";
 
@@ -54,6 +57,26 @@ for (const [dtype, tolerance] of [["float32", 1e-5], ["int8", 0]]) {
     t.diagnostic(`largest difference ${Math.max(...errors)} over ${pairs.length} inputs`);
   });
 }
+
+test("digits are recognised in every condition", async (t) => {
+  const bundle = bundleOf("int8");
+  const { input } = JSON.parse(readFileSync(join(bundle, "model.json")));
+  const { conditions } = golden("digits");
+  const page = await open(t, await serve(bundle));
+  await ready(page);
+  for (const { name, floor, polarity, images, labels } of conditions) {
+    const inputs = labels.map((_, i) => {
+      const seen = see(gray(images, i), input, polarity);
+      return seen.notice === "blank" ? null : Buffer.from(toTensor(seen.cells, input).buffer).toString("base64");
+    });
+    const { found } = await outputs(page, inputs.filter(Boolean));
+    const answers = inputs.map((each) => (each ? argmax(found.shift()) : null));
+    const right = answers.filter((answer, i) => answer === labels[i]).length;
+    assert.ok(right >= floor * labels.length, `${name}: ${right} of ${labels.length}`);
+  }
+});
+
+const argmax = (scores) => scores.indexOf(Math.max(...scores));
 
 test("a processor without relaxed SIMD runs the same runtime", async (t) => {
   const page = await open(t, await serve(bundleOf("float32")), { init: () => {

@@ -54,7 +54,8 @@ class LifeTest {
                 val where = "$qualifiers, font scale $fontScale"
                 val (preview, crop, panel) = listOf(R.id.preview, R.id.crop, R.id.panel).map { phone.box(it) }
                 assertFalse(where, Rect.intersects(preview, panel))
-                assertTrue("$where: $crop", preview.contains(crop) && crop.width() * 2 > minOf(preview.width(), preview.height()))
+                val least = minOf(preview.width(), preview.height()) / 2
+                assertTrue("$where: $crop", preview.contains(crop) && crop.width() > least)
                 for (id in listOf(R.id.model, R.id.share, R.id.settings, R.id.from_picture)) {
                     val view = phone.find<View>(id)
                     assertEquals(where, view.height, phone.box(id).height())

@@ -17,7 +17,7 @@ import java.io.File
 /** What people do with the app, answered by the real model. */
 @RunWith(Runner::class)
 class UseTest {
-    private fun Phone.best() = text(R.id.scores).lineSequence().first().substringAfter("  ")
+    private fun Phone.best() = text(R.id.scores).lineSequence().first().substringAfter(" ")
 
     private fun Phone.drawn() = apply {
         choose(R.id.from_drawing)
@@ -104,7 +104,9 @@ class UseTest {
             arrayOf("large.zip" to ByteArray(33 * 1024 * 1024)) to "32 MB",
         )) {
             open(*what)
-            phone.await(words) { ShadowAlertDialog.getLatestAlertDialog().findViewById<View>(android.R.id.message) != null }
+            phone.await(words) {
+                ShadowAlertDialog.getLatestAlertDialog().findViewById<View>(android.R.id.message) != null
+            }
             val message = "${shadowOf(ShadowAlertDialog.getLatestAlertDialog()).message}"
             assertTrue(message, words in message)
             ShadowAlertDialog.getLatestAlertDialog().dismiss()

@@ -21,8 +21,8 @@ import org.distill.core.Size
 /**
  * Frames of a camera, which it also shows on a texture. For one start and one stop.
  *
- * @param worker on which everything happens, but for the calls of start and stop; held until the camera,
- *     once it was asked for, is closed again.
+ * @param worker on which everything happens, but for the calls of start and stop; held from the start
+ *     until the camera, if it was asked for, is closed again.
  * @param rotation degrees, clockwise, that make a frame upright at this moment.
  */
 class Camera2Source(
@@ -34,6 +34,8 @@ class Camera2Source(
     private val rotation: () -> Int,
 ) : FrameSource {
     private val handler = worker.handler
+
+    @Volatile
     private var stopped = false
     private var device: CameraDevice? = null
     private var session: CameraCaptureSession? = null
@@ -45,26 +47,24 @@ class Camera2Source(
     override fun start(onFrame: (Frame) -> Unit, onLost: (String) -> Unit) {
         this.onFrame = onFrame
         this.onLost = onLost
+        worker.hold()
         handler.post { attempt { open() } }
     }
 
     override fun stop() {
-        handler.post {
-            stopped = true
-            close()
-        }
+        stopped = true
+        handler.post(::close)
     }
 
     @SuppressLint("MissingPermission") // a SecurityException is answered by attempt()
     private fun open() {
-        if (stopped) return
-        worker.hold()
         var asked = false
         try {
+            if (stopped) return
             context.service<CameraManager>().openCamera(camera.id, Device(), handler)
             asked = true
         } finally {
-            if (!asked) worker.release()
+            if (!asked) worker.release() // nothing will answer
         }
     }
 

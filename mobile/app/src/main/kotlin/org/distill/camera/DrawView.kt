@@ -55,8 +55,10 @@ class DrawView(context: Context, attributes: AttributeSet) : View(context, attri
     }
 
     override fun onDraw(canvas: Canvas) {
+        canvas.save() // the frame is drawn over it, at its own scale
         canvas.scale(width.toFloat() / SIDE, height.toFloat() / SIDE)
         paint(canvas)
+        canvas.restore()
     }
 
     override fun onTouchEvent(event: MotionEvent): Boolean {

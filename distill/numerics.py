@@ -1,0 +1,13 @@
+"""What JAX can be told from outside and would change outcomes, held fast."""
+
+import jax
+
+
+def pin() -> None:
+    """Computes in 32 bits, with random numbers that do not depend on how arrays are divided.
+
+    `JAX_ENABLE_X64` and `JAX_THREEFRY_PARTITIONABLE` would make another training of the same
+    description, and checkpoints that fit neither.
+    """
+    jax.config.update("jax_enable_x64", False)
+    jax.config.update("jax_threefry_partitionable", True)

@@ -1,0 +1,118 @@
+"""Weights that were trained elsewhere, as the variables of the networks here."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
+
+from distill import paths
+from distill.errors import InputError
+from distill.models.layers import EPSILON
+from distill.pretrained import files, names
+
+SHOWN = 3  # names of each kind in a message
+_IGNORED = "num_batches_tracked"  # PyTorch's, of batch normalisation; nothing is computed from it
+
+_TORCH = {  # our leaf of a layer: what PyTorch calls it
+    "kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean",
+    "var": "running_var",
+}  # fmt: skip
+
+
+def digest(path: str | pathlib.Path) -> str:
+    """Returns the SHA-256 of a file of weights, in hexadecimal.
+
+    Raises:
+      InputError: if there is no such file.
+    """
+    return files.digest(paths.local(path, "init"))
+
+
+def load(
+    path: str | pathlib.Path, name: str, model: nn.Module, input_shape: tuple[int, ...]
+) -> dict[str, Any]:
+    """Reads the variables of a network from a file of another program.
+
+    Names and layouts are PyTorch's. All of the file is used, and all of the network comes from it.
+
+    Args:
+      path: see `files.read`.
+      name: of the model, an entry of `models.MODELS`.
+      model: as it was built.
+      input_shape: `(height, width, channels)`.
+
+    Returns:
+      `params` and `batch_stats`, float32 NumPy arrays.
+
+    Raises:
+      InputError: as `files.read`; and naming what is missing, left over or of another shape.
+    """
+    table = names.table(name, model)
+    try:
+        return convert(files.read(paths.local(path, "init")), table, shapes(model, input_shape))
+    except InputError as error:
+        raise InputError(f"{name} cannot start from {path}: {error}") from error
+
+
+def shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Returns the shapes of a network's variables; computes nothing."""
+    image = jax.ShapeDtypeStruct((1, *input_shape), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), image)
+
+
+def convert(
+    arrays: Mapping[str, np.ndarray], table: names.Table, wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Renames and transposes PyTorch's arrays.
+
+    Args:
+      arrays: by their names there.
+      table: from `names.table`.
+      wanted: from `shapes`.
+
+    Returns:
+      As `load`.
+
+    Raises:
+      InputError: naming what is missing, left over, of another shape, or not finite.
+    """
+    left = {name: a for name, a in arrays.items() if name.rpartition(".")[2] != _IGNORED}
+    found, missing, misshapen, broken = {}, [], [], []
+    for key, leaf in traverse_util.flatten_dict(dict(wanted), sep="/").items():
+        layer, _, kind = key.partition("/")[2].rpartition("/")
+        theirs = f"{table.layers.get(layer, layer)}.{_TORCH[kind]}"
+        if theirs not in left:
+            missing.append(theirs)
+            continue
+        array = _layout(kind, left.pop(theirs)).astype(np.float32)
+        if array.shape != leaf.shape:
+            misshapen.append(f"{theirs} {array.shape} for {leaf.shape}")
+        if not np.isfinite(array).all():
+            broken.append(theirs)
+        # Batch normalisation divides by the root of variance + epsilon; only the sum matters.
+        found[key] = array + np.float32(table.epsilon - EPSILON) if kind == "var" else array
+    faults = {
+        "missing": missing, "left over": sorted(left), "of another shape": misshapen,
+        "not finite": broken,
+    }  # fmt: skip
+    said = [f"{what}: {_some(which)}" for what, which in faults.items() if which]
+    if said:
+        raise InputError("; ".join(said))
+    return traverse_util.unflatten_dict(found, sep="/")
+
+
+def _layout(kind: str, array: np.ndarray) -> np.ndarray:
+    """Makes filters `[out, in, height, width]` ours, `[height, width, in, out]`; and matrices."""
+    if kind != "kernel":
+        return array
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def _some(values: list[str]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more

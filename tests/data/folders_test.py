@@ -1,0 +1,290 @@
+"""A folder of images as a data set: what is listed, how files are decoded, what is refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distill import config as config_lib
+from distill import data, pipeline
+from distill.data import folders
+from distill.errors import InputError
+from distill.export import bundle, reference
+from distill.report.progress import Display
+
+
+def save(path, pixels=None, *, side=8, seed=None, **options):
+    """Writes an image of noise, or of given pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if pixels is None:
+        seed = abs(hash(str(path))) % 2**32 if seed is None else seed
+        pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(path, **options)
+    return pixels
+
+
+def tree(root, **classes):
+    """Writes a number of images for each class."""
+    for name, count in classes.items():
+        for i in range(count):
+            save(root / name.replace("__", "/") / f"{i}.png")
+    return root
+
+
+def find(root, seed=0, said=None):
+    return folders.find(str(root), seed, (said if said is not None else []).append)
+
+
+def load(root, said=None, **changes):
+    config = config_lib.defaults()
+    config.dataset.folder = str(root)
+    config.teacher.batch_size = config.student.batch_size = 1
+    config.update_from_flattened_dict(changes)
+    data.check(config)
+    said = [] if said is None else said
+    return data.load(config, *data.find(config, said.append), said.append)
+
+
+# What files become
+
+
+def test_png_is_read_exactly(tmp_path):
+    pixels = save(tmp_path / "a.png", side=5)
+    np.testing.assert_array_equal(folders.decode(tmp_path / "a.png", 0, "rgb"), pixels)
+
+
+@pytest.mark.parametrize("ending, options", [
+    ("bmp", {}), ("gif", {}), ("webp", {"lossless": True}), ("png", {}), ("jpg", {"quality": 100}),
+])  # fmt: skip
+def test_every_format_is_read(ending, options, tmp_path):
+    pixels = np.full((6, 4, 3), (200, 100, 50), np.uint8)
+    save(tmp_path / f"a.{ending}", pixels, **options)
+    found = folders.decode(tmp_path / f"a.{ending}", 0, "rgb")
+    assert found.shape == (6, 4, 3) and found.dtype == np.uint8
+    assert np.abs(found.astype(int) - pixels).max() <= (2 if ending == "jpg" else 0)
+
+
+def test_every_mode_becomes_rgb_and_gray(tmp_path):
+    rgb = Image.new("RGB", (4, 4), (200, 100, 50))
+    luma = round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
+    cmyk = Image.new("CMYK", (4, 4), (55, 155, 205, 0))
+    palette = rgb.convert("P", palette=Image.Palette.ADAPTIVE)
+    cases = {
+        "rgb.png": (rgb, (200, 100, 50)), "palette.png": (palette, (200, 100, 50)),
+        "l.png": (Image.new("L", (4, 4), 77), (77,) * 3),
+        "one.png": (Image.new("1", (4, 4), 1), (255,) * 3),
+        "rgba.png": (Image.new("RGBA", (4, 4), (200, 100, 50, 255)), (200, 100, 50)),
+        "clear.png": (Image.new("RGBA", (4, 4), (200, 100, 50, 0)), (255,) * 3),
+        "la.png": (Image.new("LA", (4, 4), (0, 51)), (204,) * 3),
+        "cmyk.jpg": (cmyk, (200, 100, 50)),
+    }  # fmt: skip
+    for name, (image, expected) in cases.items():
+        save(tmp_path / name, image)
+        found = folders.decode(tmp_path / name, 0, "rgb")
+        assert np.abs(found.astype(int) - expected).max() <= (3 if "jpg" in name else 1), name
+    assert folders.decode(tmp_path / "rgb.png", 0, "gray").tolist()[0][0] == [luma]
+    deep = np.array([[0, 257 * 100], [257 * 200 + 100, 65535]], np.uint16)
+    save(tmp_path / "deep.png", deep)
+    found = folders.decode(tmp_path / "deep.png", 0, "gray")[..., 0]
+    np.testing.assert_array_equal(found, [[0, 100], [200, 255]])
+
+
+def test_exif_turns_a_photo_upright(tmp_path):
+    pixels = np.zeros((2, 4, 3), np.uint8)
+    pixels[0] = 255  # the upper half is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    save(tmp_path / "a.png", pixels, exif=exif)
+    found = folders.decode(tmp_path / "a.png", 0, "gray")[..., 0]
+    np.testing.assert_array_equal(found, [[0, 255]] * 4)
+
+
+def test_the_middle_is_cut_out_as_a_reader_of_the_bundle_does(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = save(tmp_path / "a.png", rng.integers(0, 256, (37, 53, 3), np.uint8))
+    for color in ("rgb", "gray"):
+        expected = np.rint(reference.image_cells(pixels, color, 16, 16))
+        np.testing.assert_array_equal(folders.decode(tmp_path / "a.png", 16, color), expected)
+
+
+# What is listed
+
+
+def test_a_test_set_is_drawn_from_each_class_and_written_down(tmp_path):
+    root, said = tree(tmp_path / "photos", cat=20, dog=5, eel=1), []
+    folder = find(root, said=said)
+    assert folder.name == "photos" and folder.drawn and folder.classes == ("cat", "dog", "eel")
+    labels = {name: [label for _, label in files] for name, files in folder.splits.items()}
+    assert np.bincount(labels["test"]).tolist() == [4, 1]
+    assert np.bincount(labels["train"]).tolist() == [16, 4, 1]
+    assert not {p for p, _ in folder.splits["train"]} & {p for p, _ in folder.splits["test"]}
+    assert "1 class (eel) has one image" in said[0] and "5 of 26 are drawn" in said[1]
+    assert find(root) == folder != find(root, seed=1)
+    folders.record(folder, tmp_path)
+    written = json.loads((tmp_path / "split.json").read_text())
+    assert written["test"] == [path for path, _ in folder.splits["test"]]
+    assert len(written["train"]) == 21
+
+
+def test_any_range_of_a_split_has_the_classes_in_proportion(tmp_path):
+    folder = find(tree(tmp_path, train__a=40, train__b=10, test__a=1))
+    labels = np.array([label for _, label in folder.splits["train"]])
+    for start in (0, 10, 40):
+        assert np.bincount(labels[start : start + 10]).tolist() == [8, 2]
+
+
+@pytest.mark.parametrize("name", folders.TEST_FOLDERS)
+def test_given_splits_are_taken(name, tmp_path):
+    root, said = tree(tmp_path, train__a=3, train__b=2, **{f"{name}__a": 1}), []
+    (root / name / "b").mkdir()
+    folder = find(root, said=said)
+    assert folder.sizes == {"train": 5, "test": 1} and not folder.drawn
+    assert folder.splits["test"] == [(f"{name}/a/0.png", 0)]
+    assert bool(said) == (name != "test")
+
+
+def test_names_of_classes_are_composed_and_reach_the_data(tmp_path):
+    tree(tmp_path, **{"Kätzchen": 2, "Ва́за": 2, "猫": 2})
+    loaded = load(tmp_path)
+    config = config_lib.defaults()
+    assert data.class_names(config.dataset, loaded) == ["Kätzchen", "Ва́за", "猫"]
+    assert loaded.num_classes == 3 and loaded.train.images.shape == (3, 8, 8, 3)
+
+
+def test_a_thousand_classes(tmp_path):
+    for i in range(1000):
+        (tmp_path / f"{i:04}").mkdir()
+        for name in ("a.png", "b.png"):
+            (tmp_path / f"{i:04}" / name).touch()
+    folder = find(tmp_path)
+    assert len(folder.classes) == 1000 and folder.sizes == {"train": 1000, "test": 1000}
+
+
+@pytest.mark.parametrize("classes, message", [
+    ({}, "has no folder of images"),
+    ({"cat": 3}, "has one class, cat"),
+    ({"cat": 3, "dog": 0}, r"1 class \(dog\) has no image"),
+    ({"cat": 1, "dog": 1}, "every class of .* has one image"),
+    ({"train__a": 2, "train__b": 2, "test__c": 1}, r"1 class \(c\) is in .* and not in"),
+    ({"train__a": 2, "train__b": 2, "test__a": 0}, "has no image to test with"),
+])  # fmt: skip
+def test_folders_that_cannot_be_used(classes, message, tmp_path):
+    tree(tmp_path, **classes)
+    for name in classes:
+        (tmp_path / name.replace("__", "/")).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(InputError, match=message) as error:
+        find(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_none_and_no_folder_at_all(tmp_path):
+    with pytest.raises(InputError, match="is no directory"):
+        find(tmp_path / "absent")
+    with pytest.raises(InputError, match="dataset.folder=PATH"):
+        load("", **{"dataset.name": ""})
+    with pytest.raises(InputError, match="did you mean 'gray'"):
+        load("", **{"dataset.color": "grey"})
+
+
+# What is refused, or said
+
+
+def test_files_that_are_no_images_are_counted_in_one_line(tmp_path):
+    tree(tmp_path, cat=5, dog=5)
+    (tmp_path / "cat/.DS_Store").write_bytes(b"hidden")
+    (tmp_path / "cat/Thumbs.db").write_bytes(b"of the system")
+    assert len(load(tmp_path).train) == 8
+    (tmp_path / "cat/notes.txt").write_text("no image")
+    (tmp_path / "dog/empty.jpg").touch()
+    whole = tmp_path / "dog/0.png"
+    whole.write_bytes(whole.read_bytes()[:100])
+    bad = {"notes.txt": "none of JPEG, PNG", "empty.jpg": "is empty", "0.png": "cannot be read"}
+    for split in ("train", "test"):
+        files = [path for path, _ in find(tmp_path).splits[split]]
+        mine = [os.path.basename(p) for p in files]
+        expected = [n for n in bad if n in mine and (n != "0.png" or "dog/0.png" in files)]
+        if not expected:
+            continue
+        with pytest.raises(InputError) as error:
+            folders.read(find(tmp_path), split, image_size=8, color="rgb", resident_mb=1, work=None)
+        said = str(error.value)
+        assert "\n" not in said and any(name in said and bad[name] in said for name in expected)
+        assert (f"and {len(expected) - 1} more" in said) == (len(expected) > 1)
+
+
+def test_images_of_different_sizes_need_one(tmp_path):
+    tree(tmp_path, cat=3, dog=3)
+    save(tmp_path / "dog/big.png", side=20)
+    with pytest.raises(InputError, match="differ in size.*set --config.dataset.image_size"):
+        load(tmp_path)
+    loaded = load(tmp_path, **{"dataset.image_size": 4, "dataset.color": "gray"})
+    assert loaded.test.images.shape[1:] == (4, 4, 1)
+
+
+def test_images_that_are_in_both_sets_are_counted(tmp_path):
+    said = []
+    for i, path in enumerate(["train/a/0", "train/b/0", "test/a/0", "test/b/0"]):
+        save(tmp_path / f"{path}.png", seed=i % 3)  # the last is the first
+    load(tmp_path, said)
+    assert len(said) == 1 and "1 of 2 test images" in said[0] and "test/b/0.png" in said[0]
+
+
+def test_a_changed_folder_is_other_data(tmp_path):
+    tree(tmp_path, cat=4, dog=4)
+    before = load(tmp_path).fingerprint
+    assert load(tmp_path, **{"dataset.resident_mb": 0}).fingerprint == before
+    save(tmp_path / "cat/0.png", seed=99)
+    assert load(tmp_path).fingerprint != before
+
+
+def test_progress_counts_every_file(tmp_path):
+    import contextlib
+
+    done = []
+
+    class Bar:
+        advance = staticmethod(done.append)
+
+    @contextlib.contextmanager
+    def work(name, total):
+        done.append(-total)
+        yield Bar
+
+    folder = find(tree(tmp_path, cat=4, dog=4))
+    folders.read(folder, "train", image_size=0, color="rgb", resident_mb=1, work=work)
+    assert done[0] == -6 and sum(done[1:]) == 6
+
+
+# The whole way
+
+
+def test_a_folder_is_trained_compressed_exported_and_reported(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, color in {"Kätzchen": (220, 40, 40), "dog": (40, 40, 220)}.items():
+        for i in range(20):
+            noise = rng.integers(-30, 30, (12, 16, 3))
+            save(tmp_path / "photos" / name / f"{i}.png", (color + noise).astype(np.uint8))
+    config = config_lib.defaults()
+    config.dataset.folder, config.dataset.image_size = str(tmp_path / "photos"), 12
+    for section in (config.teacher, config.student):
+        section.update({"model": "simplenet_v1", "epochs": 8, "batch_size": 8})
+        section.learning_rate = 1e-2
+    config.compress = ({"method": "magnitude", "amount": 0.2},)
+    config.fine_tune.epochs = 1
+    config.export.formats = "int8"
+    workdir = tmp_path / "run"
+    results = pipeline.run(config, workdir, Display())
+    assert results["dataset"] == "photos"
+    assert results["models"]["student"]["accuracy"] == 1.0
+    exported = bundle.read(workdir / "export" / "int8")
+    assert exported.labels == ["Kätzchen", "dog"]
+    assert results["export"]["int8"]["accuracy_read"] == 1.0
+    assert len(json.loads((workdir / "split.json").read_text())["test"]) == 8
+    assert (workdir / "report.md").is_file()
+
+    save(tmp_path / "photos/dog/0.png", seed=1, side=12)  # another photo: other data
+    with pytest.raises(InputError, match="checkpoints"):
+        pipeline.run(config, workdir, Display())
