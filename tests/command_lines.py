@@ -11,11 +11,11 @@ import sys
 import tempfile
 import warnings
 
-from distill import cli, data, main, pipeline
-
 
 def answer(arguments: list[str]) -> list:
     """Returns exit code and text of one command line."""
+    from distill import cli, main  # here, since tests share a process with other flags
+
     with tempfile.TemporaryFile() as text:
         child = os.fork()
         if not child:
@@ -42,6 +42,8 @@ def answer(arguments: list[str]) -> list:
 
 def check(config, workdir, display):
     """Does what comes before the data are read, in the place of the pipeline."""
+    from distill import data, pipeline
+
     pipeline.validate(config)
     data.find(config, display.warn)
     sys.exit(0)
@@ -49,6 +51,8 @@ def check(config, workdir, display):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of a fork beside threads, of which none is needed
+    from distill import data, pipeline
+
     pipeline.run = check
     data.sources.network_reachable = lambda: False
     print(json.dumps([answer(arguments) for arguments in json.load(sys.stdin)]))

@@ -4,8 +4,8 @@
 
 An operation can take no less time than its multiplications and additions at the machine's best
 rate, nor less than moving its arrays through memory once. The first is measured by products of
-large matrices, the second by a pass over what no cache holds, both here and now. The larger of the two
-is the floor. It takes about two minutes on two cores.
+large matrices, the second by a pass over what no cache holds, both here and now. The larger of the
+two is the floor. It takes about two minutes on two cores.
 """
 
 import argparse
@@ -155,7 +155,7 @@ def peak_flops(size: int = 2048) -> float:
 
 
 def peak_bandwidth(megabytes: int = 256) -> float:
-    """Returns bytes per second that are read and written in passing over more than a cache holds."""
+    """Returns bytes per second, read and written, in passing over more than a cache holds."""
     a = jnp.ones(megabytes * 2**18, jnp.float32)
     double = jax.jit(lambda a: 2 * a, donate_argnums=0)  # in place: new memory costs more to get
     seconds = []

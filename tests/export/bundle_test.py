@@ -266,4 +266,4 @@ def test_thousands_of_mutations_of_the_bytes_end_in_one_line_or_none(int8):
         mutated = bytearray(int8.model)
         mutated[random.randrange(len(mutated))] ^= 1 << random.randrange(8)
         with pytest.raises(InputError, match="it was changed"):
-            bundles.check_model(bytes(mutated), int8.manifest["model"], "model.tflite")
+            bundles.check_model(bytes(mutated), int8.manifest, "model.tflite")

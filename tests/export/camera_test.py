@@ -6,6 +6,7 @@ import pytest
 from distill.errors import InputError
 from distill.export import camera, reference
 from distill.export.camera import Frame, Plane
+from distill.pixels import center_crop
 
 
 def plane(pixels, row_stride=None, pixel_stride=1):
@@ -22,15 +23,19 @@ def gray_frame(pixels, rotation=0, **strides):
     return Frame(width, height, rotation, plane(pixels, **strides), chroma, chroma)
 
 
+def inside(image, window):
+    top, left, height, width = window
+    return image[top : top + height, left : left + width]
+
+
 @pytest.mark.parametrize("height, width", [(4, 7), (7, 4), (5, 5), (6, 9)])
+@pytest.mark.parametrize("rows, columns", [(28, 28), (20, 28)])
 @pytest.mark.parametrize("rotation", camera.ROTATIONS)
-def test_stored_square_is_the_middle_of_the_upright_image(height, width, rotation):
+def test_what_is_stored_is_the_middle_of_the_upright_image(height, width, rotation, rows, columns):
     image = np.arange(height * width).reshape(height, width)
-    top, left, side, _ = camera.stored_square(height, width, rotation)
-    stored = image[top : top + side, left : left + side]
+    stored = inside(image, camera.stored_crop(height, width, rotation, rows, columns))
     upright = np.rot90(image, -rotation // 90)
-    top, left, side, _ = reference.center_square(*upright.shape)
-    expected = upright[top : top + side, left : left + side]
+    expected = inside(upright, center_crop(*upright.shape, rows, columns))
     np.testing.assert_array_equal(np.rot90(stored, -rotation // 90), expected)
 
 

@@ -72,7 +72,7 @@ def test_bundles_are_measured(exported, tmp_path):
         ("distill.export", ("--workdr=x",), "workdr"),
         ("distill.benchmark", (), "name one or more bundles"),
         ("distill.benchmark", ("nowhere",), "nowhere/model.json cannot be read"),
-        ("distill.benchmark", ("x", "--threads=many"), "--threads is many; expected numbers"),
+        ("distill.benchmark", ("x", "--threads=many"), "--threads is many; it must be numbers"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(module, arguments, message):

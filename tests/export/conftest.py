@@ -70,7 +70,7 @@ def exported(tmp_path_factory):
     """An exported model: `directory`, with a bundle for each format, `proofs` and `trained`."""
     directory, trained = tmp_path_factory.mktemp("export"), built("simplenet_v1")
     return types.SimpleNamespace(
-        directory=directory, proofs=export(trained, directory), trained=trained
+        directory=directory, proofs=export(trained, directory, normalize="none"), trained=trained
     )
 
 

@@ -6,21 +6,25 @@ import pytest
 from distill.errors import InputError
 from distill.export import reference
 from distill.export.reference import Window
+from distill.pixels import center_crop
 
 BYTES = {"scale": 1 / 255, "zero_point": -128}
 
 
 @pytest.mark.parametrize(
-    "size, expected",
+    "size, tensor, expected",
     [
-        ((4, 4), (0, 0, 4, 4)),
-        ((4, 7), (0, 1, 4, 4)),
-        ((9, 4), (2, 0, 4, 4)),
-        ((1, 1), (0, 0, 1, 1)),
+        ((4, 4), (28, 28), (0, 0, 4, 4)),
+        ((4, 7), (28, 28), (0, 1, 4, 4)),
+        ((9, 4), (28, 28), (2, 0, 4, 4)),
+        ((1, 1), (28, 28), (0, 0, 1, 1)),
+        ((9, 9), (20, 30), (1, 0, 6, 9)),
+        ((4, 9), (20, 30), (0, 1, 4, 6)),
+        ((1, 1), (1, 99), (0, 0, 1, 1)),
     ],
 )
-def test_center_square(size, expected):
-    assert reference.center_square(*size) == expected
+def test_center_crop_has_the_shape_of_the_tensor(size, tensor, expected):
+    assert center_crop(*size, *tensor) == expected
 
 
 def test_area_resize_of_whole_pixels_is_the_mean():
