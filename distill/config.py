@@ -13,7 +13,7 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
-LATER = ("decay_at", "nesterov", "init")  # of a section; what had no such field is as if they were empty
+LATER = ("decay_at", "nesterov", "init")  # of a section; empty ones are as if there were none
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
