@@ -202,6 +202,23 @@ def kernels_table() -> str:
     return f"{markdown(header, lines)}\n\n{notes}"
 
 
+def on_paper_table() -> str:
+    """What a training step needs, and what data sheets of accelerators make of it."""
+    table = pages.read_csv(RESULTS / "on_paper.csv")
+    names = table.accelerator.unique()
+    header = ["model", "GFLOP", "MB", *(f"{name}, at most" for name in names)]
+    lines = []
+    for model, found in table.groupby("model", sort=False):
+        best = found.set_index("accelerator")
+        cells = (f"{row.examples_per_second:,}, {row.bound}" for _, row in best.iterrows())
+        lines.append([str(model), f"{found.gflop.iloc[0]:.2f}", f"{found.mb.iloc[0]:.1f}", *cells])
+    notes = (
+        f"On paper: training examples per second, batch {table.batch[0]}, float32, and what bounds "
+        f"them; nothing was measured. Commit {', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
 def pareto_table() -> str:
     """The files that no other beats in bytes and accuracy."""
     table = pages.read_csv(RESULTS / "pareto.csv").fillna({"chain": ""})
@@ -215,7 +232,7 @@ TABLES = {
         "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
         "export": export_table, "speed": speed_table, "sweep": sweep_table,
     },
-    PERFORMANCE: {"kernels": kernels_table},
+    PERFORMANCE: {"kernels": kernels_table, "on_paper": on_paper_table},
 }  # fmt: skip
 
 

@@ -91,6 +91,24 @@ class Upsampling(nn.ConvTranspose):
         return y.reshape(n, 2 * h, 2 * w, self.features)
 
 
+class BatchNorm(nn.BatchNorm):
+    """`nn.BatchNorm` in training, on a CPU for which there are kernels in C++."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[batch, ..., channels]` to the same."""
+        features = (x.shape[-1],)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, features)
+        variance = self.variable("batch_stats", "var", jnp.ones, features)
+        scale = self.param("scale", self.scale_init, features)
+        bias = self.param("bias", self.bias_init, features)
+        y, *now = ops.batch_norm(x, scale, bias, self.epsilon)
+        if not self.is_initializing():
+            for kept, new in zip((mean, variance), now, strict=True):
+                kept.value = self.momentum * kept.value + (1 - self.momentum) * new
+        return y
+
+
 class Structure(nn.Module):
     """What networks and their blocks have in common: how their layers are made.
 
@@ -162,7 +180,8 @@ class Structure(nn.Module):
 
     def norm(self, name: str, train: bool) -> nn.Module:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
+        kind = BatchNorm if train and self.conv is ops.conv_native else nn.BatchNorm
+        return kind(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
 
     def conv_norm(
         self,

@@ -8,6 +8,12 @@ from jax.sharding import AxisType, PartitionSpec
 BATCH = "batch"  # the axis of a mesh of devices that each batch is split over
 
 
+def is_split() -> bool:
+    """Whether batches are split over devices where this is traced."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return (BATCH, AxisType.Auto) in zip(mesh.axis_names, mesh.axis_types, strict=True)
+
+
 def each_its_part(f: Callable[..., jax.Array]) -> Callable:
     """Lets every device apply `f` to its part of the batch, where the batch is split.
 
@@ -19,8 +25,7 @@ def each_its_part(f: Callable[..., jax.Array]) -> Callable:
     Args:
       f: of `x [batch, ...]` and weights, if any, to `[batch, ...]`; independent for each example.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    if (BATCH, AxisType.Auto) not in zip(mesh.axis_names, mesh.axis_types, strict=True):
+    if not is_split():
         return f
     batch, whole = PartitionSpec(BATCH), PartitionSpec()
 

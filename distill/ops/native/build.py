@@ -22,7 +22,7 @@ from distill.cache import directory
 SOURCE = pathlib.Path(__file__).with_name("conv.cc")
 TARGETS = (
     "distill_conv", "distill_conv_image", "distill_conv_kernel",
-    "distill_max_pool", "distill_max_pool_image",
+    "distill_max_pool", "distill_max_pool_image", "distill_channel_sums",
 )  # fmt: skip
 SWITCH = "DISTILL_NATIVE"  # 0 in the environment: do without
 TIMEOUT_S = 120

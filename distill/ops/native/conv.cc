@@ -43,13 +43,14 @@ constexpr int kFew = kVectors;         // output channels that are computed toge
 constexpr int kTaps = 5;               // of a row of the kernel whose gradients are, batch last
 constexpr Index kCacheBytes = 256 << 10;  // of padded images that are worked on at a time
 constexpr Index kGroupPixels = 128;       // at least, to use what is loaded of the kernel
+constexpr Index kManySums = 100 << 10;    // gradients of a kernel that fill half a cache
 
 typedef float Vec __attribute__((vector_size(4 * kLanes)));
 typedef float Unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 
 inline Vec Load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 inline void Store(float* p, Vec v) { *reinterpret_cast<Unaligned*>(p) = v; }
-inline Index CeilDiv(Index a, Index b) { return (a + b - 1) / b; }
+constexpr Index CeilDiv(Index a, Index b) { return (a + b - 1) / b; }
 
 // Memory of a thread that stays, so that the system is not asked for it with each call.
 float* Scratch(int which, Index floats) {
@@ -348,11 +349,50 @@ void AddUp(ffi::ThreadPool& pool, Index threads, float* sums, Index chunks, Inde
   });
 }
 
+// Of so many channels that the sums of a thread would not stay in its cache: each thread has a part
+// of the sums instead of the images. A block of cotangents stays there, while all taps and inputs
+// go by.
+void KernelOfManyChannels(ffi::ThreadPool& pool, Index threads, const float* in, Image from,
+                          const float* ct, Image outs, Index images, const Axis& rows,
+                          const Axis& columns, float* gradient) {
+  Blocks blocks(outs.pixel);
+  Index taps = rows.taps * columns.taps, tiles = CeilDiv(from.pixel, kPixels);
+  Index pixels = outs.height * outs.width, block = kVectors * kLanes;
+  Index group = std::min(images, CeilDiv(kCacheBytes / sizeof(float), block * pixels));
+  std::fill(gradient, gradient + taps * from.pixel * outs.pixel, 0.0f);
+  for (Index begin = 0; begin < images; begin += group) {
+    Index count = std::min(group, images - begin);
+    Image image;
+    const float* x = Padded(in + begin * from.size(), from, rows, columns, count, 1, &image);
+    for (Index b = 0; b < blocks.count; ++b) {
+      Index first = blocks.first(b), vectors = blocks.of(b), width = vectors * kLanes;
+      float* d = Scratch(2, count * pixels * width);
+      for (Index p = 0; p < count * pixels; ++p) {
+        std::memcpy(d + p * width, ct + (begin * pixels + p) * outs.pixel + first,
+                    width * sizeof(float));
+      }
+      Parallel(pool, threads, taps * tiles, [&](Index task) {
+        Index tap = task / tiles, i = task % tiles * kPixels;
+        Index m = std::min<Index>(kPixels, from.pixel - i);
+        auto outer = vectors == 1 ? OuterOf<1>(m) : vectors == 2 ? OuterOf<2>(m)
+                                                                  : OuterOf<kVectors>(m);
+        Index at = (tap / columns.taps * image.width + tap % columns.taps) * image.pixel + i;
+        outer(x + at, image, rows.step, columns.step, d, {outs.height, outs.width, width}, count,
+              gradient + (tap * from.pixel + i) * outs.pixel + first, outs.pixel);
+      });
+    }
+  }
+}
+
 void KernelChannelsLast(ffi::ThreadPool& pool, Index threads, const float* in, Image from,
                         const float* ct, Image outs, Index images, const Axis& rows,
                         const Axis& columns, float* gradient) {
   Blocks blocks(outs.pixel);
   Index wide = blocks.padded(), taps = rows.taps * columns.taps * from.pixel;
+  if (wide == outs.pixel && taps * wide > kManySums) {
+    KernelOfManyChannels(pool, threads, in, from, ct, outs, images, rows, columns, gradient);
+    return;
+  }
   Image padded_outs = {outs.height, outs.width, wide};
   Image padded = WithBorder(from, rows, columns);
   Index chunks = std::min(threads, images), chunk = CeilDiv(images, chunks);
@@ -731,6 +771,51 @@ void SpreadOver(const Pooling& of, const float* __restrict x, const float* __res
   }
 }
 
+// ---- Sums over pixels ----------------------------------------------------------------------------
+
+constexpr Index kSumFloats = 16 << 10;  // of an array whose sums are added up in float32
+
+// Adds to `sums` those of a, and behind them those of a * (b - shift), for each channel.
+void AddRows(const float* __restrict a, const float* __restrict b, const float* __restrict shift,
+             Index rows, Index channels, float* __restrict sums) {
+  float* __restrict products = sums + channels;
+  Index r = 0;
+  for (; r + 4 <= rows; r += 4, a += 4 * channels, b += 4 * channels) {
+    for (Index c = 0; c < channels; ++c) {
+      float a0 = a[c], a1 = a[channels + c], a2 = a[2 * channels + c], a3 = a[3 * channels + c];
+      float m = shift[c];
+      sums[c] += (a0 + a1) + (a2 + a3);
+      products[c] += (a0 * (b[c] - m) + a1 * (b[channels + c] - m)) +
+                     (a2 * (b[2 * channels + c] - m) + a3 * (b[3 * channels + c] - m));
+    }
+  }
+  for (; r < rows; ++r, a += channels, b += channels) {
+    for (Index c = 0; c < channels; ++c) {
+      sums[c] += a[c];
+      products[c] += a[c] * (b[c] - shift[c]);
+    }
+  }
+}
+
+// The pieces, and their order, depend on the shape alone: so do the sums, to the last bit.
+void SumPixels(ffi::ThreadPool& pool, Index threads, const float* a, const float* b,
+               const float* shift, Index rows, Index channels, float* out) {
+  Index piece = std::max<Index>(4, kSumFloats / channels), pieces = CeilDiv(rows, piece);
+  float* sums = Scratch(0, pieces * 2 * channels);
+  Parallel(pool, threads, pieces, [&](Index i) {
+    float* own = sums + i * 2 * channels;
+    std::fill(own, own + 2 * channels, 0.0f);
+    Index from = i * piece;
+    AddRows(a + from * channels, b + from * channels, shift, std::min(piece, rows - from),
+            channels, own);
+  });
+  for (Index c = 0; c < 2 * channels; ++c) {
+    double total = 0.0;
+    for (Index i = 0; i < pieces; ++i) total += sums[i * 2 * channels + c];
+    out[c] = static_cast<float>(total);
+  }
+}
+
 // ---- What XLA calls -----------------------------------------------------------------------------
 
 enum Layout { kChannelsLast, kBatchLast, kDepthwise };
@@ -741,6 +826,8 @@ struct Options {
 
 using Array = ffi::Buffer<ffi::F32, 4>;
 using Result = ffi::Result<Array>;
+using Vector = ffi::Buffer<ffi::F32, 1>;
+using Matrix = ffi::Buffer<ffi::F32, 2>;
 
 Image Of(ffi::Span<const Index> shape, bool batch_last) {
   return {shape[1], shape[2], batch_last ? shape[3] * shape[0] : shape[3]};
@@ -843,6 +930,14 @@ ffi::Error MaxPoolImage(ffi::ThreadPool pool, Array x, Array y, Array ct, Result
   return ffi::Error::Success();
 }
 
+ffi::Error ChannelSums(ffi::ThreadPool pool, Array a, Array b, Vector shift,
+                       ffi::Result<Matrix> sums, Index threads) {
+  auto shape = a.dimensions();
+  SumPixels(pool, threads, a.typed_data(), b.typed_data(), shift.typed_data(),
+            shape[0] * shape[1] * shape[2], shape[3], sums->typed_data());
+  return ffi::Error::Success();
+}
+
 auto Binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -882,4 +977,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_max_pool_image, MaxPoolImage,
                                   .Ret<Array>()
                                   .Attr<Index>("layout")
                                   .Attr<Index>("size")
+                                  .Attr<Index>("threads"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_channel_sums, ChannelSums,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Vector>()
+                                  .Ret<Matrix>()
                                   .Attr<Index>("threads"));
