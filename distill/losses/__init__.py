@@ -51,7 +51,6 @@ from distill.losses.terms import (
     needs_labels,
     needs_teacher,
     options,
-    reads_classifier,
     shown,
     weighted_terms,
 )
@@ -89,7 +88,6 @@ __all__ = [
     "nst",
     "options",
     "pkt",
-    "reads_classifier",
     "reconstruction",
     "reverse_kl",
     "rkd_angle",

@@ -141,11 +141,6 @@ def needs_embedding(name: str) -> bool:
     return not _parameters(name).isdisjoint(EMBEDDINGS)
 
 
-def reads_classifier(name: str) -> bool:
-    """Whether any part of the loss `name` applies the teacher's last layer."""
-    return "teacher_classifier" in _parameters(name)
-
-
 def learns_parts(name: str) -> bool:
     """Whether any part of the loss `name` trains something beside the student."""
     return not _parameters(name).isdisjoint(parts_lib.PARTS)

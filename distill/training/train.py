@@ -22,7 +22,7 @@ from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
 from distill.training.state import TrainState
-from distill.training.step import Task, TrainData
+from distill.training.step import Task, TrainData, classifier
 from distill.training.trained import Trained, members, quality, quality_of
 
 Display = Any  # of report.progress, which lies downstream and is handed in
@@ -229,19 +229,21 @@ def students_that_fit(
     task = _task(about, duration, split, teacher, Execution(students), resident, table_mb)
     states = recipes.shapes(about, task)
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
-    table = variables = features = None
+    table = variables = features = last = None
     if teacher is not None and task.teacher is not None:
         variables = jax.eval_shape(teacher.stacked)
     elif teacher is not None:
         table = jax.ShapeDtypeStruct(soft_targets.shape(task, split, teacher), jnp.float32)
         wanted = soft_targets.feature_shapes(task, split, teacher) if task.taps else {}
         features = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in wanted.items()} or None
+        last = jax.tree.map(jax.typeof, classifier(teacher.members[0])) if features else None
     examples = len(split) if resident else fitting.CHUNK_STEPS * recipe.batch_size
     data = TrainData(
         images=jax.ShapeDtypeStruct((examples, *split.images.shape[1:]), jnp.uint8),
         labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
         teacher_logits=table,
         teacher_features=features,
+        teacher_classifier=last,
         teacher_variables=variables,
         **_validation(about, validation),
     )
@@ -305,14 +307,18 @@ def _data(
     display: Display,
 ) -> TrainData:
     """Places the training set, and what the teachers say of it, where the steps read them."""
-    table = variables = features = None
+    table = variables = features = last = None
     if teacher is not None and task.teacher is not None:
         variables = plan.place(teacher.stacked())
     elif teacher is not None:
         table = soft_targets.table(task, split, teacher, plan, display)
         if task.taps:
             features = soft_targets.features(task, split, teacher, display)
-    data = TrainData(teacher_logits=table, teacher_features=features, teacher_variables=variables)
+            last = classifier(teacher.members[0])
+    data = TrainData(
+        teacher_logits=table, teacher_features=features, teacher_classifier=last,
+        teacher_variables=variables,
+    )  # fmt: skip
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
         data = plan.place(data)
