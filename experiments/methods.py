@@ -6,13 +6,13 @@
 
 The first 10,000 training images of MNIST, all of their labels or a tenth. A method is a few
 weighted terms, with the numbers of its paper; the teacher of all of them is the same. All seeds of
-a method train in one program. What has a row in --workdir is not trained again, so the command can be
-stopped at any time and started again. At the end it writes results/methods.csv and the tables and
-the picture of docs/methods.md.
+a method train in one program. What has a row in --workdir is not trained again, so the command can
+be stopped at any time and started again. At the end it writes results/methods.csv and the tables
+and the picture of docs/methods.md.
 """
 
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,24 +83,20 @@ METHODS: dict[str, Terms] = {
 
 
 def sweep(
-    model: str,
     fraction: float,
-    method: str,
     *,
     seeds: Sequence[int] = range(SEEDS),
     epochs: int | None = None,
     quick: bool = False,
 ) -> ConfigDict:
-    """Returns the configuration of a method's students, a sweep over the seeds.
+    """Returns the configuration of the students of all methods, a sweep.
 
-    Those that differ in nothing but the method make equally many steps from the same teacher, if
-    they have any. They share all but the axes of the sweep, and so a directory.
+    Those that differ in nothing but the method make equally many steps. Sweeps that differ in the
+    fraction share all but their axes, and so a directory.
 
     Args:
-      model: of `MODELS`.
       fraction: of the labels, of `FRACTIONS`.
-      method: of `METHODS`.
-      seeds: of the students.
+      seeds: of the students; all of them have the same teacher.
       epochs: of the students; `EPOCHS` if None.
       quick: a run of seconds on few images.
     """
@@ -110,19 +106,22 @@ def sweep(
     config.teacher.augmentation = config.student.augmentation = "none"
     if not quick:
         config.dataset.train = f"train[:{IMAGES}]"
-    teacher_epochs, epochs = config.teacher.epochs, epochs or (1 if quick else EPOCHS)
-    terms = METHODS[method]
+    epochs = epochs or (1 if quick else EPOCHS)
     # Without a teacher a student sees the images that have a label, and no others.
-    rounds = epochs if from_teacher(terms) else round(epochs / fraction)
+    more = round(epochs / fraction)
     config.sweep.seeds = tuple(seeds)
     config.sweep.axes = (
         {
-            "student.model": (model,),
-            "student.epochs": (rounds,),
-            "teacher.epochs": (round(teacher_epochs / fraction),),
             "dataset.labelled_fraction": (fraction,),
-            "loss.terms": (terms,),
+            "teacher.epochs": (round(config.teacher.epochs / fraction),),
         },
+        {
+            "loss.terms": tuple(METHODS.values()),
+            "student.epochs": tuple(
+                epochs if from_teacher(terms) else more for terms in METHODS.values()
+            ),
+        },
+        {"student.model": MODELS},
     )
     return config
 
@@ -132,14 +131,6 @@ def from_teacher(terms: Terms) -> bool:
     from distill import losses
 
     return losses.needs_teacher("+".join(terms))
-
-
-def cells() -> Iterator[tuple[str, float, str]]:
-    """Yields model, fraction of the labels and method of each group of students."""
-    for fraction in FRACTIONS:
-        for method in METHODS:
-            for model in MODELS:
-                yield model, fraction, method
 
 
 def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
@@ -212,9 +203,9 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     display, quick, workdir = Display(), options.QUICK.value, options.workdir("methods")
     chosen = {"seeds": options.seeds(SEEDS), "epochs": options.EPOCHS.value, "quick": quick}
-    for cell in cells() if options.TRAIN.value else ():
-        study.run(sweep(*cell, **chosen), workdir, display)
-    config = sweep(*next(cells()), **chosen)
+    for fraction in FRACTIONS if options.TRAIN.value else ():
+        study.run(sweep(fraction, **chosen), workdir, display)
+    config = sweep(FRACTIONS[0], **chosen)
     labels = data.load(config, *data.find(config, display.warn)).test.labels
     root = workdir / "tables" if quick else ROOT
     for path in methods_page.write(collect(workdir, labels), root):
