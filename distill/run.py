@@ -265,8 +265,8 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other}
-    later = ("standardise", "taps", "label_smoothing", "terms")  # empty where there were none yet
-    if isinstance(loss := config.get("loss"), dict):
+    later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
+    if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.
     place = ("data_dir", "fallback", "resident_mb", "folder", "color")

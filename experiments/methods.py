@@ -4,15 +4,15 @@
     python -m experiments.methods --quick    # a minute or two, for a look
     python -m experiments.methods --notrain  # only collects what is there
 
-The first 10,000 training images of MNIST, all of their labels or a tenth. A method is a few
-weighted terms, with the numbers of its paper; the teacher of all of them is the same. All seeds of
-a method train in one program. What has a row in --workdir is not trained again, so the command can
-be stopped at any time and started again. At the end it writes results/methods.csv and the tables
-and the picture of docs/methods.md.
+The first 10,000 training images of MNIST, all of their labels or a tenth. A method is one loss or a
+few weighted ones, with the numbers of its paper; the teacher of all of them is the same. All seeds
+of a method train in one program. What has a row in --workdir is not trained again, so the command
+can be stopped at any time and started again. At the end it writes results/methods.csv and the
+tables and the picture of docs/methods.md.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from distill import cli, presets, provenance, statistics
+from distill import config as configs
 from distill.errors import InputError
 from distill.report.progress import Display
 from experiments import ROOT, methods_page, options, pages
@@ -31,38 +32,43 @@ FRACTIONS = (1.0, 0.1)  # of the labels
 EPOCHS = 6  # of the students; where they see a tenth of the images, ten times as many
 SEEDS = 5
 
-Terms = Mapping[str, Mapping[str, Any]]
+Loss = Mapping[str, Any]  # of `config.loss`
 
 
-def beside_labels(method: str, weight: float, **numbers: Any) -> Terms:
-    """Returns the terms of a method whose paper adds it to the cross-entropy."""
-    return {"cross_entropy": {}, method: {"weight": weight, **numbers}}
+def terms(**weighted: Mapping[str, Any]) -> Loss:
+    """Returns a loss of several terms."""
+    return {"terms": weighted}
 
 
-def softened(method: str, **numbers: Any) -> Terms:
-    """Returns the terms of a method that takes nine tenths, at T = 4, as is usual for `kl`."""
-    return {
-        "cross_entropy": {"weight": 0.1},
-        method: {"weight": 0.9, "temperature": 4.0, **numbers},
-    }
+def beside_labels(method: str, weight: float, **numbers: Any) -> Loss:
+    """Returns the loss of a method whose paper adds it to the cross-entropy."""
+    return terms(cross_entropy={}, **{method: {"weight": weight, **numbers}})
+
+
+def softened(method: str) -> Loss:
+    """Returns the loss of a method that takes nine tenths, at T = 4, as is usual for `kl`."""
+    return terms(cross_entropy={"weight": 0.1}, **{method: {"weight": 0.9, "temperature": 4.0}})
 
 
 # The weights of features and relations are those of Tian et al. (2020), arXiv:1910.10699.
-METHODS: dict[str, Terms] = {
-    methods_page.LABELS: {"cross_entropy": {}},
-    "label smoothing": {"cross_entropy": {"label_smoothing": 0.1}},
-    "teacher_free": {
-        "cross_entropy": {"weight": 0.9}, "teacher_free": {"weight": 0.1, "temperature": 20.0},
-    },
+METHODS: dict[str, Loss] = {
+    methods_page.LABELS: terms(cross_entropy={}),
+    "label smoothing": terms(cross_entropy={"label_smoothing": 0.1}),
+    "teacher_free": terms(
+        cross_entropy={"weight": 0.9}, teacher_free={"weight": 0.1, "temperature": 20.0}
+    ),
     "kl": softened("kl"),
-    "kl, standardised": {
-        "cross_entropy": {"weight": 0.1},
-        "kl": {"weight": 9.0, "temperature": 2.0, "standardise": True},
+    "kl, standardised": terms(
+        cross_entropy={"weight": 0.1},
+        kl={"weight": 9.0, "temperature": 2.0, "standardise": True},
+    ),
+    "kl, curriculum": {
+        "name": "kl", "alpha": 0.9, "temperature": 15.6, "temperature_curriculum": 10 / 240,
     },
     "reverse_kl": softened("reverse_kl"),
     "jensen_shannon": softened("jensen_shannon"),
-    "soft_squared_error": {"soft_squared_error": {"temperature": 3.0}},
-    "logit_mse": {"logit_mse": {}},
+    "soft_squared_error": terms(soft_squared_error={"temperature": 3.0}),
+    "logit_mse": terms(logit_mse={}),
     "dkd": beside_labels("dkd", 1.0, temperature=4.0),
     "nkd": beside_labels("nkd", 1.0, temperature=1.0),
     "rld": beside_labels("rld", 1.0, temperature=4.0),
@@ -72,10 +78,9 @@ METHODS: dict[str, Terms] = {
     "nst": beside_labels("nst", 50.0),
     "vid": beside_labels("vid", 1.0),
     "srrl": beside_labels("srrl", 1.0),
+    "simkd": terms(simkd={}),
     "similarity": beside_labels("similarity", 3000.0),
-    "rkd": {
-        "cross_entropy": {}, "rkd_distance": {"weight": 25.0}, "rkd_angle": {"weight": 50.0},
-    },
+    "rkd": terms(cross_entropy={}, rkd_distance={"weight": 25.0}, rkd_angle={"weight": 50.0}),
     "pkt": beside_labels("pkt", 30000.0),
     "correlation_congruence": beside_labels("correlation_congruence", 0.02),
     "crd": beside_labels("crd", 0.8),
@@ -116,9 +121,9 @@ def sweep(
             "teacher.epochs": (round(config.teacher.epochs / fraction),),
         },
         {
-            "loss.terms": tuple(METHODS.values()),
+            **_varied(METHODS.values()),
             "student.epochs": tuple(
-                epochs if from_teacher(terms) else more for terms in METHODS.values()
+                epochs if from_teacher(loss) else more for loss in METHODS.values()
             ),
         },
         {"student.model": MODELS},
@@ -126,11 +131,18 @@ def sweep(
     return config
 
 
-def from_teacher(terms: Terms) -> bool:
-    """Whether a teacher takes part."""
-    from distill import losses
+def _varied(found: Collection[Loss]) -> dict[str, tuple[Any, ...]]:
+    """Returns losses as an axis of a sweep; what one of them does not name is as by default."""
+    by_default = configs.defaults().loss.to_dict()
+    fields = sorted({field for loss in found for field in loss})
+    return {f"loss.{f}": tuple(loss.get(f, by_default[f]) for loss in found) for f in fields}
 
-    return losses.needs_teacher("+".join(terms))
+
+def from_teacher(loss: Loss) -> bool:
+    """Whether a teacher takes part."""
+    from distill import losses  # imports JAX, which --help can do without
+
+    return losses.needs_teacher(losses.name_of({"terms": {}, **loss}))
 
 
 def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
@@ -151,7 +163,7 @@ def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
     if not path.exists():
         raise InputError(f"{path} is missing; leave out --notrain")
     table = pages.read_csv(path)
-    names = {_shown(terms): method for method, terms in METHODS.items()}
+    names = {_shown(loss): method for method, loss in METHODS.items()}
     table = table.assign(method=table.loss.map(names)).dropna(subset="method")
     order = {method: i for i, method in enumerate(METHODS)}
     table = table.sort_values(
@@ -176,13 +188,12 @@ def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
     return rows
 
 
-def _shown(terms: Terms) -> str:
-    from distill import config as configs
+def _shown(loss: Loss) -> str:
     from distill import losses
     from distill.training import recipe
 
     config = configs.defaults()
-    config.loss.terms = ConfigDict(terms)
+    config.loss.update(loss)
     return losses.shown(recipe.loss_section(config.loss))
 
 

@@ -15,7 +15,7 @@ from distill import constraints, losses
 from distill.data import Augmentation
 from distill.models import taps
 from distill.models.taps import TAPS, Pairs
-from distill.training import bilevel
+from distill.training import bilevel, curriculum
 from distill.training.state import Hyper, TrainState
 
 
@@ -60,6 +60,7 @@ class Task:
       tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
+      total_steps: length of the run, of which a curriculum takes a share.
     """
 
     model: nn.Module
@@ -73,6 +74,7 @@ class Task:
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
+    total_steps: int = 1
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -109,6 +111,7 @@ def train_step(
 
     def objective(trained, hyper):
         params, parts = state.apart(trained)
+        hyper = curriculum.current(parts, hyper, state.step, task.total_steps)
         effective = constraints.effective(task.constraints, state.held, params)
         with nn.intercept_methods(constraints.interceptor(state.held)):
             logits, updated = task.model.apply(
@@ -144,6 +147,8 @@ def train_step(
         opt_state=opt_state,
     )
     params, parts = state.apart(optax.apply_updates(state.trained, updates))
+    if losses.reuses_classifier(task.loss):
+        params = {**params, "logits": losses.reused_classifier(parts, last_layer)}
     new_state = dataclasses.replace(new_state, params=params, parts=parts)
     if state.learned:
 

@@ -16,7 +16,7 @@ from distill import config as configs
 from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
-from distill.training import bilevel, engine, soft_targets
+from distill.training import bilevel, curriculum, engine, soft_targets
 from distill.training import fit as fitting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
@@ -112,8 +112,8 @@ def train(
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
         records: list[dict[str, float]] = [{} for _ in seeds]
-        if states.learned:
-            temperatures = np.exp(states.learned["log_temperature"])
+        temperatures = _temperatures(states)
+        if temperatures is not None:
             for record, temperature in zip(records, temperatures, strict=True):
                 record["temperature"] = float(temperature)
         if monitor is not None:
@@ -125,7 +125,7 @@ def train(
         return records
 
     shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
-    if bilevel.RATE in about["loss"]:
+    if not about["loss"].keys().isdisjoint((bilevel.RATE, curriculum.SHARE)):
         shown.append(("T", "temperature", "{:.3g}"))
     if monitor is not None:
         form = "{:.2%}" if measured == "accuracy" else "{:.5f}"
@@ -330,6 +330,15 @@ def _validation(about: dict[str, Any], validation: Split | None) -> dict[str, An
     if validation is None or bilevel.RATE not in about["loss"]:
         return {}
     return {"validation_images": validation.images, "validation_labels": validation.labels}
+
+
+def _temperatures(states: TrainState) -> np.ndarray | None:
+    """Returns the temperature that each student has reached, `[students]`, if it moves."""
+    if states.learned:
+        return np.exp(states.learned["log_temperature"])
+    if curriculum.SHARE in states.parts:
+        return np.asarray(curriculum.temperature(states.parts))
+    return None
 
 
 def _range(values: list[float], form: str) -> str:

@@ -259,3 +259,25 @@ def test_features_are_tabulated_where_they_fit(data):
         (shifting, 8, 9 * size, False),
     ]:
         assert soft_targets.tabulates_features(of, split, teacher, epochs, limit) is expected
+
+
+def test_simkd_ends_with_the_teachers_last_layer_behind_the_projector(data):
+    loss = _loss(name="simkd")
+    task = _learning(loss)
+    states, hyper = _states(task, loss)
+    before, one = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
+    after, _ = jax.jit(step.train_step, static_argnums=0)(task, before, one, data, INDEX)
+    images = data.images[INDEX] / 255
+    logits, found = STUDENT.apply({"params": after.params}, images, mutable=[taps.TAPS])
+    projector = after.parts["simkd"]["projection"]["project0"]
+    seen = taps.tapped(found)["penultimate"] @ projector["kernel"] + projector["bias"][None]
+    last = data.teacher_variables["params"]["logits"]
+    np.testing.assert_allclose(logits, seen @ last["kernel"][0] + last["bias"], atol=1e-5)
+    assert jax.tree.map(jnp.shape, after.params) == jax.tree.map(jnp.shape, before.params)
+
+
+def test_simkd_compares_what_the_last_layers_read():
+    with pytest.raises(InputError, match="compares the penultimate vectors; leave out loss.taps"):
+        pairing.pairs(
+            _loss(name="simkd", taps=(("stage1", "penultimate"),)), STUDENT, TEACHER, SHAPE
+        )
