@@ -88,6 +88,9 @@ def defaults() -> ConfigDict:
 
     config.student = training("simplenet_v4")
 
+    # Those between teacher and student, as ({"model": "simplenet_v1"},); see distill.assistants.
+    config.assistants = ()
+
     config.loss = ConfigDict()
     config.loss.name = "soft_squared_error"
     config.loss.temperature = 1.0
