@@ -88,6 +88,9 @@ def defaults() -> ConfigDict:
 
     config.student = training("simplenet_v4")
 
+    # Those between teacher and student, as ({"model": "simplenet_v1"},); see distill.assistants.
+    config.assistants = ()
+
     config.loss = ConfigDict()
     config.loss.name = "soft_squared_error"
     config.loss.temperature = 1.0
@@ -95,6 +98,7 @@ def defaults() -> ConfigDict:
     config.loss.gradient_correction = False  # multiply soft_squared_error by T²
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
+    config.loss.temperature_curriculum = 0.0  # share of the run in which CTKD begins; 0: none
     config.loss.standardise = False  # logits, before they are compared with a teacher's
     config.loss.taps = ()  # features to compare, as (("stage0", "stage1"),), the student's first
     config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
@@ -158,6 +162,7 @@ _LOSS = {
     "gradient_correction": values.FLAG,
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
+    "temperature_curriculum": values.SHARE,
     "standardise": values.FLAG,
     "taps": values.each(
         values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'

@@ -11,6 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import (
+    assistants,
     cache,
     data,
     losses,
@@ -67,6 +68,7 @@ def validate(config: ConfigDict) -> None:
             "back, as with --config.dataset.train=train[:55000] "
             "--config.dataset.validation=train[55000:]"
         )
+    assistants.check(config)
     if plan.steps(config) and configs.is_sweep(config):
         raise InputError("the students of a sweep are not compressed: leave out config.compress")
     data.check(config)
@@ -115,6 +117,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(config, workdir, dataset, display)
     processes.together(context.check_models)
+    processes.together(lambda: assistants.check_models(context))
     if config.compress and "compress" in configs.stages(config):
         processes.together(lambda: stage.rehearse(context))
     if "export" in configs.stages(config):
@@ -179,10 +182,13 @@ def train_teacher(run: Run) -> None:
 
 
 def train_student(run: Run) -> None:
-    """Distils the student from the teacher, or trains it on labels, as the loss says."""
+    """Distils the student from the teacher, or trains it on labels, as the loss says.
+
+    Where there are assistants, these first, and the student from the last of them.
+    """
     teacher = None
     if losses.needs_teacher(losses.name_of(run.config.loss)):
-        teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
+        teacher = assistants.train(run)
     run.display.say(f"student: {run.student_checkpoints}")
     about = run.student_about(teacher.about if teacher else None)
     start = run.start("student", 1)

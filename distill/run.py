@@ -125,7 +125,10 @@ class Run:
     @property
     def teacher_checkpoints(self) -> pathlib.Path:
         """Beside the runs, named by what decides the outcome, so that other runs find it."""
-        about = self.teacher_about()
+        return self.beside(self.teacher_about())
+
+    def beside(self, about: dict[str, Any]) -> pathlib.Path:
+        """Returns where a teacher, or an assistant, is kept that is described so."""
         root: str | pathlib.Path = self.config.teacher.directory or self.workdir.parent / "teachers"
         root = paths.trained(root, "teacher.directory")
         name = f"{about['recipe']['model']}-{about['dataset']}-{configs.digest(about)}"
@@ -264,9 +267,9 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
-    config = {k: v for k, v in config.items() if k not in other}
-    later = ("standardise", "taps", "label_smoothing", "terms")  # empty where there were none yet
-    if isinstance(loss := config.get("loss"), dict):
+    config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
+    later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
+    if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.
     place = ("data_dir", "fallback", "resident_mb", "folder", "color")

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import cache, data, losses, numerics, pipeline, provenance, stopping
+from distill import assistants, cache, data, losses, numerics, pipeline, provenance, stopping
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
@@ -32,13 +32,15 @@ class Student:
       run: its configuration and data.
       about: from `recipe.describe`, with its own seed.
       teacher: whose outputs it learns from, if it does.
-      teacher_predictions: of the test set `[n]`.
+      original: the teacher, which is another one where an assistant stands between them.
+      teacher_predictions: of the original, of the test set `[n]`.
     """
 
     id: str
     run: Run
     about: dict[str, Any]
     teacher: Trained | None
+    original: Trained | None
     teacher_predictions: np.ndarray | None
 
 
@@ -187,6 +189,7 @@ def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> 
             datasets[section] = data.load(point, *sources, warn, display.work)
         runs.append(Run(point, workdir, datasets[section], display))
         runs[-1].check_models()
+        assistants.check_models(runs[-1])
     return runs
 
 
@@ -202,7 +205,7 @@ def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
     seen: dict[str, int] = {}
     for number, run in enumerate(runs, 1):
         teaches = losses.needs_teacher(losses.name_of(run.config.loss))
-        about = run.student_about(run.teacher_about() if teaches else None, seeds[0])
+        about = run.student_about(assistants.abouts(run)[-1] if teaches else None, seeds[0])
         earlier = seen.setdefault(configs.digest(about), number)
         if earlier != number:
             raise InputError(
@@ -216,17 +219,18 @@ def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
     """Yields every student of the sweep, with the teachers trained."""
     teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
     for run in runs:
-        teacher = predictions = None
+        teacher = original = predictions = None
         if losses.needs_teacher(losses.name_of(run.config.loss)):
             where = run.teacher_checkpoints
             if where not in teachers:
                 pipeline.train_teacher(run)
                 teacher = trained.load(where / "steps", run.display.warn)
                 teachers[where] = teacher, teacher.logits(run.dataset.test.images).argmax(-1)
-            teacher, predictions = teachers[where]
+            original, predictions = teachers[where]
+            teacher = assistants.train(run) if run.config.assistants else original
         for seed in seeds:
             about = run.student_about(teacher.about if teacher else None, seed)
-            yield Student(configs.digest(about), run, about, teacher, predictions)
+            yield Student(configs.digest(about), run, about, teacher, original, predictions)
 
 
 def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
@@ -314,7 +318,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     np.save(folder / f"{student.id}.npy", predictions)
     row |= pipeline.measure(
         dataset, model, predictions,
-        teacher_predictions=student.teacher_predictions, larger=student.teacher,
+        teacher_predictions=student.teacher_predictions, larger=student.original,
     )  # fmt: skip
     if dataset.validation is not None:
         guesses = model.logits(dataset.validation.images).argmax(-1)

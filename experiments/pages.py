@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -90,6 +91,25 @@ def with_others(
     table = read_csv(csv)
     others = table[~table[column].isin([row[column] for row in rows])]
     return [*others.to_dict("records"), *rows]
+
+
+def marked(name: str, content: str) -> str:
+    """Returns a table of a page between its markers."""
+    return f"<!-- table: {name} -->\n{content}\n<!-- end: {name} -->"
+
+
+def between(text: str, name: str, content: str) -> str:
+    """Returns a page with what stands between the markers of a table replaced.
+
+    Raises:
+      ValueError: if the page does not have one place for it.
+    """
+    start, end = marked(name, "").split("\n\n")
+    pattern = re.compile(f"{re.escape(start)}.*?{re.escape(end)}", re.DOTALL)
+    text, count = pattern.subn(lambda match: marked(name, content), text)
+    if count != 1:
+        raise ValueError(f"there are {count} places for the table {name}; it needs one")
+    return text
 
 
 def read_csv(path: pathlib.Path) -> pd.DataFrame:

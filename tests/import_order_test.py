@@ -16,6 +16,7 @@ LAYERS = (
     {"study"},
     {"pipeline"},
     {"compress"},
+    {"assistants"},
     {"run"},
     {"export", "report"},
     {"training"},

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/performance.md are those of the committed results."""
+"""The tables of README.md and the pages of docs are those of the committed results."""
 
 import pytest
 

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from distill import assistants, constraints, data, losses
 from distill import config as configs
-from distill import constraints, data, losses
 from distill.compress import measure, methods, packing
 from distill.compress import network as networks
 from distill.compress.context import Context
@@ -207,7 +207,7 @@ def _teacher(run: Run, step: Step, original: Trained | None) -> Trained | None:
     """Returns whom a fine-tuning learns from, if from anyone."""
     if not losses.needs_teacher(step.loss["name"]):
         return None
-    return original or trained.load(run.teacher_checkpoints / "steps", run.display.warn)
+    return original or assistants.last(run)
 
 
 def _train(
@@ -242,7 +242,7 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
         about["recipe"]["args"] = made.trained.about["recipe"]["args"]
         teacher = None
         if losses.needs_teacher(about["loss"]["name"]):
-            teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
+            teacher = assistants.last(run)
         directory = made.directory / "scratch"
         run.train(f"scratch{record['step']}", directory, about, run.training_set, teacher)
         control = trained.load(directory / "steps", run.display.warn)

@@ -31,7 +31,8 @@ from distill.losses.basic import (
 )
 from distill.losses.decoupled import dist, dkd, nkd, rld
 from distill.losses.features import attention, fsp, nst, similarity
-from distill.losses.hints import crd, fitnets, srrl, vid
+from distill.losses.hints import crd, fitnets, simkd, srrl, vid
+from distill.losses.parts import reused_classifier
 from distill.losses.relations import correlation_congruence, pkt, rkd_angle, rkd_distance
 from distill.losses.terms import (
     ARRAYS,
@@ -51,7 +52,7 @@ from distill.losses.terms import (
     needs_labels,
     needs_teacher,
     options,
-    reads_classifier,
+    reuses_classifier,
     shown,
     weighted_terms,
 )
@@ -89,14 +90,16 @@ __all__ = [
     "nst",
     "options",
     "pkt",
-    "reads_classifier",
     "reconstruction",
+    "reused_classifier",
+    "reuses_classifier",
     "reverse_kl",
     "rkd_angle",
     "rkd_distance",
     "rld",
     "shown",
     "similarity",
+    "simkd",
     "smoothed_cross_entropy",
     "soft_squared_error",
     "srrl",

@@ -96,6 +96,26 @@ def srrl(
     return features + regression_weight * jnp.square(ours - theirs).mean(-1)
 
 
+def simkd(projected_embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
+    """The reused teacher's classifier: the student's features come close to what that reads.
+
+    Chen et al. (2022), arXiv:2203.14001, eq. 3: mean squared difference of the penultimate vectors,
+    the student's projected. The student then has no last layer of its own: behind the projector it
+    has the teacher's. The paper's projector is three convolutions; here it is linear, so that both
+    together are one linear layer, which is the student's last one, of the size that it always was.
+
+    Args:
+      projected_embedding, teacher_embedding: `[batch, n]`.
+
+    Returns:
+      `[batch]`.
+
+    >>> print(simkd(jnp.zeros((1, 2)), jnp.array([[3.0, 1.0]])))
+    [5.]
+    """
+    return jnp.square(projected_embedding - teacher_embedding).mean(-1)
+
+
 def crd(
     embedded: jax.Array,
     teacher_embedded: jax.Array,

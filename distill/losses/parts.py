@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from distill.errors import InputError
 from distill.losses.features import same_size
 
 Features = Sequence[jax.Array]
@@ -100,3 +101,22 @@ def outputs(
         found: Any = part.apply({"params": params[name]}, features, teacher_features)
         arrays |= found
     return arrays
+
+
+def reused_classifier(
+    parts: Mapping[str, Any], teacher_classifier: tuple[jax.Array, jax.Array] | None
+) -> dict[str, jax.Array]:
+    """Returns the one layer that does what the projector of `simkd` and the teacher's last do.
+
+    Args:
+      parts: what is trained beside a student.
+      teacher_classifier: kernel `[n, num_classes]` and bias `[num_classes]`.
+
+    Raises:
+      InputError: if the teacher does not end with such a layer.
+    """
+    if teacher_classifier is None:
+        raise InputError("simkd reuses the teacher's last layer, and this one's is not dense")
+    kernel, bias = teacher_classifier
+    projector = parts["simkd"]["projection"]["project0"]
+    return {"kernel": projector["kernel"] @ kernel, "bias": projector["bias"] @ kernel + bias}

@@ -45,6 +45,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "vid": hints.vid,
     "srrl": hints.srrl,
     "crd": hints.crd,
+    "simkd": hints.simkd,
     "rkd_distance": relations.rkd_distance,
     "rkd_angle": relations.rkd_angle,
     "pkt": relations.pkt,
@@ -141,14 +142,14 @@ def needs_embedding(name: str) -> bool:
     return not _parameters(name).isdisjoint(EMBEDDINGS)
 
 
-def reads_classifier(name: str) -> bool:
-    """Whether any part of the loss `name` applies the teacher's last layer."""
-    return "teacher_classifier" in _parameters(name)
-
-
 def learns_parts(name: str) -> bool:
     """Whether any part of the loss `name` trains something beside the student."""
     return not _parameters(name).isdisjoint(parts_lib.PARTS)
+
+
+def reuses_classifier(name: str) -> bool:
+    """Whether the student of the loss `name` ends with its teacher's last layer."""
+    return "simkd" in methods(name)
 
 
 def init_parts(key: jax.Array, tapped: Mapping[str, Tapped]) -> dict[str, Any]:

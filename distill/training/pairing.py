@@ -50,6 +50,8 @@ def pairs(
             raise InputError(
                 f"loss {name} compares one pair of taps, and {len(found[name])} are given"
             )
+        if losses.reuses_classifier(name) and found[name] != ((PENULTIMATE, PENULTIMATE),):
+            raise InputError(f"loss {name} compares the penultimate vectors; leave out loss.taps")
         _try(name, loss, found[name], ours, theirs)
     return FrozenDict(found)
 

@@ -16,7 +16,7 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.models import taps
 from distill.models.taps import Pairs
-from distill.training import bilevel, pairing
+from distill.training import bilevel, curriculum, pairing
 from distill.training import state as states_lib
 from distill.training.state import TrainState
 from distill.training.step import Task
@@ -50,6 +50,9 @@ def loss_section(loss: ConfigDict) -> dict[str, Any]:
                 "--config.loss.learn_temperature=False"
             )
         wanted += (bilevel.RATE,)
+    if loss.get(curriculum.SHARE):
+        curriculum.check(name, loss)
+        wanted += (curriculum.SHARE,)
     given = losses.defaults(name) | dict(loss.items())
     for number in wanted:
         if number not in given:
@@ -68,6 +71,10 @@ def _terms(name: str, loss: ConfigDict) -> dict[str, Any]:
         raise InputError(
             "the temperature of a single loss can be learned: name it in loss.name, without "
             "loss.terms, or use --config.loss.learn_temperature=False"
+        )
+    if loss.get(curriculum.SHARE):
+        raise InputError(
+            f"loss.{curriculum.SHARE} is of a single loss: name it in loss.name, without loss.terms"
         )
     section: dict[str, Any] = {"name": name}
     used = set()
@@ -214,6 +221,7 @@ def task(
         std=tuple(about["std"]),
         constraints=models.frozen(about.get("constraints", {})),
         l1=recipe.l1,
+        total_steps=max(1, duration.total_steps),
     )
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distill import config as configs
-from distill import files, losses, processes
+from distill import files, processes
 from distill.data import Augmentation, Split, fingerprint
 from distill.errors import one_line
 from distill.models import taps
@@ -56,8 +56,6 @@ def tabulates_features(task: Task, split: Split, teacher: Trained, epochs: int, 
     """
     variants = task.augmentation.num_variants
     if not task.taps or variants is None or variants > max(1, epochs):
-        return False
-    if losses.reads_classifier(task.loss):  # which only a teacher in the step has
         return False
     sizes = feature_shapes(task, split, teacher).values()
     return 4 * sum(math.prod(shape) for shape in sizes) <= limit

@@ -13,7 +13,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from distill import constraints, losses
-from distill.training import bilevel
+from distill.training import bilevel, curriculum
 
 KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
 
@@ -171,11 +171,15 @@ def _maker(model, make_optimizer, input_shape, description, tapped) -> Callable[
             key=key,
             learned=bilevel.init(hyper),
             held=constraints.held_like(description or {}, variables["params"]),
-            parts=losses.init_parts(jax.random.fold_in(init_key, 1), tapped) if tapped else {},
+            parts=_parts(jax.random.fold_in(init_key, 1), tapped, hyper),
         )
         return dataclasses.replace(state, opt_state=make_optimizer(hyper).init(state.trained))
 
     return jax.vmap(one)
+
+
+def _parts(key, tapped, hyper) -> dict[str, Any]:
+    return (losses.init_parts(key, tapped) if tapped else {}) | curriculum.init(hyper)
 
 
 def _is_kernel(params: Any) -> Any:

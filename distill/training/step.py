@@ -15,7 +15,7 @@ from distill import constraints, losses
 from distill.data import Augmentation
 from distill.models import taps
 from distill.models.taps import TAPS, Pairs
-from distill.training import bilevel
+from distill.training import bilevel, curriculum
 from distill.training.state import Hyper, TrainState
 
 
@@ -32,6 +32,7 @@ class TrainData:
       validation_images, validation_labels: likewise, for students that learn the temperature.
       teacher_features: for each tap that the loss compares `[variants, n, ...]`; None if there are
         none, or they are computed in the step.
+      teacher_classifier: kernel and bias of the teacher's last layer, beside its features.
     """
 
     images: Any = None
@@ -41,6 +42,7 @@ class TrainData:
     validation_images: Any = None
     validation_labels: Any = None
     teacher_features: Any = None
+    teacher_classifier: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Task:
       tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
+      total_steps: length of the run, of which a curriculum takes a share.
     """
 
     model: nn.Module
@@ -71,6 +74,7 @@ class Task:
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
+    total_steps: int = 1
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -102,11 +106,12 @@ def train_step(
     images = normalize(pixels, task.mean, task.std)
     labels = data.labels[index]
     hyper = bilevel.current(state.learned, hyper)
-    teacher_logits, theirs, classifier = _teacher(task, data, index, choices, images)
+    teacher_logits, theirs, last_layer = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
     def objective(trained, hyper):
         params, parts = state.apart(trained)
+        hyper = curriculum.current(parts, hyper, state.step, task.total_steps)
         effective = constraints.effective(task.constraints, state.held, params)
         with nn.intercept_methods(constraints.interceptor(state.held)):
             logits, updated = task.model.apply(
@@ -122,7 +127,7 @@ def train_step(
             for name, pairs in task.taps.items()
         }
         terms = losses.weighted_terms(
-            task.loss, logits, labels, teacher_logits, hyper, pixels, compared, parts, classifier
+            task.loss, logits, labels, teacher_logits, hyper, pixels, compared, parts, last_layer
         )
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
@@ -142,6 +147,8 @@ def train_step(
         opt_state=opt_state,
     )
     params, parts = state.apart(optax.apply_updates(state.trained, updates))
+    if losses.reuses_classifier(task.loss):
+        params = {**params, "logits": losses.reused_classifier(parts, last_layer)}
     new_state = dataclasses.replace(new_state, params=params, parts=parts)
     if state.learned:
 
@@ -188,7 +195,8 @@ def _teacher(task, data, index, choices, images):
     if data.teacher_logits is not None:
         logits = data.teacher_logits[choices, index].swapaxes(0, 1)
         tables = data.teacher_features or {}
-        return logits, {name: table[choices, index] for name, table in tables.items()}, None
+        features = {name: table[choices, index] for name, table in tables.items()}
+        return logits, features, data.teacher_classifier
     if task.teacher is None:
         return None, {}, None
     if not task.taps:
@@ -196,6 +204,10 @@ def _teacher(task, data, index, choices, images):
         return logits, {}, None
     variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
     logits, found = task.teacher.apply(variables, images, mutable=[TAPS])
+    return logits[None], taps.tapped(found), classifier(variables)
+
+
+def classifier(variables):
+    """Returns kernel and bias of the last layer of a model, or None if it is no such layer."""
     last = variables["params"].get("logits", {})
-    classifier = (last["kernel"], last["bias"]) if {"kernel", "bias"} <= last.keys() else None
-    return logits[None], taps.tapped(found), classifier
+    return (last["kernel"], last["bias"]) if {"kernel", "bias"} <= last.keys() else None

@@ -16,13 +16,13 @@ from distill import config as configs
 from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
-from distill.training import bilevel, engine, soft_targets
+from distill.training import bilevel, curriculum, engine, soft_targets
 from distill.training import fit as fitting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
 from distill.training.state import TrainState
-from distill.training.step import Task, TrainData
+from distill.training.step import Task, TrainData, classifier
 from distill.training.trained import Trained, members, quality, quality_of
 
 Display = Any  # of report.progress, which lies downstream and is handed in
@@ -112,8 +112,8 @@ def train(
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
         records: list[dict[str, float]] = [{} for _ in seeds]
-        if states.learned:
-            temperatures = np.exp(states.learned["log_temperature"])
+        temperatures = _temperatures(states)
+        if temperatures is not None:
             for record, temperature in zip(records, temperatures, strict=True):
                 record["temperature"] = float(temperature)
         if monitor is not None:
@@ -125,7 +125,7 @@ def train(
         return records
 
     shown = [("loss", "loss", "{:.5f}"), ("train", "train_accuracy", "{:.2%}")]
-    if bilevel.RATE in about["loss"]:
+    if not about["loss"].keys().isdisjoint((bilevel.RATE, curriculum.SHARE)):
         shown.append(("T", "temperature", "{:.3g}"))
     if monitor is not None:
         form = "{:.2%}" if measured == "accuracy" else "{:.5f}"
@@ -229,19 +229,21 @@ def students_that_fit(
     task = _task(about, duration, split, teacher, Execution(students), resident, table_mb)
     states = recipes.shapes(about, task)
     order = jax.ShapeDtypeStruct((1, duration.steps_per_epoch, recipe.batch_size), jnp.int32)
-    table = variables = features = None
+    table = variables = features = last = None
     if teacher is not None and task.teacher is not None:
         variables = jax.eval_shape(teacher.stacked)
     elif teacher is not None:
         table = jax.ShapeDtypeStruct(soft_targets.shape(task, split, teacher), jnp.float32)
         wanted = soft_targets.feature_shapes(task, split, teacher) if task.taps else {}
         features = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in wanted.items()} or None
+        last = jax.tree.map(jax.typeof, classifier(teacher.members[0])) if features else None
     examples = len(split) if resident else fitting.CHUNK_STEPS * recipe.batch_size
     data = TrainData(
         images=jax.ShapeDtypeStruct((examples, *split.images.shape[1:]), jnp.uint8),
         labels=jax.ShapeDtypeStruct((examples,), jnp.int32),
         teacher_logits=table,
         teacher_features=features,
+        teacher_classifier=last,
         teacher_variables=variables,
         **_validation(about, validation),
     )
@@ -305,14 +307,18 @@ def _data(
     display: Display,
 ) -> TrainData:
     """Places the training set, and what the teachers say of it, where the steps read them."""
-    table = variables = features = None
+    table = variables = features = last = None
     if teacher is not None and task.teacher is not None:
         variables = plan.place(teacher.stacked())
     elif teacher is not None:
         table = soft_targets.table(task, split, teacher, plan, display)
         if task.taps:
             features = soft_targets.features(task, split, teacher, display)
-    data = TrainData(teacher_logits=table, teacher_features=features, teacher_variables=variables)
+            last = classifier(teacher.members[0])
+    data = TrainData(
+        teacher_logits=table, teacher_features=features, teacher_classifier=last,
+        teacher_variables=variables,
+    )  # fmt: skip
     if resident:
         data = dataclasses.replace(data, images=split.images, labels=split.labels)
         data = plan.place(data)
@@ -324,6 +330,15 @@ def _validation(about: dict[str, Any], validation: Split | None) -> dict[str, An
     if validation is None or bilevel.RATE not in about["loss"]:
         return {}
     return {"validation_images": validation.images, "validation_labels": validation.labels}
+
+
+def _temperatures(states: TrainState) -> np.ndarray | None:
+    """Returns the temperature that each student has reached, `[students]`, if it moves."""
+    if states.learned:
+        return np.exp(states.learned["log_temperature"])
+    if curriculum.SHARE in states.parts:
+        return np.asarray(curriculum.temperature(states.parts))
+    return None
 
 
 def _range(values: list[float], form: str) -> str:

@@ -101,14 +101,15 @@ def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:
     p_images = statistics.holm(p_images)
     p_seeds = statistics.holm([difference.p_value for difference in differences])
     return [
-        Verdict(a, b, difference, images, seeds, _word(difference.mean, images, seeds))
+        Verdict(a, b, difference, images, seeds, word(difference.mean, images, seeds))
         for (a, b), difference, images, seeds in zip(
             asked, differences, p_images, p_seeds, strict=True
         )
     ]
 
 
-def _word(difference: float, p_images: float, p_seeds: float) -> str:
+def word(difference: float, p_images: float, p_seeds: float) -> str:
+    """Returns whether a difference is `better`, `worse` or, without both tests, `open`."""
     if p_images < REAL and p_seeds < REAL:  # false where one is NaN
         return "better" if difference > 0 else "worse"
     return "open"

@@ -214,7 +214,7 @@ def test_no_temperature_is_learned_beside_parts(monkeypatch):
 
 
 def test_a_table_of_features_changes_nothing_but_rounding(data):
-    loss = _loss(terms={"attention": {}, "crd": {}, "kl": {}})
+    loss = _loss(terms={"attention": {}, "crd": {}, "srrl": {}, "kl": {}})
     inline = _learning(loss)
     variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
     images, augmentation = np.asarray(data.images), AUGMENTATIONS["shift"]
@@ -226,6 +226,7 @@ def test_a_table_of_features_changes_nothing_but_rounding(data):
     tables = dataclasses.replace(
         data, teacher_variables=None, teacher_logits=jnp.asarray(logits),
         teacher_features=jax.tree.map(jnp.asarray, features),
+        teacher_classifier=step.classifier(variables),
     )  # fmt: skip
     states, hyper = _states(inline, loss)
     before, one = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
@@ -251,12 +252,32 @@ def test_features_are_tabulated_where_they_fit(data):
     }  # fmt: skip
     size = 4 * 12 * (64 + 20)
     shifting = dataclasses.replace(task, augmentation=AUGMENTATIONS["shift"])
-    classifier = dataclasses.replace(task, loss="srrl")
     for of, epochs, limit, expected in [
         (task, 1, size, True),
         (task, 1, size - 1, False),
         (shifting, 9, 9 * size, True),
         (shifting, 8, 9 * size, False),
-        (classifier, 1, size, False),
     ]:
         assert soft_targets.tabulates_features(of, split, teacher, epochs, limit) is expected
+
+
+def test_simkd_ends_with_the_teachers_last_layer_behind_the_projector(data):
+    loss = _loss(name="simkd")
+    task = _learning(loss)
+    states, hyper = _states(task, loss)
+    before, one = jax.tree.map(lambda leaf: leaf[0], (states, hyper))
+    after, _ = jax.jit(step.train_step, static_argnums=0)(task, before, one, data, INDEX)
+    images = data.images[INDEX] / 255
+    logits, found = STUDENT.apply({"params": after.params}, images, mutable=[taps.TAPS])
+    projector = after.parts["simkd"]["projection"]["project0"]
+    seen = taps.tapped(found)["penultimate"] @ projector["kernel"] + projector["bias"][None]
+    last = data.teacher_variables["params"]["logits"]
+    np.testing.assert_allclose(logits, seen @ last["kernel"][0] + last["bias"], atol=1e-5)
+    assert jax.tree.map(jnp.shape, after.params) == jax.tree.map(jnp.shape, before.params)
+
+
+def test_simkd_compares_what_the_last_layers_read():
+    with pytest.raises(InputError, match="compares the penultimate vectors; leave out loss.taps"):
+        pairing.pairs(
+            _loss(name="simkd", taps=(("stage1", "penultimate"),)), STUDENT, TEACHER, SHAPE
+        )

@@ -1,0 +1,223 @@
+"""The measured part of docs/methods.md; its rows are those of `experiments.methods`."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from distill import statistics
+from distill.report.tables import markdown
+from experiments import pages
+from experiments.thesis import text
+from experiments.thesis.comparisons import word
+
+LABELS = "labels only"  # the method that the others are compared with
+PAGE, CSV, PICTURE = "docs/methods.md", "experiments/results/methods.csv", "results/methods.png"
+TABLE = "measured"  # the name of its place in the page
+COLORS = ("#0072B2", "#E69F00")
+
+WHAT = """\
+Every method teaches SimpLeNet v1 (3,484 weights) and v4 (6,007) on {images:,} of MNIST's training
+images, as they are, with all labels or a tenth of them; the other images are there without theirs.
+The teacher (3,274,634 weights) has the same labels, and is the same for all. Every student makes
+{steps:,} updates of 100 images by the recipe of its configuration: reduced, to {epochs} epochs of
+{images:,} images, from 20 of 60,000.
+
+Nothing was tuned, on any image: the numbers are those of each method's paper, and the weights of
+features and relations those of Tian et al. (2020). `fsp` is missing: it needs stages of as many
+channels as the teacher's. A method could do better with numbers of its own for networks as small as
+these; this is what it does as it is published."""
+
+HOW_TO_READ = """\
+Accuracy in percent on {test_images:,} test images after the last epoch, mean ± 95 % of Student's t
+over {seeds} seeds. Better or worse is what differs from labels only both with other images
+(McNemar's test) and with other seeds (paired t-test) at 5 %, after Holm's correction over the
+methods of a column; what is not marked is not shown to differ."""
+
+
+class Cell(NamedTuple):
+    """A method in a setting, against labels only.
+
+    Attributes:
+      mean: accuracy over the seeds.
+      difference: from labels only, of the same seeds; None for labels only.
+      p_images, p_seeds: corrected for the other methods of the setting.
+      word: `better`, `worse` or `open`.
+    """
+
+    mean: statistics.Mean
+    difference: statistics.Difference | None = None
+    p_images: float = 1.0
+    p_seeds: float = 1.0
+    word: str = "open"
+
+
+Setting = tuple[float, str]  # fraction of the labels, and model
+
+
+def judge(table: pd.DataFrame) -> dict[Setting, dict[str, Cell]]:
+    """Compares the methods of each setting with labels only.
+
+    Args:
+      table: rows of `methods.collect`; students that diverged are left out.
+    """
+    found = {}
+    settings = table[table.status == "ok"].groupby(["labelled_fraction", "model"], sort=False)
+    for setting, rows in settings:
+        groups = {str(method): g.set_index("seed") for method, g in rows.groupby("method")}
+        alone = groups.pop(LABELS)
+        differences, p_images = [], []
+        for group in groups.values():
+            seeds = group.index.intersection(alone.index)
+            pair = (of.accuracy[seeds].tolist() for of in (group, alone))
+            differences.append(statistics.paired_t(*pair))
+            counts = (int(group[column].iloc[0]) for column in ("a_better", "b_better"))
+            p_images.append(statistics.mcnemar(*counts))
+        p_images = statistics.holm(p_images)
+        p_seeds = statistics.holm([difference.p_value for difference in differences])
+        cells = {LABELS: Cell(statistics.mean(alone.accuracy.tolist()))}
+        for i, (method, group) in enumerate(groups.items()):
+            verdict = word(differences[i].mean, p_images[i], p_seeds[i])
+            mean = statistics.mean(group.accuracy.tolist())
+            cells[method] = Cell(mean, differences[i], p_images[i], p_seeds[i], verdict)
+        found[setting] = cells
+    return found
+
+
+def render(table: pd.DataFrame) -> str:
+    """Returns what stands between the markers of the page."""
+    judged = judge(table)
+    methods = list(dict.fromkeys(table.method))
+    header = ["method", *map(named, judged)]
+    lines = [
+        [method, *(_accuracy(cells.get(method)) for cells in judged.values())] for method in methods
+    ]
+    tests = [
+        [method, *(_tests(cells.get(method)) for cells in judged.values())]
+        for method in methods
+        if method != LABELS
+    ]
+    images, epochs = table.train_examples.max(), table.epochs.min()
+    filled = {
+        "images": images, "epochs": epochs, "steps": images // 100 * epochs,
+        "test_images": table.test_images.iloc[0], "seeds": table.seed.nunique(),
+    }  # fmt: skip
+    return "\n\n".join(
+        [
+            WHAT.format(**filled),
+            answer(judged),
+            markdown(header, lines),
+            HOW_TO_READ.format(**filled),
+            f"![Difference from labels only]({PICTURE})",
+            "The differences behind the words, in percentage points with their t-intervals, and "
+            "the p-values over images and over seeds:",
+            markdown(header, tests),
+            pages.extent(table.assign(epochs=epochs)),
+        ]
+    )
+
+
+def answer(judged: Mapping[Setting, Mapping[str, Cell]]) -> str:
+    """Returns in a sentence for each setting which methods are better than labels only."""
+    lines = []
+    for setting, cells in judged.items():
+        others = {method: cell for method, cell in cells.items() if method != LABELS}
+        if not others:
+            continue
+        best = max(others, key=lambda method: others[method].mean.mean)
+        counted = {
+            verdict: [m for m, cell in others.items() if cell.word == verdict]
+            for verdict in ("better", "worse")
+        }
+        said = [
+            f"{_listed(counted[verdict])} {'is' if len(counted[verdict]) == 1 else 'are'} {verdict}"
+            for verdict in counted
+            if counted[verdict]
+        ]
+        lines.append(
+            f"- {named(setting)}: of {text.plural(len(others), 'method')} "
+            f"{'; '.join(said) + ' than' if said else 'none is shown to differ from'} "
+            f"labels only. The highest mean is that of `{best}`, "
+            f"{text.points(others[best].difference.mean, others[best].difference.half_width)}."
+        )
+    return "**Which method, for a network this small?**\n\n" + "\n".join(lines)
+
+
+def named(setting: Setting) -> str:
+    """Returns a setting in words."""
+    fraction, model = setting
+    labels = "all labels" if fraction == 1 else f"{fraction:.0%} of the labels".replace("%", " %")
+    return f"{text.short(model)}, {labels}"
+
+
+def _listed(methods: Sequence[str]) -> str:
+    return text.listed([f"`{method}`" for method in methods])
+
+
+def _accuracy(cell: Cell | None) -> str:
+    if cell is None:
+        return text.NONE
+    shown = f"{text.percent(cell.mean.mean)} ± {text.percent(cell.mean.student)}"
+    return shown if cell.word == "open" else f"{shown}, {text.WORDS[cell.word]}"
+
+
+def _tests(cell: Cell | None) -> str:
+    if cell is None or cell.difference is None:
+        return text.NONE
+    difference = text.points(cell.difference.mean, cell.difference.half_width)
+    return f"{difference}; {text.p_value(cell.p_images)}, {text.p_value(cell.p_seeds)}"
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """The difference of every method from labels only, with its t-interval."""
+    judged = judge(table)
+    fractions = list(dict.fromkeys(fraction for fraction, _ in judged))
+    methods = [m for m in dict.fromkeys(table.method) if m != LABELS]
+    panels = figure.subplots(1, len(fractions), sharey=True, squeeze=False)[0]
+    for panel, fraction in zip(panels, fractions, strict=True):
+        models = [model for of, model in judged if of == fraction]
+        for i, model in enumerate(models):
+            cells = judged[fraction, model]
+            there = [m for m in methods if m in cells]
+            found = [cells[m].difference for m in there]
+            panel.errorbar(
+                [100 * d.mean for d in found],
+                [methods.index(m) + 0.3 * (i - 0.5) for m in there],
+                xerr=[100 * d.half_width for d in found],
+                fmt="o", markersize=4, color=COLORS[i], label=text.short(model),
+            )  # fmt: skip
+        panel.axvline(0, color="#767676", linewidth=1)
+        panel.set_title(named((fraction, ""))[2:])
+        panel.set_xlabel("percentage points against labels only")
+    panels[0].set_yticks(range(len(methods)), methods)
+    panels[0].invert_yaxis()
+    panels[0].legend(loc="lower left")
+
+
+def write(rows: Sequence[Mapping[str, Any]], root: pathlib.Path) -> list[pathlib.Path]:
+    """Writes rows, the picture, and what stands between the markers of the page.
+
+    Args:
+      rows: from `methods.collect`.
+      root: of the checkout, or another folder for what is not to be kept.
+
+    Returns:
+      The files written.
+    """
+    csv, page = root / CSV, root / PAGE
+    picture = page.parent / PICTURE
+    for path in (csv, picture):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(csv, index=False)
+    table = pages.read_csv(csv)
+    if not page.exists():
+        page.write_text(pages.marked(TABLE, ""))
+    page.write_text(pages.between(page.read_text(), TABLE, render(table)))
+    with matplotlib.rc_context(pages.STYLE):
+        figure = Figure(figsize=(9.6, 8), layout="constrained")
+        draw(table, figure)
+        figure.savefig(picture, dpi=150, metadata={pages.SOURCE: pages.digest(csv)})
+    return [csv, page, picture]
