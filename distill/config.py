@@ -13,7 +13,8 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
-LATER = ("decay_at", "nesterov", "init")  # of a section; empty ones are as if there were none
+# Of a section; empty ones are as if there were none.
+LATER = ("decay_at", "nesterov", "init", "freeze", "layer_decay")
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -29,7 +30,9 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section = ConfigDict()
     section.model = model
     section.args = ConfigDict()  # further arguments of the model
-    section.init = ""  # file of weights to start from, see distill.pretrained; empty: fresh ones
+    section.init = ""  # weights to start from, a file or a run, see training.start; empty: fresh
+    section.freeze = ""  # layers that stay as they are, as `stem,stage*` or `!logits`
+    section.layer_decay = 0.0  # of the learning rate, from a block to the one below; 0: none
     section.epochs = 10
     section.steps = config_dict.placeholder(int)  # if given, the duration instead of the epochs
     section.batch_size = 100
@@ -137,6 +140,8 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
     "init": values.TEXT,
+    "freeze": values.TEXT,
+    "layer_decay": values.SHARE,
     "epochs": values.whole(1, EPOCHS),
     "steps": values.optional(values.whole(1)),
     "batch_size": values.whole(1),

@@ -32,6 +32,7 @@ LAYERS = (
         "stopping",
         "values",
         "paths",
+        "patterns",
         "pixels",
         "resources",
         "cli",

@@ -12,6 +12,7 @@ from distill import ops
 from distill.errors import InputError, unknown
 
 FACTORISATIONS = ("channels", "spatial")
+HEAD = "logits"  # the last layer of every classifier
 EPSILON = 1e-5  # added to the variance by batch normalisation
 
 Factors = Mapping[str, tuple[str, int]]
@@ -160,9 +161,11 @@ class Structure(nn.Module):
         """Halves height and width by maxima, computed as the convolutions are."""
         return ops.max_pool(x, native=self.conv is ops.conv_native)
 
-    def norm(self, name: str, train: bool) -> nn.Module:
+    def norm(self, name: str, train: bool) -> Callable[[jax.Array], jax.Array]:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
+        norm = nn.BatchNorm(momentum=0.9, epsilon=EPSILON, name=name)
+        # As an argument of the call, so that a training may freeze it.
+        return lambda x: norm(x, use_running_average=not train)
 
     def conv_norm(
         self,

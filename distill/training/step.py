@@ -14,8 +14,9 @@ from flax.core import FrozenDict
 from distill import constraints, losses
 from distill.data import Augmentation
 from distill.models import taps
+from distill.models.layers import HEAD
 from distill.models.taps import TAPS, Pairs
-from distill.training import bilevel
+from distill.training import bilevel, freezing
 from distill.training.state import Hyper, TrainState
 
 
@@ -32,6 +33,8 @@ class TrainData:
       validation_images, validation_labels: likewise, for students that learn the temperature.
       teacher_features: for each tap that the loss compares `[variants, n, ...]`; None if there are
         none, or they are computed in the step.
+      head_inputs: `[variants, n, width]`, what reaches the head, where that alone is trained and
+        it was computed before; None otherwise.
     """
 
     images: Any = None
@@ -41,6 +44,7 @@ class TrainData:
     validation_images: Any = None
     validation_labels: Any = None
     teacher_features: Any = None
+    head_inputs: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Task:
       tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
+      frozen: layers that stay as they are, with the statistics of their batch normalisation.
     """
 
     model: nn.Module
@@ -71,6 +76,7 @@ class Task:
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
+    frozen: frozenset[str] = frozenset()
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -105,17 +111,25 @@ def train_step(
     teacher_logits, theirs, classifier = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
-    def objective(trained, hyper):
-        params, parts = state.apart(trained)
-        effective = constraints.effective(task.constraints, state.held, params)
-        with nn.intercept_methods(constraints.interceptor(state.held)):
-            logits, updated = task.model.apply(
-                {"params": effective, "batch_stats": state.batch_stats},
+    def forward(params):
+        if data.head_inputs is not None:
+            return head_logits(params, data.head_inputs[choices, index]), {}
+        with (
+            nn.intercept_methods(constraints.interceptor(state.held)),
+            nn.intercept_methods(freezing.interceptor(task.frozen)),
+        ):
+            return task.model.apply(
+                {"params": params, "batch_stats": state.batch_stats},
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=collections,
             )
+
+    def objective(trained, hyper):
+        params, parts = state.apart(trained)
+        effective = constraints.effective(task.constraints, state.held, params)
+        logits, updated = forward(effective)
         ours = taps.tapped(updated)
         compared = {
             name: ([ours[a] for a, _ in pairs], [theirs[b] for _, b in pairs])
@@ -167,6 +181,20 @@ def train_step(
     visible = labels >= 0
     correct = (logits.argmax(-1) == labels) & visible
     return new_state, {**measured, "correct": correct.sum(), "visible": visible.sum()}
+
+
+def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
+    """Applies the head of a network to what reaches it.
+
+    Args:
+      params: of the whole network.
+      x: `[n, width]`.
+
+    Returns:
+      `[n, num_classes]`.
+    """
+    layer = params[HEAD]
+    return x @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
 def validation_loss(

@@ -88,17 +88,6 @@ def test_an_emptied_group_is_refused(network):
         networks.remove(found, {"conv0": np.zeros(4, bool)})
 
 
-def test_patterns_choose_layers_in_order():
-    names = ["conv0", "conv1", "hidden", "logits"]
-    assert networks.matching("logits,conv*", names) == ["conv0", "conv1", "logits"]
-    assert networks.matching("!logits", names) == ["conv0", "conv1", "hidden"]
-    assert networks.matching("*,!conv1", names) == ["conv0", "hidden", "logits"]
-    with pytest.raises(InputError, match=r"layers='dense\*' matches nothing; there are conv0, "):
-        networks.matching("dense*", names)
-    with pytest.raises(InputError, match="leaves nothing"):
-        networks.matching("*,!*", names)
-
-
 def test_behind_a_block_channels_can_be_removed(network):
     found = network("calli", features=(4, 8, 6), block="inception")
     assert [group.name for group in found.channels().groups] == ["conv2"]

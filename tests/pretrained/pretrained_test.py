@@ -11,7 +11,7 @@ from distill.config import check_values
 from distill.errors import InputError
 from distill.pretrained import names
 from distill.report.progress import Display
-from distill.training import trained
+from distill.training import start, trained
 
 NAME = "efficientnet_lite0"
 NARROW = {
@@ -109,12 +109,12 @@ def test_layouts_and_the_epsilon(model, arrays, tmp_path):
 def test_what_does_not_fit_is_one_line(model, arrays, tmp_path):
     del arrays["_fc.bias"]
     arrays["_fc.scale"] = np.zeros(10, np.float32)
-    arrays["_fc.weight"] = np.zeros((12, 9), np.float32)
+    arrays["_fc.weight"] = np.zeros((10, 12), np.float32)
     arrays["_bn0.bias"][0] = np.nan
     np.savez(tmp_path / "weights.npz", **arrays)
     message = (
         "weights.npz: missing: _fc.bias; left over: _fc.scale; "
-        "of another shape: _fc.weight (9, 12) for (9, 10); not finite: _bn0.bias"
+        "of another shape: _fc.weight (12, 10) for (9, 10); not finite: _bn0.bias"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         pretrained.load(tmp_path / "weights.npz", NAME, model, SHAPE)
@@ -144,6 +144,15 @@ def test_other_networks_are_said_to_have_no_names(tmp_path):
         pretrained.load(tmp_path / "weights.npz", "vgg16", model, (32, 32, 3))
 
 
+def test_a_head_of_other_classes_is_left_out(model, arrays, tmp_path):
+    np.savez(tmp_path / "weights.npz", **arrays)
+    other = models.build(NAME, NARROW, num_classes=3)
+    found = pretrained.load(tmp_path / "weights.npz", NAME, other, SHAPE)
+    same = pretrained.load(tmp_path / "weights.npz", NAME, model, SHAPE)
+    assert "logits" not in found["params"] and same["params"].pop("logits")["bias"].shape == (10,)
+    jax.tree.map(np.testing.assert_array_equal, found, same)
+
+
 @pytest.mark.usefixtures("offline")
 def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
     path = tmp_path / "weights.npz"
@@ -163,6 +172,29 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
         found.members[0]["params"], given["params"],
     )  # fmt: skip
+    # Another run starts from that one, and trains the head alone.
+    said = []
+    config.student.update({"init": str(tmp_path / "run"), "freeze": "!logits", "steps": 3})
+    config.student.learning_rate = 0.1
+    display = Display()
+    display.say = said.append
+    pipeline.run(config, tmp_path / "head", display)
+    head = trained.load(tmp_path / "head" / "checkpoints" / "student" / "steps", print)
+    assert head.about["init"] == trained.checksum(directory)
+    before, after = found.members[0], head.members[0]
+    old, new = (variables["params"].pop("logits") for variables in (before, after))
+    assert (old["kernel"] != new["kernel"]).any()
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, after)
+    assert f"{NAME}: only its head moves; what reaches it is computed once" in said
+    with pytest.raises(InputError, match="has no trained network"):
+        start.digest(str(tmp_path))
+    with pytest.raises(InputError, match=r"a efficientnet_lite0: missing: batch_stats/conv0_norm"):
+        vgg = models.build("vgg16", {}, num_classes=10)
+        start.variables(str(directory), "vgg16", vgg, (32, 32, 3), print)
+
+
+def _bits(array):
+    return np.asarray(array).view(np.uint32)
 
 
 def test_safetensors_hold_the_same(model, arrays, tmp_path):
