@@ -33,7 +33,7 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section.init = ""  # weights to start from, a file or a run, see training.start; empty: fresh
     section.freeze = ""  # layers that stay as they are, as `stem,stage*` or `!logits`
     section.layer_decay = 0.0  # of the learning rate, from a block to the one below; 0: none
-    section.epochs = 10
+    section.epochs = 10  # 0: nothing is trained, where there are weights to start from
     section.steps = config_dict.placeholder(int)  # if given, the duration instead of the epochs
     section.batch_size = 100
     section.learning_rate = 1e-3  # the peak of the schedule
@@ -60,6 +60,7 @@ def defaults() -> ConfigDict:
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"
     config.dataset.folder = ""  # of images, CLASS/… or train/CLASS/… and test/…; instead of `name`
+    config.dataset.classes = ()  # names of all, where a folder may lack some; empty: its own
     config.dataset.color = "rgb"  # or gray: what the images of a folder become
     config.dataset.data_dir = ""  # empty: $TFDS_DATA_DIR, else TFDS's own default
     config.dataset.fallback = ""  # used where `name` cannot be had; empty: that is an error
@@ -177,6 +178,7 @@ VALUES = {
     "checkpoint_every_s": values.NOT_NEGATIVE,
     "dataset.name": values.TEXT,
     "dataset.folder": values.TEXT,
+    "dataset.classes": values.each(values.TEXT, "names, as ('cat', 'dog')"),
     "dataset.color": values.TEXT,
     "dataset.data_dir": values.TEXT,
     "dataset.fallback": values.TEXT,
@@ -242,6 +244,8 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
         for field, kind in _SECTION.items():
             if field == "epochs" and section.get("steps") is not None:
                 continue  # they take the place of the epochs
+            if field == "epochs" and section.get("init"):
+                kind = values.whole(0, EPOCHS)  # what is given may stay as it is
             values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
         if section.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", section.optimizer, OPTIMIZERS)

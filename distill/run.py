@@ -289,7 +289,7 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(loss := config.get("loss"), dict):
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.
-    place = ("data_dir", "fallback", "resident_mb", "folder", "color")
+    place = ("data_dir", "fallback", "resident_mb", "folder", "color", "classes")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
     for role in ("teacher", "student"):

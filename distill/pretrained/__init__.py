@@ -54,8 +54,8 @@ def load(
     Raises:
       InputError: as `files.read`; and naming what is missing, left over or of another shape.
     """
-    table = names.table(name, model)
     try:
+        table = names.table(name, model)
         return convert(files.read(paths.local(path, "init")), table, shapes(model, input_shape))
     except InputError as error:
         raise InputError(f"{name} cannot start from {path}: {error}") from error
@@ -95,7 +95,7 @@ def convert(
         if theirs not in left:
             missing.append(theirs)
             continue
-        array = _layout(kind, left.pop(theirs)).astype(np.float32)
+        array = _layout(kind, left.pop(theirs), table.flat.get(layer, 0)).astype(np.float32)
         if array.shape != leaf.shape:
             misshapen.append(f"{theirs} {array.shape} for {leaf.shape}")
         if not np.isfinite(array).all():
@@ -156,10 +156,19 @@ def _require_none(faults: Mapping[str, list[str]]) -> None:
         raise InputError("; ".join(said))
 
 
-def _layout(kind: str, array: np.ndarray) -> np.ndarray:
-    """Makes filters `[out, in, height, width]` ours, `[height, width, in, out]`; and matrices."""
+def _layout(kind: str, array: np.ndarray, channels: int) -> np.ndarray:
+    """Makes filters `[out, in, height, width]` ours, `[height, width, in, out]`; and matrices.
+
+    Args:
+      kind: of the array.
+      array: PyTorch's.
+      channels: of the image that a matrix sees flattened; 0: it sees none.
+    """
     if kind != "kernel":
         return array
+    if channels and array.ndim == 2 and array.shape[1] % channels == 0:
+        image = array.reshape(len(array), channels, -1)
+        return image.transpose(2, 1, 0).reshape(-1, len(array))
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 

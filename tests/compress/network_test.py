@@ -10,8 +10,8 @@ from distill.errors import InputError
 
 NAMES = (
     "simplenet_v1", "simplenet_v4", "teacher", "calli", "calli_1d", "vgg16", "resnet20", "resnet34",
-    "resnet50", "densenet40", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
-    "efficientnet_lite0", "autoencoder",
+    "resnet50", "densenet40", "densenet_bc100", "densenet121", "mobilenet_v1",
+    "mobilenet_v2", "efficientnet_lite0", "autoencoder",
 )  # fmt: skip
 
 
