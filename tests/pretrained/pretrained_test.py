@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from distill import models, pipeline, presets, pretrained
+from distill import models, pipeline, presets, pretrained, study
 from distill.config import check_values
 from distill.errors import InputError
 from distill.pretrained import names
@@ -184,6 +184,15 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
     assert (old["kernel"] != new["kernel"]).any()
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, after)
     assert f"{NAME}: only its head moves; what reaches it is computed once" in said
+    # So do the students of a sweep, in one program.
+    config.sweep.seeds = (0, 1)
+    study.run(config, tmp_path / "sweep", display)
+    (batch,) = (tmp_path / "sweep" / "batches").iterdir()
+    heads = []
+    for member in trained.load(batch / "steps", print).members:
+        heads.append(member["params"].pop("logits")["kernel"])
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, member)
+    assert (heads[0] != heads[1]).any()
     with pytest.raises(InputError, match="has no trained network"):
         start.digest(str(tmp_path))
     with pytest.raises(InputError, match=r"a efficientnet_lite0: missing: batch_stats/conv0_norm"):
