@@ -4,7 +4,8 @@ python -m distill.main --config=configs/your_images.py --config.dataset.folder=P
 python -m distill.main --config=configs/your_images.py:tune --config.dataset.folder=PHOTOS --config.student.init=RUN
 
 docs/your_images.md goes from the folder to the browser, and says where the weights come from. With
-`tune` all of the network of a run is trained on, by less the further it is from the head.
+`tune` the network of a run goes on learning, by less the further from the head, but for its batch
+normalisation.
 """  # noqa: E501
 
 from distill import config as configs
@@ -29,8 +30,8 @@ def get_config(arg=None):
     if "tune" in words:
         config.student.update(
             {
-                "epochs": 5, "learning_rate": 3e-4, "schedule": "one_cycle",
-                "augmentation": "crop_flip", "freeze": "", "layer_decay": 0.8,
+                "epochs": 5, "learning_rate": 1e-4, "schedule": "one_cycle",
+                "augmentation": "crop_flip", "freeze": "*_norm", "layer_decay": 0.8,
             }
         )  # fmt: skip
     if "quick" in words:

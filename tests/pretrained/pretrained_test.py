@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import re
 
 import jax
@@ -170,29 +171,22 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
         found.members[0]["params"], given["params"],
     )  # fmt: skip
-    # Another run starts from that one, and trains the head alone.
+    # The students of a sweep start from that run, and train their heads alone.
     said = []
     config.student.update({"init": str(tmp_path / "run"), "freeze": "!logits", "steps": 3})
-    config.student.learning_rate = 0.1
+    config.student.learning_rate, config.sweep.seeds = 0.1, (0, 1)
     display = Display()
     display.say = said.append
-    pipeline.run(config, tmp_path / "head", display)
-    head = trained.load(tmp_path / "head" / "checkpoints" / "student" / "steps", print)
-    assert head.about["init"] == trained.checksum(directory)
-    before, after = found.members[0], head.members[0]
-    old, new = (variables["params"].pop("logits") for variables in (before, after))
-    assert (old["kernel"] != new["kernel"]).any()
-    jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, after)
-    assert f"{NAME}: only its head moves; what reaches it is computed once" in said
-    # So do the students of a sweep, in one program.
-    config.sweep.seeds = (0, 1)
     study.run(config, tmp_path / "sweep", display)
     (batch,) = (tmp_path / "sweep" / "batches").iterdir()
-    heads = []
-    for member in trained.load(batch / "steps", print).members:
-        heads.append(member["params"].pop("logits")["kernel"])
-        jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, member)
-    assert (heads[0] != heads[1]).any()
+    sweep = trained.load(batch / "steps", print)
+    assert sweep.about["init"] == trained.checksum(directory)
+    assert f"{NAME}: only its head moves; what reaches it is computed once" in said
+    (before,) = found.members
+    heads = [v["params"].pop("logits")["kernel"] for v in (before, *sweep.members)]
+    assert all((a != b).any() for a, b in itertools.combinations(heads, 2))
+    for after in sweep.members:
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, after)
     with pytest.raises(InputError, match="has no trained network"):
         start.digest(str(tmp_path))
     with pytest.raises(InputError, match=r"a efficientnet_lite0: missing: batch_stats/conv0_norm"):
