@@ -15,6 +15,7 @@ from distill.training import freezing, head, recipe, step
 
 SHAPE = (8, 8, 1)
 ARGS = {"blocks": (1, 1), "features": (4, 6), "strides": (1, 2), "stem": 4, "head": 8}
+LENGTH = recipe.Length(10, 100)
 LAYERS = [
     "stem", "stem_norm", "stage0_block0/depthwise", "stage0_block0/depthwise_norm",
     "stage0_block0/project", "stage0_block0/project_norm", "stage1_block0/expand",
@@ -40,7 +41,7 @@ def split(rng):
 
 def update(of, split, head_inputs=None):
     """Makes two updates; returns what they started from, what they led to, and the last loss."""
-    task = recipe.task(of, recipe.Length(10, 100))
+    task = recipe.task(of, LENGTH, kernels="xla")
     begin = jax.tree.map(lambda leaf: leaf[0], recipe.create(of, task))
     images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
     data = step.TrainData(images, labels, head_inputs=head_inputs)
@@ -67,7 +68,7 @@ def moved(before, after):
 
 
 def test_layers_come_in_the_order_in_which_they_run():
-    task = recipe.task(about(), recipe.Length(10, 100))
+    task = recipe.task(about(), LENGTH, kernels="xla")
     assert freezing.layers(task.model, SHAPE) == LAYERS
 
 
@@ -96,15 +97,15 @@ def test_the_rate_falls_from_block_to_block():
     assert {found[name] for name in LAYERS[6:12]} == {0.25} and found["stem_norm"] == 0.5**4
 
 
-def test_updates_of_deeper_layers_are_smaller_by_the_decay(split):
+def test_updates_of_deeper_layers_are_smaller_by_the_decay():
     sgd = {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"}
     changes = []
     for decay in (0.0, 0.5):
-        task = recipe.task(about(layer_decay=decay, **sgd), recipe.Length(10, 100))
-        state = jax.tree.map(lambda leaf: leaf[0], recipe.create(about(), task))
+        task = recipe.task(about(layer_decay=decay, **sgd), LENGTH, kernels="xla")
+        shapes = recipe.shapes(about(), task).params
+        params = jax.tree.map(lambda leaf: jnp.ones(leaf.shape[1:]), shapes)
         tx = task.make_optimizer({"learning_rate": jnp.float32(0.1)})
-        gradients = jax.tree.map(jnp.ones_like, state.params)
-        changes.append(tx.update(gradients, tx.init(state.params), state.params)[0])
+        changes.append(tx.update(params, tx.init(params), params)[0])
     whole, less = changes
     for layer, share in {"logits": 1, "head": 0.5, "stage0_block0": 0.125, "stem": 0.0625}.items():
         jax.tree.map(
@@ -129,7 +130,7 @@ def test_nothing_frozen_moves_everything(split):
 
 def test_a_head_alone_is_trained_as_in_the_whole_network(split):
     of = about(freeze="!logits")
-    task = recipe.task(of, recipe.Length(10, 100))
+    task = recipe.task(of, LENGTH, kernels="xla")
     before, whole, loss = update(of, split)
     assert head.tabulates(task, SHAPE, 12, epochs=10, limit=9 * 12 * 8 * 4)
     assert not head.tabulates(task, SHAPE, 12, epochs=8, limit=10**6)  # 9 variants
