@@ -13,7 +13,8 @@ from distill.errors import InputError, unknown
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
-LATER = ("decay_at", "nesterov", "init")  # of a section; empty ones are as if there were none
+# Of a section; empty ones are as if there were none.
+LATER = ("decay_at", "nesterov", "init", "freeze", "layer_decay")
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -29,8 +30,10 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section = ConfigDict()
     section.model = model
     section.args = ConfigDict()  # further arguments of the model
-    section.init = ""  # file of weights to start from, see distill.pretrained; empty: fresh ones
-    section.epochs = 10
+    section.init = ""  # weights to start from, a file or a run, see training.start; empty: fresh
+    section.freeze = ""  # layers that stay as they are, as `stem,stage*` or `!logits`
+    section.layer_decay = 0.0  # of the learning rate, from a block to the one below; 0: none
+    section.epochs = 10  # 0: nothing is trained, where there are weights to start from
     section.steps = config_dict.placeholder(int)  # if given, the duration instead of the epochs
     section.batch_size = 100
     section.learning_rate = 1e-3  # the peak of the schedule
@@ -57,6 +60,7 @@ def defaults() -> ConfigDict:
     config.dataset = ConfigDict()
     config.dataset.name = "mnist"
     config.dataset.folder = ""  # of images, CLASS/… or train/CLASS/… and test/…; instead of `name`
+    config.dataset.classes = ()  # names of all, where a folder may lack some; empty: its own
     config.dataset.color = "rgb"  # or gray: what the images of a folder become
     config.dataset.data_dir = ""  # empty: $TFDS_DATA_DIR, else TFDS's own default
     config.dataset.fallback = ""  # used where `name` cannot be had; empty: that is an error
@@ -141,6 +145,8 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
     "init": values.TEXT,
+    "freeze": values.TEXT,
+    "layer_decay": values.SHARE,
     "epochs": values.whole(1, EPOCHS),
     "steps": values.optional(values.whole(1)),
     "batch_size": values.whole(1),
@@ -177,6 +183,7 @@ VALUES = {
     "checkpoint_every_s": values.NOT_NEGATIVE,
     "dataset.name": values.TEXT,
     "dataset.folder": values.TEXT,
+    "dataset.classes": values.each(values.TEXT, "names, as ('cat', 'dog')"),
     "dataset.color": values.TEXT,
     "dataset.data_dir": values.TEXT,
     "dataset.fallback": values.TEXT,
@@ -242,6 +249,8 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
         for field, kind in _SECTION.items():
             if field == "epochs" and section.get("steps") is not None:
                 continue  # they take the place of the epochs
+            if field == "epochs" and section.get("init"):
+                kind = values.whole(0, EPOCHS)  # what is given may stay as it is
             values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
         if section.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", section.optimizer, OPTIMIZERS)

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+FEW = 10  # classes, at most, of which five guesses say little
+BINS = 15  # of the expected calibration error, equally wide; as many as the paper has
+
 
 class Measures(NamedTuple):
     """Rates between 0 and 1; precision and recall are means over the classes ("macro").
@@ -58,6 +61,96 @@ def measures(matrix: np.ndarray) -> Measures:
         recall=float(recall),
         f_measure=float(_ratio(2 * precision * recall, precision + recall)),
     )
+
+
+class ClassMeasures(NamedTuple):
+    """Of one class: rates between 0 and 1, and how many examples it has."""
+
+    precision: float
+    recall: float
+    f_measure: float
+    support: int
+
+
+def by_class(matrix: np.ndarray) -> list[ClassMeasures]:
+    """Derives the measures of each class from a confusion matrix (row = label).
+
+    A class that is never predicted has precision 0, and one without examples recall 0.
+    """
+    correct, labelled = np.diag(matrix).astype(np.float64), matrix.sum(1)
+    precision, recall = _ratio(correct, matrix.sum(0)), _ratio(correct, labelled)
+    f_measure = _ratio(2 * precision * recall, precision + recall)
+    columns = (c.tolist() for c in (precision, recall, f_measure, labelled))
+    return [ClassMeasures(*row) for row in zip(*columns, strict=True)]
+
+
+def top_accuracy(labels: np.ndarray, scores: np.ndarray, k: int) -> float:
+    """Returns the share of examples whose label is among the `k` classes of the highest scores.
+
+    Args:
+      labels: ground truth `[n]`.
+      scores: `[n, num_classes]`; of equal ones the lower class comes first, as for `argmax`.
+      k: how many.
+    """
+    own = np.take_along_axis(scores, labels[:, None].astype(np.int64), axis=1)
+    lower = np.arange(scores.shape[1])[None] < labels[:, None]
+    before = (scores > own) | ((scores == own) & lower)
+    return float((before.sum(1) < k).mean())
+
+
+class Calibration(NamedTuple):
+    """How far the probability of what is predicted is from how often it is right.
+
+    Attributes:
+      error: expected calibration error, between 0 and 1.
+      bins: of each that has an image: mean probability, accuracy, number of images.
+    """
+
+    error: float
+    bins: list[tuple[float, float, int]]
+
+
+def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
+    """Compares confidence with accuracy (Guo et al. 2017, arXiv:1706.04599, eq. 3).
+
+    Args:
+      labels: ground truth `[n]`.
+      probabilities: `[n, num_classes]`.
+    """
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    counts = np.bincount(places, minlength=BINS)
+    means = [_ratio(np.bincount(places, v, BINS), counts) for v in (confidence, right)]
+    error = float((counts * np.abs(means[0] - means[1])).sum() / len(labels))
+    bins = zip(*(column[counts > 0].tolist() for column in (*means, counts)), strict=True)
+    return Calibration(error, list(bins))
+
+
+def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """Returns `calibration_error`, and of more than `FEW` classes `top5_accuracy`.
+
+    Args:
+      labels: ground truth `[n]`.
+      probabilities: `[n, num_classes]`.
+    """
+    found = {"calibration_error": calibration(labels, probabilities).error}
+    if probabilities.shape[1] > FEW:
+        found["top5_accuracy"] = top_accuracy(labels, probabilities, 5)
+    return found
+
+
+def mistakes(labels: np.ndarray, probabilities: np.ndarray, n: int) -> list[int]:
+    """Returns the examples that are mistaken with the greatest confidence, the worst first.
+
+    Args:
+      labels: ground truth `[n]`.
+      probabilities: `[n, num_classes]`.
+      n: how many, at most.
+    """
+    wrong = np.flatnonzero(probabilities.argmax(1) != labels)
+    order = np.argsort(-probabilities[wrong].max(1), kind="stable")
+    return wrong[order][:n].tolist()
 
 
 def num_absent(labels: np.ndarray, num_classes: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
+from scipy import special
 
 from distill import (
     assistants,
@@ -34,6 +35,7 @@ from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
+MISTAKES = 16  # the most confident of the test set, that are kept
 
 
 def validate(config: ConfigDict) -> None:
@@ -229,10 +231,8 @@ def evaluate(run: Run) -> None:
         for role in roles(run.config)
     }
     classifiers = {role: m for role, m in found.items() if quality_of(m.about) == "accuracy"}
-    predictions = {
-        role: model.logits(run.dataset.test.images).argmax(-1)
-        for role, model in classifiers.items()
-    }
+    scores = {role: m.logits(run.dataset.test.images) for role, m in classifiers.items()}
+    predictions = {role: logits.argmax(-1) for role, logits in scores.items()}
     absent = metrics.num_absent(run.dataset.test.labels, run.dataset.num_classes)
     if classifiers and absent:
         run.display.warn(
@@ -258,6 +258,7 @@ def evaluate(run: Run) -> None:
             "model": model.about["recipe"]["model"],
             **measured,
             "confusion_matrix": matrix.tolist(),
+            **confidence(run.dataset.test.labels, scores[role]),
             "seed": model.about["seeds"][0],
             "loss": model.about["loss"]["name"],
             "temperature": model.about["loss"].get("temperature"),
@@ -278,6 +279,34 @@ def evaluate(run: Run) -> None:
             proofs = exporter.proofs_in(earlier.get("export"))  # of the same models
             contents |= {"export": proofs} if proofs else {}
     write(path, contents)
+
+
+def confidence(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+    """Measures what a model says of the test set beyond its predictions.
+
+    Args:
+      labels: ground truth `[n]`.
+      logits: `[n, num_classes]`.
+
+    Returns:
+      `top5_accuracy`, where there are more than `metrics.FEW` classes; `calibration_error` and its
+      bins; and the most confident `mistakes`, each with the number of its image.
+    """
+    probabilities = special.softmax(logits.astype(np.float64), axis=1)
+    mistaken = metrics.mistakes(labels, probabilities, MISTAKES)
+    return {
+        **metrics.summary(labels, probabilities),
+        "calibration": [list(b) for b in metrics.calibration(labels, probabilities).bins],
+        "mistakes": [
+            {
+                "image": i,
+                "label": int(labels[i]),
+                "prediction": int(probabilities[i].argmax()),
+                "probability": float(probabilities[i].max()),
+            }
+            for i in mistaken
+        ],
+    }
 
 
 def _larger(found: dict[str, Trained], role: str) -> Trained | None:
@@ -404,7 +433,7 @@ def write_report(run: Run) -> None:
         raise InputError(f"the stage report needs {path}; run the stage evaluate first")
     config = json.loads((run.workdir / CONFIG).read_text(encoding="utf-8"))
     try:
-        report.write(run.workdir, results, config)
+        report.write(run.workdir, results, config, _labels(run), run.dataset.test.images)
     except InputError:  # of another file
         raise
     except report.MALFORMED as error:

@@ -13,12 +13,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, files, losses, models, paths, pretrained, processes
+from distill import data, files, losses, models, paths, processes
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
+from distill.models.layers import HEAD
 from distill.report import records
 from distill.report.progress import Display
-from distill.training import engine, pairing, recipe, train
+from distill.training import engine, freezing, pairing, recipe, train
+from distill.training import start as starts
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
@@ -78,7 +80,7 @@ class Run:
         }
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
         if section.init:
-            about["init"] = pretrained.digest(section.init)
+            about["init"] = starts.digest(section.init)
         return json.loads(json.dumps(about))
 
     def check_models(self) -> None:
@@ -96,7 +98,7 @@ class Run:
                 section.model, section.args, input_shape=self.dataset.test.images.shape[1:],
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
-            self.start(role, 1)
+            self._check_start(role)
         loss = recipe.loss_section(self.config.loss)
         if losses.needs_features(loss["name"]):
             student, teacher = (
@@ -108,7 +110,25 @@ class Run:
             )  # fmt: skip
             pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
 
-    def start(self, role: str, students: int) -> train.Start | None:
+    def _check_start(self, role: str) -> None:
+        """Checks what a model starts from, and says what of it is fresh."""
+        section, shape = self.config[role], self.dataset.test.images.shape[1:]
+        begin = self.start(role, 1)
+        if begin is not None and HEAD not in begin.variables["params"]:
+            self.display.say(
+                f"{role}: {HEAD} starts fresh, for {self.dataset.num_classes} classes, "
+                f"which are not those of {section.init}"
+            )
+        if section.freeze:
+            model = models.build(section.model, section.args, num_classes=self.dataset.num_classes)
+            freezing.frozen(section.freeze, freezing.layers(model, shape))
+            if begin is None:
+                raise InputError(
+                    f"{role}.freeze is {section.freeze!r}, and nothing is trained yet that could "
+                    f"be kept; name weights to start from in {role}.init"
+                )
+
+    def start(self, role: str, students: int) -> starts.Start | None:
         """Returns the weights that a model is to start from, for each of some students alike.
 
         Raises:
@@ -119,8 +139,8 @@ class Run:
             return None
         model = models.build(section.model, section.args, num_classes=self.dataset.num_classes)
         shape = self.dataset.test.images.shape[1:]
-        variables = pretrained.load(section.init, section.model, model, shape)
-        return train.Start(jax.tree.map(lambda leaf: np.stack([leaf] * students), variables))
+        variables = starts.variables(section.init, section.model, model, shape, self.display.warn)
+        return starts.Start(jax.tree.map(lambda leaf: np.stack([leaf] * students), variables))
 
     @property
     def teacher_checkpoints(self) -> pathlib.Path:
@@ -160,7 +180,7 @@ class Run:
         about: dict[str, Any],
         split: Split,
         teacher: Trained | None = None,
-        start: train.Start | None = None,
+        start: starts.Start | None = None,
     ) -> None:
         """Trains what `about` describes into `directory`, one run at a time."""
         resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
@@ -272,7 +292,7 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.
-    place = ("data_dir", "fallback", "resident_mb", "folder", "color")
+    place = ("data_dir", "fallback", "resident_mb", "folder", "color", "classes")
     config["dataset"] = {k: v for k, v in config["dataset"].items() if k not in place}
     config["teacher"] = {k: v for k, v in config["teacher"].items() if k != "directory"}
     for role in ("teacher", "student"):

@@ -303,7 +303,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "gradient_correction": loss.get("gradient_correction"),
         "learning_rate": recipe_["learning_rate"],
         "seed": student.about["seeds"][0],
-        "epochs": model.history[-1]["epoch"],
+        "epochs": model.history[-1].get("epoch", 0),
         "train_examples": len(run.training_set),
         "labelled_fraction": config.dataset.labelled_fraction,
         "teacher_members": len(student.teacher.members) if student.teacher else None,
@@ -327,4 +327,4 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
 
 
 def _total(history: list[dict[str, Any]], name: str) -> float:
-    return sum(record[name] for record in history)
+    return sum(record.get(name, 0.0) for record in history)

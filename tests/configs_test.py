@@ -21,6 +21,23 @@ FILES = sorted(
 )
 
 
+FOLDERS = ("imagenet_efficientnet_lite0", "your_images")  # which are of no set by name
+
+
+def _config(name, arg):
+    config = importlib.import_module(f"configs.{name}").get_config(arg)
+    if name in FOLDERS:
+        config.dataset.folder, config.student.init = "photos", "weights"
+    return config
+
+
+def _shape(name, config):
+    section = config.dataset
+    if name in FOLDERS:
+        return (section.image_size, section.image_size, 3), len(section.classes) or 3
+    return sources.shape(section.name, section.image_size)
+
+
 def _accepted(name):
     """Yields the arguments that a configuration takes: none, `quick`, and what it shares."""
     module = importlib.import_module(f"configs.{name}")
@@ -38,9 +55,9 @@ CASES = [case for name in FILES for case in _accepted(name)]
 
 @pytest.mark.parametrize(("name", "arg"), CASES)
 def test_every_configuration_is_valid(name, arg):
-    config = importlib.import_module(f"configs.{name}").get_config(arg)
+    config = _config(name, arg)
     pipeline.validate(config)
-    sources.shape(config.dataset.name, config.dataset.image_size)
+    _shape(name, config)
 
 
 # Of the deep networks the narrow one is enough: the tests of the models have the others.
@@ -51,8 +68,8 @@ TRACED = [(name, arg) for name, arg in CASES if "simplenet" in name or arg == "q
 def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     # XLA's own convolution is one operation to trace, and the tests of `ops` have ours.
     monkeypatch.setattr(ops, "conv_for", lambda *_: jax.lax.conv_general_dilated)
-    config = importlib.import_module(f"configs.{name}").get_config(arg)
-    shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
+    config = _config(name, arg)
+    shape, num_classes = _shape(name, config)
     described = {
         "dataset": config.dataset.name, "input_shape": shape, "num_classes": num_classes,
     }  # fmt: skip

@@ -33,6 +33,7 @@ LAYERS = (
         "stopping",
         "values",
         "paths",
+        "patterns",
         "pixels",
         "resources",
         "cli",

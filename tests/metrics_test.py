@@ -84,3 +84,37 @@ def test_agreement_literal():
 
 def test_compression_rate_of_the_thesis():
     assert metrics.compression_rate(3274634, 6007) == pytest.approx(0.998166, abs=1e-6)
+
+
+def test_measures_of_each_class_are_those_of_scikit_learn():
+    labels, predictions = _random(3, predicted=4)
+    found = metrics.by_class(metrics.confusion_matrix(labels, predictions, 5))
+    expected = sklearn_metrics.precision_recall_fscore_support(labels, predictions, zero_division=0)
+    np.testing.assert_allclose(np.array(found).T, np.array(expected))
+
+
+def test_top_accuracy_is_that_of_scikit_learn_and_of_the_argmax():
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(12, size=300), rng.normal(size=(300, 12))
+    expected = sklearn_metrics.top_k_accuracy_score(labels, scores, k=5, labels=range(12))
+    assert metrics.top_accuracy(labels, scores, 5) == pytest.approx(expected)
+    tied = np.round(scores)  # of equal scores the lower class comes first
+    right = (tied.argmax(1) == labels).mean()
+    assert metrics.top_accuracy(labels, tied, 1) == pytest.approx(right)
+
+
+def test_calibration_literal():
+    sure, unsure = [0.9, 0.1], [0.4, 0.6]
+    probabilities = np.array([sure, sure, sure, sure, unsure])
+    error, bins = metrics.calibration(np.array([0, 0, 1, 1, 1]), probabilities)
+    assert bins == [(0.6, 1.0, 1), (0.9, 0.5, 4)]
+    assert error == pytest.approx((1 * 0.4 + 4 * 0.4) / 5)
+    assert metrics.summary(np.array([0] * 5), probabilities).keys() == {"calibration_error"}
+    certain = metrics.calibration(np.array([0, 1]), np.eye(2))
+    assert certain == (0.0, [(1.0, 1.0, 2)])
+
+
+def test_mistakes_begin_with_the_most_confident():
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    assert metrics.mistakes(np.array([1, 1, 1, 1]), probabilities, 2) == [1, 3]
+    assert metrics.mistakes(np.array([0, 0, 1, 0]), probabilities, 2) == []

@@ -90,7 +90,9 @@ def test_outputs_are_all_there(finished):
     ]  # fmt: skip
     assert all(r["step"] == r["epoch"] * 8 for r in records)
     names = {p.name for p in (workdir / "plots").iterdir()}
-    assert names == {"learning_curves.png", "confusion_teacher.png", "confusion_student.png"}
+    kinds = ("confusion", "reliability", "mistakes")
+    pictures = {f"{kind}_{role}.png" for kind in kinds for role in ("teacher", "student")}
+    assert names == {"learning_curves.png", *pictures}
     assert list(workdir.glob("tensorboard/*/events.*"))
     report = (workdir / "report.md").read_text()
     assert "mnist5k" in report and "simplenet_v3" in report and "CONV_2D × 1" in report
@@ -103,6 +105,8 @@ def test_the_student_is_exported_and_its_proof_reported(finished):
     assert proof["accuracy_flax"] == proof["accuracy_tflite"]
     assert proof["accuracy_flax"] == results["models"]["student"]["accuracy"]
     assert proof["max_error"] <= 1e-5 and proof["images"] == 150
+    error = results["models"]["student"]["calibration_error"]
+    assert proof["calibration_error"] == pytest.approx(error, abs=1e-4)
     exported = bundle.read(workdir / "export" / "float32")
     assert len(exported.model) == proof["bytes"] and exported.labels == list("0123456789")
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from distill.compress.context import Context
-from distill.compress.network import Arrays, Network, matching, weights
+from distill.compress.network import Arrays, Network, weights
 from distill.constraints import MAX_CLUSTERS
 from distill.errors import InputError
+from distill.patterns import matching
 
 MAX_ROUNDS = 300
 
@@ -26,7 +27,7 @@ def cluster(
       network: trained.
       context: not looked at.
       num_clusters: values for each layer, without zero; fewer where the weights are of fewer.
-      layers: names of layers, as in `network.matching`.
+      layers: names of layers, as in `patterns.matching`.
 
     Returns:
       The network with shared values. Fine-tuning moves them by the gradients of all their weights.

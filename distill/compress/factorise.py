@@ -9,11 +9,12 @@ import numpy as np
 
 from distill import models
 from distill.compress.context import Context
-from distill.compress.network import Arrays, Network, matching
+from distill.compress.network import Arrays, Network
 from distill.cost import LayerCost
 from distill.cost import layers as count
 from distill.errors import InputError, unknown
 from distill.models.layers import FACTORISATIONS
+from distill.patterns import matching
 
 
 def svd(
@@ -35,7 +36,7 @@ def svd(
     Args:
       network: trained.
       context: is told what became of each layer.
-      layers: as in `network.matching`. `*` means all that can be factorised.
+      layers: as in `patterns.matching`. `*` means all that can be factorised.
       kind: `channels` or `spatial`, for convolutions.
       rank: of every layer; 0: not given.
       energy: share of the squared singular values to keep, in (0, 1]; the rank is the least that

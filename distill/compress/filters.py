@@ -12,6 +12,7 @@ from distill.compress.network import Network
 from distill.compress.scores import SCORES, Scores, looked_at
 from distill.errors import InputError, unknown
 from distill.models.channels import Group
+from distill.patterns import matching
 
 SCOPES = ("layer", "global")
 
@@ -139,7 +140,7 @@ def removable(network: Network, layers: str) -> list[Group]:
       InputError: if a pattern matches nothing, or no layer reads a group.
     """
     groups = {group.name: group for group in network.channels().groups}
-    chosen = [groups[name] for name in networks.matching(layers, groups)]
+    chosen = [groups[name] for name in matching(layers, groups)]
     for group in chosen:
         if not group.readers:
             raise InputError(
@@ -170,7 +171,7 @@ def _shares(amount: Mapping[str, float], groups: Sequence[Group]) -> dict[str, f
     """Returns the share of each group; nothing of those that no pattern fits."""
     shares = {group.name: 0.0 for group in groups}
     for patterns, share in amount.items():
-        for name in networks.matching(patterns, list(shares), "amount"):
+        for name in matching(patterns, list(shares), "amount"):
             shares[name] = share
     return shares
 

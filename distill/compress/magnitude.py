@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from distill.compress.context import Context, require_share
-from distill.compress.network import Arrays, Network, matching, weights
+from distill.compress.network import Arrays, Network, weights
 from distill.errors import InputError, unknown
+from distill.patterns import matching
 
 SCOPES = ("global", "layer")
 UNSTRUCTURED = "unstructured"
@@ -36,7 +37,7 @@ def magnitude(
       scope: `global` ranks the weights of all layers together, `layer` takes the amount of each.
       pattern: `unstructured`, or N:M such as `2:4`: of every M consecutive weights that an output
         reads, the N largest stay. Those of a convolution are in the order of taps, then channels.
-      layers: names of layers, as in `network.matching`.
+      layers: names of layers, as in `patterns.matching`.
 
     Returns:
       The network with masks.

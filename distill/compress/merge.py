@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from distill.compress.context import Context, require_share
-from distill.compress.network import Arrays, Network, matching, remove, resolve
+from distill.compress.network import Arrays, Network, remove, resolve
 from distill.errors import InputError
 from distill.models.channels import Group
+from distill.patterns import matching
 
 
 def merge(network: Network, context: Context, *, amount: float = 0.1, layers: str = "*") -> Network:
@@ -24,7 +25,7 @@ def merge(network: Network, context: Context, *, amount: float = 0.1, layers: st
       network: trained; nothing but relu and dropout stands between the dense layers.
       context: says how many neurons there were when the step began.
       amount: the share of those that is gone afterwards. At least one neuron stays.
-      layers: names of groups of neurons, as in `network.matching`, among those that a dense layer
+      layers: names of groups of neurons, as in `patterns.matching`, among those that a dense layer
         writes and only dense layers read.
 
     Returns:

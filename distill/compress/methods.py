@@ -8,7 +8,7 @@ the same names in all methods:
 * `amount`: the share of them that goes, of the network that the step began with;
 * `scope`: `global` ranks those of all layers together, `layer` takes the amount of each;
 * `pattern`: which of them go together;
-* `layers`: names of layers or groups, as in `network.matching`.
+* `layers`: names of layers or groups, as in `patterns.matching`.
 
 A method that is new is one function and one entry in `COMPRESSORS`. What its options accept beyond
 their types is said by a function beside it, with an entry in `CHECKS`, and what they name in a
@@ -32,8 +32,9 @@ from distill.compress import (
     merge,
     quantize,
 )
-from distill.compress.network import Network, matching
+from distill.compress.network import Network
 from distill.errors import InputError, unknown
+from distill.patterns import matching
 
 Method = Callable[..., Network]
 

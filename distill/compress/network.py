@@ -1,7 +1,6 @@
 """A trained network as a configuration and plain arrays, and the removal of its channels."""
 
 import dataclasses
-import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -80,31 +79,6 @@ def of(name: str, args: Any, num_classes: int, input_shape: Any, variables: Any)
     return Network(
         name, args, num_classes, tuple(input_shape), arrays["params"], arrays["batch_stats"]
     )
-
-
-def matching(patterns: str, names: Iterable[str], kind: str = "layers") -> list[str]:
-    """Returns the names that one of the patterns fits, in their order.
-
-    Args:
-      patterns: separated by commas, such as `conv*,hidden`; those that begin with `!` leave out.
-      names: to choose from.
-      kind: what they are names of, for the message.
-
-    Raises:
-      InputError: if a pattern fits none of them, or nothing is left.
-    """
-    names, chosen = list(names), set()
-    words = [word.strip() for word in patterns.split(",") if word.strip()]
-    if words and all(word.startswith("!") for word in words):
-        chosen = set(names)
-    for word in words:
-        found = set(fnmatch.filter(names, word.removeprefix("!")))
-        if not found:
-            raise InputError(f"{kind}={patterns!r} matches nothing; there are {', '.join(names)}")
-        chosen = chosen - found if word.startswith("!") else chosen | found
-    if not chosen:
-        raise InputError(f"{kind}={patterns!r} leaves nothing; there are {', '.join(names)}")
-    return [name for name in names if name in chosen]
 
 
 def weights(network: Network) -> Arrays:

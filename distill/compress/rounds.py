@@ -17,7 +17,7 @@ from distill.compress.network import Network
 from distill.compress.plan import Step
 from distill.errors import InputError, one_line
 from distill.run import Run, write
-from distill.training import train, trained
+from distill.training import start, trained
 from distill.training.recipe import deciding
 from distill.training.trained import Trained, quality, quality_of
 
@@ -219,11 +219,11 @@ def _train(
     step: Step,
     original: Trained | None,
 ) -> None:
-    start = train.Start(
+    begin = start.Start(
         jax.tree.map(lambda leaf: np.asarray(leaf)[None], network.variables),
         jax.tree.map(lambda leaf: np.asarray(leaf)[None], dict(network.held)),
     )
-    run.train(role, directory, about, split(run, step), _teacher(run, step, original), start)
+    run.train(role, directory, about, split(run, step), _teacher(run, step, original), begin)
 
 
 def split(run: Run, step: Step) -> data.Split:
@@ -238,7 +238,9 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
     scratch = f"scratch_{quality_of(student.about)}"
     if step.scratch and scratch not in record:
         about = json.loads(json.dumps(student.about))
-        about.pop("init", None)
+        about.pop("init", None)  # and nothing of fresh weights is frozen
+        for field in ("freeze", "layer_decay"):
+            about["recipe"].pop(field, None)
         about["recipe"]["args"] = made.trained.about["recipe"]["args"]
         teacher = None
         if losses.needs_teacher(about["loss"]["name"]):

@@ -42,6 +42,11 @@ def check(config: ConfigDict) -> None:
         raise InputError("there are no images to train on: give --config.dataset.folder=PATH")
     if config.dataset.color not in folders.COLORS:
         raise unknown("dataset.color", config.dataset.color, folders.COLORS)
+    if config.dataset.classes and not config.dataset.folder:
+        raise InputError(
+            "dataset.classes is of a folder of images, and dataset.folder is empty: leave it out, "
+            "or name classes for readers in --config.export.labels"
+        )
     for name in ("teacher", "student"):
         if config[name].augmentation not in AUGMENTATIONS:
             raise unknown("augmentation", config[name].augmentation, AUGMENTATIONS)
@@ -156,7 +161,7 @@ def _find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, 
     section = config.dataset
     if not section.folder:
         return sources.find(section.name, section.data_dir, section.fallback)
-    folder = folders.find(section.folder, config.seed, announce)
+    folder = folders.find(section.folder, config.seed, announce, section.classes)
     return Source(folder.name, section.data_dir, None, folder.sizes, folder), ""
 
 
@@ -169,7 +174,7 @@ def shape(config: ConfigDict) -> tuple[tuple[int, int, int], int]:
     section = config.dataset
     if not section.folder:
         return sources.shape(section.name, section.image_size)
-    folder = folders.find(section.folder, config.seed, lambda line: None)
+    folder = folders.find(section.folder, config.seed, lambda line: None, section.classes)
     if not section.image_size:
         raise InputError(
             f"the size of the images of {folder.root} is known when they are read; set "

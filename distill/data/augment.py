@@ -69,6 +69,11 @@ def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
     return jax.vmap(turn)(images, jnp.deg2rad(degrees))
 
 
+def flip(images: jax.Array, variant: jax.Array) -> jax.Array:
+    """Mirrors each image whose variant is 1, left to right; variant 0 is the identity."""
+    return jnp.where((variant == 1)[:, None, None, None], images[:, :, ::-1], images)
+
+
 def _draw_shift_rotate(key, batch):
     shift_key, angle_key = jax.random.split(key)
     degrees = jax.random.uniform(angle_key, (batch,), minval=-MAX_ROTATION, maxval=MAX_ROTATION)
@@ -93,9 +98,9 @@ def crop_flip(images: jax.Array, choices: tuple[jax.Array, jax.Array]) -> jax.Ar
       images: `[batch, height, width, channels]`.
       choices: offsets `[batch, 2]` int32 (dy, dx), and whether to flip `[batch]` bool.
     """
-    offset, flip = choices
+    offset, mirrored = choices
     images = _translate(images, offset[:, 0], offset[:, 1], CROP_PADDING)
-    return jnp.where(flip[:, None, None, None], images[:, :, ::-1], images)
+    return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
 NUM_SHIFTS = (2 * MAX_SHIFT + 1) ** 2
@@ -114,6 +119,7 @@ SHIFT = Augmentation(
 AUGMENTATIONS: dict[str, Augmentation] = {
     "none": NONE,
     "shift": SHIFT,
+    "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
 }

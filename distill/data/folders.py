@@ -10,7 +10,7 @@ import os
 import pathlib
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from distill import paths, pixels
 from distill.data.splits import Split, empty_images
-from distill.errors import InputError, one_line
+from distill.errors import InputError, one_line, unknown
 
 COLORS = {"rgb": 3, "gray": 1}
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # of files, found by what they hold
@@ -61,7 +61,9 @@ class Folder(NamedTuple):
         return {name: len(files) for name, files in self.splits.items()}
 
 
-def find(given: str, seed: int, announce: Callable[[str], None]) -> Folder:
+def find(
+    given: str, seed: int, announce: Callable[[str], None], known: Sequence[str] = ()
+) -> Folder:
     """Lists the images of a folder, without opening any.
 
     It holds `train/CLASS/…` and one of `TEST_FOLDERS`, with the same classes; or only `CLASS/…`. Of
@@ -71,15 +73,19 @@ def find(given: str, seed: int, announce: Callable[[str], None]) -> Folder:
       given: the path.
       seed: of the drawing.
       announce: told in one line what a person may not expect.
+      known: names of all classes, of which the folder may have any; empty: those that it has.
 
     Raises:
-      InputError: if there are no two classes, one is empty, or one is only in the test set.
+      InputError: if there are no two classes, one is empty, not known, or only in the test set.
     """
     root = paths.local(given, "dataset.folder")
     if not root.is_dir():
         raise InputError(f"dataset.folder is {root}, which is no directory")
     given_splits = "train" in _subfolders(root) and bool(_subfolders(root / "train"))
     training = _classes(root, root / "train" if given_splits else root)
+    if known:
+        _require_known(root, training, known)
+        training = {name: training.get(name, []) for name in known}
     names = tuple(training)
     if len(names) < 2:
         only = f"one class, {names[0]}" if names else "no folder of images"
@@ -87,7 +93,8 @@ def find(given: str, seed: int, announce: Callable[[str], None]) -> Folder:
             f"dataset.folder {root} has {only}; it needs a subfolder with images for each of two "
             "or more classes, or these in train/ and test/"
         )
-    if empty := [name for name, files in training.items() if not files]:
+    empty = [name for name, files in training.items() if not files]
+    if empty and not known:
         raise InputError(
             f"{_listed(empty, 'class has', 'classes have')} no image in {root}; add some, or "
             "remove the folder"
@@ -205,6 +212,15 @@ def record(folder: Folder, workdir: pathlib.Path) -> None:
     (workdir / RECORD).write_text(text, encoding="utf-8")
 
 
+def _require_known(root: pathlib.Path, found: Iterable[str], known: Sequence[str]) -> None:
+    if len(set(known)) < len(known):
+        twice = next(name for i, name in enumerate(known) if name in known[:i])
+        raise InputError(f"dataset.classes has {twice} twice")
+    for name in found:
+        if name not in known:
+            raise unknown(f"class of {root}", name, known)
+
+
 def _drawn(
     root: pathlib.Path,
     classes: dict[str, list[str]],
@@ -220,8 +236,8 @@ def _drawn(
         test.append(shuffled[:held])
         train.append(shuffled[held:])
     if alone := [name for name, files in classes.items() if len(files) == 1]:
-        if len(alone) == len(classes):
-            raise InputError(f"every class of {root} has one image; there is none to test with")
+        if not any(test):
+            raise InputError(f"no class of {root} has two images; there is none to test with")
         announce(
             f"!!! {_listed(alone, 'class has', 'classes have')} one image, which is trained on: "
             "nothing tests them"

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 import distill
 from distill import config as configs
-from distill import cost, data, provenance
+from distill import cost, data, metrics, provenance
 from distill.data import Dataset
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
@@ -224,6 +224,7 @@ def _proven(
         "accuracy_flax": flax,
         "accuracy_tflite": tflite,
         "images_read": len(read),
+        **metrics.summary(test.labels, scores),
         "accuracy_read": float((read.argmax(axis=1) == test.labels[some]).mean()),
         **checks.sizes(bundle.model, variables, format),
     }

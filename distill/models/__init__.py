@@ -52,7 +52,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
         ResNet, features=(256, 512, 1024, 2048), bottleneck=True, **_IMAGENET
     ),
     "densenet40": DenseNet,
-    "densenet_bc100": functools.partial(DenseNet, **bottlenecked(depth=100, growth=12)),
+    "densenet_bc100": functools.partial(DenseNet, **bottlenecked((16,) * 3, growth=12)),
+    "densenet121": functools.partial(
+        DenseNet, imagenet=True, **bottlenecked((6, 12, 24, 16), growth=32)
+    ),
     "mobilenet_v1": MobileNetV1,
     "mobilenet_v1_cifar": functools.partial(MobileNetV1, stem_strides=1),
     "mobilenet_v2": MobileNetV2,

@@ -1,4 +1,4 @@
-"""Densely connected networks for small images (Huang et al. 2017, arXiv:1608.06993)."""
+"""Densely connected networks (Huang et al. 2017, arXiv:1608.06993)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,13 +39,15 @@ _STEM: tuple[str | int, ...] = ("stem",)  # where the argument is
 class DenseNet(Structure):
     """Blocks of dense layers with transitions between them that halve the image.
 
-    `folded` concerns the bottlenecks alone: no other normalisation follows a convolution directly.
+    `folded` concerns the bottlenecks, and a stem for ImageNet: no other normalisation follows a
+    convolution directly.
 
     Attributes:
       stem: filters of the first convolution, `stem`.
       growth: filters of each layer `block0_layer0`, … of each block.
       inner: those of its bottleneck; empty: there are none.
       transitions: filters of the 1×1 convolution `transition0`, … between blocks.
+      imagenet: whether a 7×7 convolution of stride 2 and max-pooling come first, or a 3×3.
       num_classes: width of the output.
     """
 
@@ -53,6 +55,7 @@ class DenseNet(Structure):
     growth: Sequence[Sequence[int]] = ((12,) * 12,) * 3
     inner: Sequence[Sequence[int]] = ()
     transitions: Sequence[int] = (160, 304)
+    imagenet: bool = False
     num_classes: int = 10
 
     def __post_init__(self):
@@ -66,7 +69,11 @@ class DenseNet(Structure):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
-        x = self.conv2d(self.stem, 3, name="stem", use_bias=False)(x)
+        if self.imagenet:
+            x = nn.relu(self.conv_norm(x, self.stem, 7, 2, name="stem", train=train))
+            x = self.pool_overlapping(x)
+        else:
+            x = self.conv2d(self.stem, 3, name="stem", use_bias=False)(x)
         for i, growth in enumerate(self.growth):
             inner = self.inner[i] if self.inner else (0,) * len(growth)
             for j, widths in enumerate(zip(growth, inner, strict=True)):
@@ -127,23 +134,22 @@ class DenseNet(Structure):
         return Channels(widths, groups)
 
 
-def bottlenecked(depth: int, growth: int, compression: float = 0.5) -> dict[str, Any]:
+def bottlenecked(layers: Sequence[int], growth: int, compression: float = 0.5) -> dict[str, Any]:
     """Returns the widths of DenseNet-BC (section 3): bottlenecks of 4·growth, a stem of 2·growth.
 
     Args:
-      depth: number of layers with weights, 6·n + 4.
+      layers: of each block.
       growth: k.
       compression: share of the channels that a transition keeps.
     """
-    layers = (depth - 4) // 6
     stem = channels = 2 * growth
     transitions = []
-    for _ in range(2):
-        channels = int((channels + layers * growth) * compression)
+    for count in layers[:-1]:
+        channels = int((channels + count * growth) * compression)
         transitions.append(channels)
     return {
         "stem": stem,
-        "growth": ((growth,) * layers,) * 3,
-        "inner": ((4 * growth,) * layers,) * 3,
+        "growth": tuple((growth,) * count for count in layers),
+        "inner": tuple((4 * growth,) * count for count in layers),
         "transitions": tuple(transitions),
     }

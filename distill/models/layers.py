@@ -12,6 +12,7 @@ from distill import ops
 from distill.errors import InputError, unknown
 
 FACTORISATIONS = ("channels", "spatial")
+HEAD = "logits"  # the last layer of every classifier
 EPSILON = 1e-5  # added to the variance by batch normalisation
 
 Factors = Mapping[str, tuple[str, int]]
@@ -31,6 +32,7 @@ class Factorised(nn.Module):
       kind: an entry of `FACTORISATIONS`.
       kernel_size, strides, padding: of the convolution; a `kernel_size` of None is a dense layer.
       use_bias: whether the second adds one.
+      symmetric: as of `Structure`.
       conv: as of `Structure`.
     """
 
@@ -41,6 +43,7 @@ class Factorised(nn.Module):
     strides: tuple[int, int] = (1, 1)
     padding: str = "SAME"
     use_bias: bool = True
+    symmetric: bool = False
     conv: Callable = jax.lax.conv_general_dilated
 
     @nn.compact
@@ -55,9 +58,27 @@ class Factorised(nn.Module):
             "spatial": (((1, kw), (1, sw)), ((kh, 1), (sh, 1))),
         }
         first, second = shapes[self.kind]
-        shared: dict[str, Any] = {"padding": self.padding, "conv_general_dilated": self.conv}
-        x = nn.Conv(self.rank, *first, use_bias=False, name="first", **shared)(x)
-        return nn.Conv(self.features, *second, use_bias=self.use_bias, name="second", **shared)(x)
+        pads: list[Any] = [self.padding] * 2
+        if self.symmetric and self.padding == "SAME":
+            pads = [alike(size) for size, _ in (first, second)]
+        shared: dict[str, Any] = {"conv_general_dilated": self.conv}
+        x = nn.Conv(self.rank, *first, use_bias=False, padding=pads[0], name="first", **shared)(x)
+        return nn.Conv(
+            self.features, *second, use_bias=self.use_bias, padding=pads[1], name="second",
+            **shared,
+        )(x)  # fmt: skip
+
+
+def alike(size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """Returns the zeros around an image that PyTorch's networks have: as many on both sides.
+
+    With strides, SAME has those that TensorFlow's have: one more at the end than at the beginning
+    where the number is odd.
+
+    Args:
+      size: height and width of the kernel, odd.
+    """
+    return tuple((side // 2, side // 2) for side in size)
 
 
 class Upsampling(nn.ConvTranspose):
@@ -95,18 +116,20 @@ class BatchNorm(nn.BatchNorm):
     """`nn.BatchNorm` in training, on a CPU for which there are kernels in C++."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps `[batch, ..., channels]` to the same."""
+    def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:
+        """Maps `[batch, ..., channels]` to the same; a frozen layer uses its running average."""
         features = (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         variance = self.variable("batch_stats", "var", jnp.ones, features)
         scale = self.param("scale", self.scale_init, features)
         bias = self.param("bias", self.bias_init, features)
-        y, *now = ops.batch_norm(x, scale, bias, self.epsilon)
-        if not self.is_initializing():
-            for kept, new in zip((mean, variance), now, strict=True):
-                kept.value = self.momentum * kept.value + (1 - self.momentum) * new
-        return y
+        used = mean.value, variance.value
+        if not nn.merge_param("use_running_average", self.use_running_average, use_running_average):
+            used = ops.batch_statistics(x)
+            if not self.is_initializing():
+                for kept, new in zip((mean, variance), used, strict=True):
+                    kept.value = self.momentum * kept.value + (1 - self.momentum) * new
+        return ops.normalise(x, *used, scale, bias, self.epsilon)
 
 
 class Structure(nn.Module):
@@ -117,17 +140,20 @@ class Structure(nn.Module):
     Attributes:
       factors: which layers are `Factorised`.
       folded: the batch normalisation that follows a layer is gone, and that layer has a bias.
+      symmetric: what has strides pads as PyTorch does, and not as TensorFlow; see `alike`.
       conv: drop-in for `jax.lax.conv_general_dilated`, for a formulation that suits the device.
     """
 
     factors: Factors = FrozenDict()
     folded: bool = False
+    symmetric: bool = False
     conv: Callable = jax.lax.conv_general_dilated
 
     @property
     def shared(self) -> dict[str, Any]:
         """The common attributes, to hand on to a block."""
-        return {"factors": self.factors, "folded": self.folded, "conv": self.conv}
+        names = ("factors", "folded", "symmetric", "conv")
+        return {name: getattr(self, name) for name in names}
 
     def conv2d(
         self,
@@ -155,17 +181,20 @@ class Structure(nn.Module):
           InputError: if a grouped convolution is to be factorised.
         """
         size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        options: dict[str, Any] = {"padding": padding, "use_bias": use_bias, "name": name}
+        options: dict[str, Any] = {"use_bias": use_bias, "name": name}
+        symmetric = self.symmetric and strides > 1 and padding == "SAME"
         if factors := self._factors(name):
             if groups > 1:
                 raise InputError(f"factors name {name}, a grouped convolution; leave it out")
             kind, rank = factors
             return Factorised(
-                features, rank, kind, size, (strides, strides), conv=self.conv, **options
-            )
+                features, rank, kind, size, (strides, strides), padding, symmetric=symmetric,
+                conv=self.conv, **options,
+            )  # fmt: skip
         return nn.Conv(
             features, size, (strides, strides), feature_group_count=groups,
-            conv_general_dilated=self.conv, **options,
+            padding=alike(size) if symmetric else padding, conv_general_dilated=self.conv,
+            **options,
         )  # fmt: skip
 
     def linear(self, features: int, *, name: str, use_bias: bool = True) -> nn.Module:
@@ -174,14 +203,25 @@ class Structure(nn.Module):
             return Factorised(features, factors[1], use_bias=use_bias, name=name)
         return nn.Dense(features, use_bias=use_bias, name=name)
 
+    def pool_overlapping(self, x: jax.Array) -> jax.Array:
+        """Halves height and width by maxima of 3×3 of what relu has left, `[b, h, w, channels]`.
+
+        Zeros around it are no maxima, and become an operator that int8 files have too.
+        """
+        if not self.symmetric:
+            return nn.max_pool(x, (3, 3), (2, 2), "SAME")
+        return nn.max_pool(jnp.pad(x, ((0, 0), *alike((3, 3)), (0, 0))), (3, 3), (2, 2))
+
     def max_pool(self, x: jax.Array) -> jax.Array:
         """Halves height and width by maxima, computed as the convolutions are."""
         return ops.max_pool(x, native=self.conv is ops.conv_native)
 
-    def norm(self, name: str, train: bool) -> nn.Module:
+    def norm(self, name: str, train: bool) -> Callable[[jax.Array], jax.Array]:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""
         kind = BatchNorm if train and self.conv is ops.conv_native else nn.BatchNorm
-        return kind(use_running_average=not train, momentum=0.9, epsilon=EPSILON, name=name)
+        norm = kind(momentum=0.9, epsilon=EPSILON, name=name)
+        # As an argument of the call, so that a training may freeze it.
+        return lambda x: norm(x, use_running_average=not train)
 
     def conv_norm(
         self,

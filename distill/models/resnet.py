@@ -59,7 +59,7 @@ class ResNet(Structure):
         size, strides = (7, 2) if self.imagenet else (3, 1)
         x = nn.relu(self.conv_norm(x, self.stem, size, strides, name="stem", train=train))
         if self.imagenet:
-            x = nn.max_pool(x, (3, 3), (2, 2), padding="SAME")
+            x = self.pool_overlapping(x)
         inner = iter(self.inner or self._usual_inner())
         for stage, (blocks, features) in enumerate(zip(self.blocks, self.features, strict=True)):
             for block in range(blocks):

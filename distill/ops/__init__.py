@@ -1,7 +1,15 @@
 """The same convolution or pooling in a formulation that the device runs faster."""
 
 from distill.ops.conv import conv_cpu, conv_for, conv_native, kernels_of
-from distill.ops.norm import batch_norm
+from distill.ops.norm import batch_statistics, normalise
 from distill.ops.pooling import max_pool
 
-__all__ = ["batch_norm", "conv_cpu", "conv_for", "conv_native", "kernels_of", "max_pool"]
+__all__ = [
+    "batch_statistics",
+    "conv_cpu",
+    "conv_for",
+    "conv_native",
+    "kernels_of",
+    "max_pool",
+    "normalise",
+]

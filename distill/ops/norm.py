@@ -12,31 +12,48 @@ from distill.ops import direct
 from distill.ops.split import is_split
 
 
-def batch_norm(
-    x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalises each channel by its mean and variance over the batch and its pixels.
+def batch_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns mean and variance of each channel, `[channels]`, over the batch and its pixels.
+
+    Args:
+      x: `[batch, ..., channels]` float32.
+    """
+    channels, pixels = x.shape[-1], _pixels(x)
+    if _takes(x):
+        mean, square = _sums(pixels, pixels, jnp.zeros(channels)) / (x.size / channels)
+    else:
+        mean, square = pixels.mean((0, 1, 2)), jnp.square(pixels).mean((0, 1, 2))
+    return mean, jnp.maximum(0.0, square - jnp.square(mean))
+
+
+def normalise(
+    x: jax.Array,
+    mean: jax.Array,
+    variance: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+) -> jax.Array:
+    """Normalises each channel by a mean and a variance.
 
     Ioffe and Szegedy (2015), arXiv:1502.03167; as `flax.linen.BatchNorm` computes it.
 
     Args:
       x: `[batch, ..., channels]` float32.
+      mean, variance: `[channels]`, of the batch or of many.
       scale, bias: `[channels]`, of the normalised values.
       epsilon: added to the variance.
 
     Returns:
-      What is normalised, of the shape of `x`, and mean and variance `[channels]`.
+      An array of the shape of `x`.
     """
-    channels, number = x.shape[-1], x.size / x.shape[-1]
-    pixels = x.reshape(len(x), -1, 1, channels)
-    if native := _takes(x):
-        mean, square = _sums(pixels, pixels, jnp.zeros(channels)) / number
-    else:
-        mean, square = pixels.mean((0, 1, 2)), jnp.square(pixels).mean((0, 1, 2))
-    variance = jnp.maximum(0.0, square - jnp.square(mean))
     factor = lax.rsqrt(variance + epsilon) * scale
-    affine = _affine if native else _affine.__wrapped__
-    return affine(pixels, mean, factor, bias).reshape(x.shape), mean, variance
+    affine = _affine if _takes(x) else _affine.__wrapped__
+    return affine(_pixels(x), mean, factor, bias).reshape(x.shape)
+
+
+def _pixels(x: jax.Array) -> jax.Array:
+    return x.reshape(len(x), -1, 1, x.shape[-1])
 
 
 def _takes(x: jax.Array) -> bool:

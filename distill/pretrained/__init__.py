@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from distill import paths
 from distill.errors import InputError
-from distill.models.layers import EPSILON
+from distill.models.layers import EPSILON, HEAD
 from distill.pretrained import files, names
 
 SHOWN = 3  # names of each kind in a message
@@ -38,7 +38,8 @@ def load(
 ) -> dict[str, Any]:
     """Reads the variables of a network from a file of another program.
 
-    Names and layouts are PyTorch's. All of the file is used, and all of the network comes from it.
+    Names and layouts are PyTorch's. All of the file is used, and all of the network comes from it,
+    but for the head where that is of other classes.
 
     Args:
       path: see `files.read`.
@@ -47,13 +48,14 @@ def load(
       input_shape: `(height, width, channels)`.
 
     Returns:
-      `params` and `batch_stats`, float32 NumPy arrays.
+      `params`, without the head where that is of another number of classes, and `batch_stats`;
+      float32 NumPy arrays.
 
     Raises:
       InputError: as `files.read`; and naming what is missing, left over or of another shape.
     """
-    table = names.table(name, model)
     try:
+        table = names.table(name, model)
         return convert(files.read(paths.local(path, "init")), table, shapes(model, input_shape))
     except InputError as error:
         raise InputError(f"{name} cannot start from {path}: {error}") from error
@@ -81,7 +83,11 @@ def convert(
     Raises:
       InputError: naming what is missing, left over, of another shape, or not finite.
     """
+    head = table.layers.get(HEAD, HEAD)
     left = {name: a for name, a in arrays.items() if name.rpartition(".")[2] != _IGNORED}
+    if _of_others(left.get(f"{head}.weight", np.zeros(0)).shape[:1], wanted):
+        left = {name: a for name, a in left.items() if name.rpartition(".")[0] != head}
+        wanted = _headless(wanted)
     found, missing, misshapen, broken = {}, [], [], []
     for key, leaf in traverse_util.flatten_dict(dict(wanted), sep="/").items():
         layer, _, kind = key.partition("/")[2].rpartition("/")
@@ -89,7 +95,7 @@ def convert(
         if theirs not in left:
             missing.append(theirs)
             continue
-        array = _layout(kind, left.pop(theirs)).astype(np.float32)
+        array = _layout(kind, left.pop(theirs), table.flat.get(layer, 0)).astype(np.float32)
         if array.shape != leaf.shape:
             misshapen.append(f"{theirs} {array.shape} for {leaf.shape}")
         if not np.isfinite(array).all():
@@ -100,16 +106,69 @@ def convert(
         "missing": missing, "left over": sorted(left), "of another shape": misshapen,
         "not finite": broken,
     }  # fmt: skip
-    said = [f"{what}: {_some(which)}" for what, which in faults.items() if which]
-    if said:
-        raise InputError("; ".join(said))
+    _require_none(faults)
     return traverse_util.unflatten_dict(found, sep="/")
 
 
-def _layout(kind: str, array: np.ndarray) -> np.ndarray:
-    """Makes filters `[out, in, height, width]` ours, `[height, width, in, out]`; and matrices."""
+def select(variables: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the variables of a network here for another of the same shapes.
+
+    Args:
+      variables: `params` and `batch_stats`.
+      wanted: from `shapes`.
+
+    Returns:
+      As `load`.
+
+    Raises:
+      InputError: naming what is missing, left over or of another shape.
+    """
+    kernel = variables["params"].get(HEAD, {}).get("kernel", np.zeros(0))
+    if _of_others(kernel.shape[-1:], wanted):
+        variables, wanted = _headless(variables), _headless(wanted)
+    have, want = (traverse_util.flatten_dict(dict(tree), sep="/") for tree in (variables, wanted))
+    _require_none({
+        "missing": [key for key in want if key not in have],
+        "left over": sorted(key for key in have if key not in want),
+        "of another shape": [
+            f"{key} {have[key].shape} for {leaf.shape}"
+            for key, leaf in want.items()
+            if key in have and have[key].shape != leaf.shape
+        ],
+    })  # fmt: skip
+    return traverse_util.unflatten_dict({key: np.asarray(have[key]) for key in want}, sep="/")
+
+
+def _of_others(classes: tuple[int, ...], wanted: Mapping[str, Any]) -> bool:
+    """Whether weights are of another number of classes than the head of a network."""
+    kernel = wanted["params"].get(HEAD, {}).get("kernel")
+    return kernel is not None and classes != (0,) and classes != kernel.shape[-1:]
+
+
+def _headless(variables: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: layer for name, layer in variables["params"].items() if name != HEAD}
+    return {**variables, "params": rest}
+
+
+def _require_none(faults: Mapping[str, list[str]]) -> None:
+    said = [f"{what}: {_some(which)}" for what, which in faults.items() if which]
+    if said:
+        raise InputError("; ".join(said))
+
+
+def _layout(kind: str, array: np.ndarray, channels: int) -> np.ndarray:
+    """Makes filters `[out, in, height, width]` ours, `[height, width, in, out]`; and matrices.
+
+    Args:
+      kind: of the array.
+      array: PyTorch's.
+      channels: of the image that a matrix sees flattened; 0: it sees none.
+    """
     if kind != "kernel":
         return array
+    if channels and array.ndim == 2 and array.shape[1] % channels == 0:
+        image = array.reshape(len(array), channels, -1)
+        return image.transpose(2, 1, 0).reshape(-1, len(array))
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 

@@ -4,7 +4,8 @@ A table maps the path of a layer here, such as `stage0_block0/project`, to its n
 name layers that a network of the family lacks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from flax import linen as nn
@@ -18,10 +19,13 @@ class Table(NamedTuple):
     Attributes:
       layers: from our path of each layer to its name there.
       epsilon: what its batch normalisation adds to the variance.
+      flat: of each dense layer behind an image, how many channels that has: PyTorch flattens
+        channels first.
     """
 
     layers: dict[str, str]
-    epsilon: float
+    epsilon: float = 1e-5
+    flat: Mapping[str, int] = MappingProxyType({})
 
 
 def efficientnet(model: Any) -> Table:
@@ -31,16 +35,102 @@ def efficientnet(model: Any) -> Table:
       model: a `MobileNetV2` with the arguments of an EfficientNet-Lite.
     """
     layers = {"stem": "_conv_stem", "stem_norm": "_bn0", "head": "_conv_head", "head_norm": "_bn1"}
-    blocks = [f"stage{s}_block{b}" for s, count in enumerate(model.blocks) for b in range(count)]
-    for i, block in enumerate(blocks):
+    for i, block in enumerate(_blocks(model)):
         for j, layer in enumerate(("expand", "depthwise", "project")):
             layers[f"{block}/{layer}"] = f"_blocks.{i}._{layer}_conv"
             layers[f"{block}/{layer}_norm"] = f"_blocks.{i}._bn{j}"
     return Table({**layers, "logits": "_fc"}, epsilon=1e-3)
 
 
+def resnet(model: Any) -> Table:
+    """Returns the names of torchvision's ResNets.
+
+    Args:
+      model: a `ResNet`.
+    """
+    layers = {"stem": "conv1", "stem_norm": "bn1", "logits": "fc"}
+    for s, count in enumerate(model.blocks):
+        for b in range(count):
+            ours, theirs = f"stage{s}_block{b}", f"layer{s + 1}.{b}"
+            for j in range(3 if model.bottleneck else 2):
+                layers[f"{ours}/conv{j}"] = f"{theirs}.conv{j + 1}"
+                layers[f"{ours}/conv{j}_norm"] = f"{theirs}.bn{j + 1}"
+            layers[f"{ours}/shortcut"] = f"{theirs}.downsample.0"
+            layers[f"{ours}/shortcut_norm"] = f"{theirs}.downsample.1"
+    return _alike(model, Table(layers))
+
+
+def mobilenet_v2(model: Any) -> Table:
+    """Returns the names of torchvision's MobileNetV2.
+
+    Args:
+      model: a `MobileNetV2`.
+    """
+    layers, blocks = {"logits": "classifier.1"}, _blocks(model)
+    for ours, i in (("stem", 0), ("head", len(blocks) + 1)):
+        layers |= {ours: f"features.{i}.0", f"{ours}_norm": f"features.{i}.1"}
+    for i, block in enumerate(blocks):
+        expands = model.expanded[i] if model.expanded else i >= model.blocks[0]
+        theirs = f"features.{i + 1}.conv"
+        inside = ["expand", "depthwise"] if expands else ["depthwise"]
+        for j, layer in enumerate(inside):
+            layers[f"{block}/{layer}"] = f"{theirs}.{j}.0"
+            layers[f"{block}/{layer}_norm"] = f"{theirs}.{j}.1"
+        layers[f"{block}/project"] = f"{theirs}.{len(inside)}"
+        layers[f"{block}/project_norm"] = f"{theirs}.{len(inside) + 1}"
+    return _alike(model, Table(layers))
+
+
+def densenet(model: Any) -> Table:
+    """Returns the names of torchvision's DenseNets.
+
+    Args:
+      model: a `DenseNet` with bottlenecks and the stem for ImageNet.
+    """
+    layers = {
+        "stem": "features.conv0", "stem_norm": "features.norm0", "norm": "features.norm5",
+        "logits": "classifier",
+    }  # fmt: skip
+    inside = {"norm": "norm1", "bottleneck": "conv1", "bottleneck_norm": "norm2", "conv": "conv2"}
+    for i, growth in enumerate(model.growth):
+        layers[f"transition{i}_input_norm"] = f"features.transition{i + 1}.norm"
+        layers[f"transition{i}"] = f"features.transition{i + 1}.conv"
+        for j in range(len(growth)):
+            block = f"features.denseblock{i + 1}.denselayer{j + 1}"
+            layers |= {f"block{i}_layer{j}/{o}": f"{block}.{t}" for o, t in inside.items()}
+    return _alike(model, Table(layers))
+
+
+def vgg(model: Any) -> Table:
+    """Returns the names of torchvision's VGGs, those without batch normalisation.
+
+    Args:
+      model: a `VGG`, folded.
+
+    Raises:
+      InputError: if it has batch normalisation.
+    """
+    if not model.folded:
+        raise InputError(
+            "its batch normalisation is none of torchvision's; for VGG16 as that has it, set "
+            "args.folded=True and args.hidden=(4096, 4096)"
+        )
+    layers, place = {}, 0
+    for i in range(len(model.features)):
+        layers[f"conv{i}"] = f"features.{place}"
+        place += 3 if i + 1 in model.pools else 2  # behind it are a relu, and perhaps a pool
+    dense = [*(f"hidden{i}" for i in range(len(model.hidden))), "logits"]
+    layers |= {name: f"classifier.{3 * i}" for i, name in enumerate(dense)}
+    return Table(layers, flat={dense[0]: model.features[-1]})
+
+
 FAMILIES: dict[str, Callable[[Any], Table]] = {
-    f"efficientnet_lite{i}": efficientnet for i in range(3)
+    **{f"efficientnet_lite{i}": efficientnet for i in range(3)},
+    "densenet121": densenet,
+    "mobilenet_v2": mobilenet_v2,
+    "resnet34": resnet,
+    "resnet50": resnet,
+    "vgg16": vgg,
 }
 
 
@@ -60,3 +150,19 @@ def table(name: str, model: nn.Module) -> Table:
             f"{', '.join(sorted(FAMILIES))} are"
         )
     return FAMILIES[name](model)
+
+
+def _blocks(model: Any) -> list[str]:
+    """Returns the blocks of a `MobileNetV2`."""
+    return [f"stage{s}_block{b}" for s, count in enumerate(model.blocks) for b in range(count)]
+
+
+def _alike(model: Any, table: Table) -> Table:
+    """Returns the table of a network whose strided layers pad as torchvision's do.
+
+    Raises:
+      InputError: if they do not, as then the same weights compute something else.
+    """
+    if not model.symmetric:
+        raise InputError("torchvision pads both sides alike; set args.symmetric=True")
+    return table

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ PLOTS = "plots"
 
 CLASSES = """\
 Precision and recall are means over the classes that occur among labels or predictions, the
-F-measure is the harmonic mean of the two, and agreement is the share of images on which student and
-teacher predict the same class."""
+F-measure is the harmonic mean of the two. The calibration error is the mean difference between the
+probability of a prediction and how often such predictions are right. Agreement is the share of
+images on which student and teacher predict the same class."""
 PIXELS = """\
 The error of a reconstruction is the mean squared difference of its pixels, between 0 and 1, from
 the image's."""
@@ -36,36 +38,52 @@ def check(results: Any) -> None:
             raise ValueError("a confusion matrix is none")
 
 
-def write(workdir: pathlib.Path, results: dict[str, Any], config: dict[str, Any]) -> list[str]:
+def write(
+    workdir: pathlib.Path,
+    results: dict[str, Any],
+    config: dict[str, Any],
+    names: Sequence[str] = (),
+    images: np.ndarray | None = None,
+) -> list[str]:
     """Writes `report.md` and the plots it shows.
 
     Args:
       workdir: of the run.
       results: as in `results.json`.
       config: as in `config.json`.
+      names: of the classes; empty: their numbers.
+      images: of the test set, `[n, height, width, channels]` uint8, to show mistakes; None: none.
 
     Returns:
       The files written, relative to `workdir`.
     """
-    from distill.report import plots  # matplotlib takes a while to import
+    from distill.report import pictures, plots  # matplotlib takes a while to import
 
     folder = workdir / PLOTS
     folder.mkdir(exist_ok=True)
-    files, confused = [f"{PLOTS}/learning_curves.png"], ""
+    files, classes = [], ""
     history = records.read(workdir)
-    if history:
-        plots.learning_curves(history, workdir / files[0])
+    if history:  # nothing was trained where weights were only read
+        files.append(f"{PLOTS}/learning_curves.png")
+        plots.learning_curves(history, workdir / files[-1])
     for role, model in results["models"].items():
         if "confusion_matrix" not in model:
             continue
-        files.append(f"{PLOTS}/confusion_{role}.png")
         title = f"{role} {model['model']}, {results['dataset']} test set"
         matrix = np.array(model["confusion_matrix"])
-        plots.confusion(matrix, title, workdir / files[-1])
-        if len(matrix) > plots.COUNTED:
-            confused += _confused(role, matrix)
+        shown = names if len(names) == len(matrix) else list(map(str, range(len(matrix))))
+        files.append(f"{PLOTS}/confusion_{role}.png")
+        plots.confusion(matrix, shown, title, workdir / files[-1])
+        if "calibration" in model:
+            files.append(f"{PLOTS}/reliability_{role}.png")
+            error, bins = model["calibration_error"], model["calibration"]
+            pictures.reliability(error, bins, title, workdir / files[-1])
+        if model.get("mistakes") and images is not None:
+            files.append(f"{PLOTS}/mistakes_{role}.png")
+            pictures.mistakes(model["mistakes"], images, shown, title, workdir / files[-1])
+        classes += _classes(role, matrix, shown)
     reconstructs = any("reconstruction_error" in m for m in results["models"].values())
-    pictures = "\n\n".join(f"![{pathlib.Path(name).stem}]({name})" for name in files)
+    shown_files = "\n\n".join(f"![{pathlib.Path(name).stem}]({name})" for name in files)
     text = f"""# {", ".join(m["model"] for m in results["models"].values())} on {results["dataset"]}
 
 Measured on the whole test set after the last epoch; no epoch was chosen.
@@ -73,8 +91,8 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
 
 {tables.markdown(*tables.results_table(results))}
 {_compressed(results.get("compress", []))}{_exported(results.get("export", {}))}\
-{_failed(results.get("export_failed", {}))}{confused}
-{pictures}
+{_failed(results.get("export_failed", {}))}{classes}
+{shown_files}
 
 ## Configuration
 
@@ -86,15 +104,21 @@ Measured on the whole test set after the last epoch; no epoch was chosen.
     return [REPORT, *files]
 
 
-def _confused(role: str, matrix: np.ndarray) -> str:
-    rows = tables.confusion_rows(matrix)
-    if not rows:
-        return ""
-    return f"""
-## Most frequent confusions of the {role}
+def _classes(role: str, matrix: np.ndarray, names: Sequence[str]) -> str:
+    many = len(matrix) > tables.CLASSES
+    text = f"""
+## Classes of the {role}{", the worst" if many else ""}
+
+{tables.markdown(tables.CLASS_HEADER, tables.class_rows(matrix, names))}
+"""
+    rows = tables.confusion_rows(matrix, names)
+    if rows:
+        text += f"""
+Its most frequent confusions:
 
 {tables.markdown(tables.CONFUSION_HEADER, rows)}
 """
+    return text
 
 
 def _compressed(records: list[dict[str, Any]]) -> str:

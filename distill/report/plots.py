@@ -1,6 +1,8 @@
 """Plots of a run, as PNG files."""
 
 import pathlib
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 
 COLORS = {"teacher": "#7a5195", "student": "#ef5675"}
 COUNTED = 20  # classes, at most, whose counts are written into the cells
+LONGEST = 20  # letters of a name
 CELLS = 500  # along a side, at most; more classes share them
 
 
@@ -54,7 +57,7 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
+def confusion(matrix: np.ndarray, names: Sequence[str], title: str, path: pathlib.Path) -> None:
     """Draws a confusion matrix: counts in the cells, shaded by the share of their row.
 
     The picture does not grow with the number of classes. Of more than `COUNTED` the counts are left
@@ -63,6 +66,7 @@ def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
 
     Args:
       matrix: `[num_classes, num_classes]` integers, row = label, column = prediction.
+      names: of the classes, which stand beside the cells where the counts do.
       title: above the picture.
       path: of the PNG file to write.
     """
@@ -79,12 +83,27 @@ def confusion(matrix: np.ndarray, title: str, path: pathlib.Path) -> None:
             color = "white" if share[row, column] > 0.3 else "black"
             count = f"{matrix[row, column]}"
             axis.text(column, row, count, ha="center", va="center", color=color, fontsize=7)
-        axis.set_xticks(range(classes))
-        axis.set_yticks(range(classes))
+        long = max(map(len, names)) > 2
+        axis.set_xticks(range(classes), [fitting(n) for n in names], rotation=90 if long else 0)
+        axis.set_yticks(range(classes), [fitting(n) for n in names])
+        for label in (*axis.get_xticklabels(), *axis.get_yticklabels()):
+            label.set_parse_math(False)
     axis.set_xlabel("prediction")
     axis.set_ylabel("label")
-    axis.set_title(title, fontsize=10)
-    figure.savefig(path, dpi=150)
+    axis.set_title(title, fontsize=10, parse_math=False)
+    save(figure, path)
+
+
+def fitting(name: str) -> str:
+    """Returns the name of a class as far as a picture has room for it."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes a picture; letters that the font lacks are boxes, which is no reason to stop."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(path, dpi=150)
 
 
 def largest(share: np.ndarray) -> np.ndarray:

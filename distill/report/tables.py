@@ -1,6 +1,6 @@
 """Results as tables: for the terminal and for Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from distill import metrics
 Rows = list[list[str]]
 
 HEADER = [
-    "", "model", "accuracy %", "precision %", "recall %", "F-measure %", "agreement %",
-    "weights", "compression %", "MACs", "loss", "T",
+    "", "model", "accuracy %", "top-5 accuracy %", "precision %", "recall %", "F-measure %",
+    "calibration error %", "agreement %", "weights", "compression %", "MACs", "loss", "T",
 ]  # fmt: skip
 
 EXPORT_HEADER = [
-    "export", "accuracy %", "Flax's accuracy %", "a reader's accuracy %", "largest error",
+    "export", "accuracy %", "Flax's accuracy %", "a reader's accuracy %", "top-5 accuracy %",
+    "calibration error %", "largest error",
     "test images", "bytes", "gzipped", "weights' bytes", "overhead", "overhead %", "operators",
 ]  # fmt: skip
 
@@ -28,6 +29,9 @@ COMPRESS_HEADER = [
 
 CONFUSION_HEADER = ["label", "prediction", "images", "of the label's %"]
 CONFUSIONS = 20  # that are listed
+CLASS_HEADER = ["class", "precision %", "recall %", "F-measure %", "images"]
+CLASSES = 50  # that are all listed; of more, those of the lowest F-measure
+WORST = 20  # of these
 
 ERROR_HEADER = ["", "model", "reconstruction error", "weights", "MACs", "loss"]
 
@@ -55,7 +59,10 @@ def results_rows(results: dict[str, Any]) -> Rows:
         [
             role,
             m["model"],
-            *(_percent(m[k]) for k in ("accuracy", "precision", "recall", "f_measure")),
+            _percent(m["accuracy"]),
+            _percent(m.get("top5_accuracy")),
+            *(_percent(m[k]) for k in ("precision", "recall", "f_measure")),
+            _percent(m.get("calibration_error")),
             _percent(m["agreement"]),
             f"{m['num_params']:,}",
             _percent(m["compression_rate"]),
@@ -75,6 +82,8 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
             _percent(proof["accuracy_tflite"]),
             _percent(proof["accuracy_flax"]),
             _percent(proof.get("accuracy_read")),
+            _percent(proof.get("top5_accuracy")),
+            _percent(proof.get("calibration_error")),
             f"{proof['max_error']:.1e}",
             f"{proof['images']:,}",
             *(f"{proof[k]:,}" for k in ("bytes", "gzip_bytes", "weights_bytes", "overhead_bytes")),
@@ -85,11 +94,32 @@ def export_rows(proofs: dict[str, Any]) -> Rows:
     ]
 
 
-def confusion_rows(matrix: np.ndarray) -> Rows:
+def class_rows(matrix: np.ndarray, names: Sequence[str]) -> Rows:
+    """Returns the cells of `CLASS_HEADER` for the classes that occur, or the worst of many."""
+    found = [(name, m) for name, m in zip(names, metrics.by_class(matrix), strict=True)]
+    if len(found) > CLASSES:
+        found = sorted((f for f in found if f[1].support), key=lambda f: f[1].f_measure)[:WORST]
+    return [
+        [cell(name), *map(_percent, measured[:3]), f"{measured.support:,}"]
+        for name, measured in found
+    ]
+
+
+def cell(text: str) -> str:
+    """Returns text that a folder or a person has named something by, for a cell of Markdown."""
+    return text.replace("|", "\\|")
+
+
+def confusion_rows(matrix: np.ndarray, names: Sequence[str]) -> Rows:
     """Returns the cells of `CONFUSION_HEADER` for the most frequent confusions."""
     examples = matrix.sum(1)
     return [
-        [f"{label}", f"{prediction}", f"{count:,}", _percent(count / examples[label])]
+        [
+            cell(names[label]),
+            cell(names[prediction]),
+            f"{count:,}",
+            _percent(count / examples[label]),
+        ]
         for label, prediction, count in metrics.confusions(matrix, CONFUSIONS)
     ]
 

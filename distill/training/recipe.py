@@ -16,7 +16,7 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.models import taps
 from distill.models.taps import Pairs
-from distill.training import bilevel, curriculum, pairing
+from distill.training import bilevel, curriculum, freezing, pairing
 from distill.training import state as states_lib
 from distill.training.state import TrainState
 from distill.training.step import Task
@@ -189,9 +189,10 @@ def task(
       kernels: what a CPU convolves with, see `ops.conv_for`.
     """
     recipe = ConfigDict(about["recipe"])
+    shape = tuple(about["input_shape"])
     shared = {"num_classes": about["num_classes"], "kernels": kernels}
     model = models.build(recipe.model, recipe.args, **shared)
-    other, shape = teacher, tuple(about["input_shape"])
+    other = teacher
     learns = losses.learns_parts(about["loss"]["name"])
     if other is None and learns:  # which are of the shapes that the teacher has
         section = ConfigDict(about["teacher"]["recipe"])
@@ -204,6 +205,9 @@ def task(
         ours, theirs = taps.shapes(model, shape), taps.shapes(other, shape)
         shapes = {name: pairing.shapes(chosen, ours, theirs) for name, chosen in pairs.items()}
         tapped = FrozenDict(shapes)
+    freeze, decay = recipe.get("freeze", ""), recipe.get("layer_decay", 0.0)
+    layers = freezing.layers(model, shape) if freeze or decay else []
+    frozen, rates = freezing.frozen(freeze, layers), freezing.rates(decay, layers) if decay else {}
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
@@ -213,7 +217,8 @@ def task(
         model=model,
         loss=about["loss"]["name"],
         augmentation=augmentation,
-        make_optimizer=states_lib.optimizer(recipe, duration.total_steps),
+        make_optimizer=states_lib.optimizer(recipe, duration.total_steps, frozen, rates),
+        frozen=frozen,
         teacher=teacher if inline or pairs else None,
         taps=pairs,
         tapped=tapped,

@@ -13,7 +13,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from distill import constraints, losses
-from distill.training import bilevel, curriculum
+from distill.training import bilevel, curriculum, freezing
 
 KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
 
@@ -86,7 +86,10 @@ def schedule(
 
 
 def optimizer(
-    recipe: ConfigDict, total_steps: int
+    recipe: ConfigDict,
+    total_steps: int,
+    frozen: frozenset[str] = frozenset(),
+    rates: Mapping[str, float] = MappingProxyType({}),
 ) -> Callable[[Hyper], optax.GradientTransformation]:
     """Returns the optimiser as a function of the hyperparameters, in which students may differ.
 
@@ -94,6 +97,8 @@ def optimizer(
       recipe: a section made by `config.training`; its `optimizer` is `adam`, or `sgd` with
         `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013).
       total_steps: length of the run.
+      frozen: layers that it leaves as they are, and does not look at.
+      rates: shares of the learning rate by layer; empty: all have the whole of it.
     """
     falls = [epoch / recipe.epochs for epoch in recipe.get("decay_at", ())]
     shape = schedule(recipe.schedule, total_steps, falls)
@@ -102,13 +107,15 @@ def optimizer(
     nesterov = recipe.get("nesterov", False)
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
-        return optax.chain(
+        moving = optax.chain(
             optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
             optax.scale_by_adam() if adam else optax.trace(momentum, nesterov),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
             optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),
+            *([freezing.scaled(rates)] if rates else []),
         )  # fmt: skip
+        return freezing.leaving(frozen, moving) if frozen else moving
 
     return make
 

@@ -14,8 +14,13 @@ from flax.core import FrozenDict
 from distill import constraints, losses
 from distill.data import Augmentation
 from distill.models import taps
+from distill.models.layers import HEAD
 from distill.models.taps import TAPS, Pairs
+<<<<<<< HEAD
 from distill.training import bilevel, curriculum
+=======
+from distill.training import bilevel, freezing
+>>>>>>> photos
 from distill.training.state import Hyper, TrainState
 
 
@@ -32,7 +37,12 @@ class TrainData:
       validation_images, validation_labels: likewise, for students that learn the temperature.
       teacher_features: for each tap that the loss compares `[variants, n, ...]`; None if there are
         none, or they are computed in the step.
+<<<<<<< HEAD
       teacher_classifier: kernel and bias of the teacher's last layer, beside its features.
+=======
+      head_inputs: `[variants, n, width]`, what reaches the head, where that alone is trained and
+        it was computed before; None otherwise.
+>>>>>>> photos
     """
 
     images: Any = None
@@ -42,7 +52,11 @@ class TrainData:
     validation_images: Any = None
     validation_labels: Any = None
     teacher_features: Any = None
+<<<<<<< HEAD
     teacher_classifier: Any = None
+=======
+    head_inputs: Any = None
+>>>>>>> photos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +74,11 @@ class Task:
       tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
+<<<<<<< HEAD
       total_steps: length of the run, of which a curriculum takes a share.
+=======
+      frozen: layers that stay as they are, with the statistics of their batch normalisation.
+>>>>>>> photos
     """
 
     model: nn.Module
@@ -74,7 +92,11 @@ class Task:
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
+<<<<<<< HEAD
     total_steps: int = 1
+=======
+    frozen: frozenset[str] = frozenset()
+>>>>>>> photos
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -109,6 +131,7 @@ def train_step(
     teacher_logits, theirs, last_layer = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
+<<<<<<< HEAD
     def objective(trained, hyper):
         params, parts = state.apart(trained)
         hyper = curriculum.current(parts, hyper, state.step, task.total_steps)
@@ -116,11 +139,27 @@ def train_step(
         with nn.intercept_methods(constraints.interceptor(state.held)):
             logits, updated = task.model.apply(
                 {"params": effective, "batch_stats": state.batch_stats},
+=======
+    def forward(params):
+        if data.head_inputs is not None:
+            return head_logits(params, data.head_inputs[choices, index]), {}
+        with (
+            nn.intercept_methods(constraints.interceptor(state.held)),
+            nn.intercept_methods(freezing.interceptor(task.frozen)),
+        ):
+            return task.model.apply(
+                {"params": params, "batch_stats": state.batch_stats},
+>>>>>>> photos
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=collections,
             )
+
+    def objective(trained, hyper):
+        params, parts = state.apart(trained)
+        effective = constraints.effective(task.constraints, state.held, params)
+        logits, updated = forward(effective)
         ours = taps.tapped(updated)
         compared = {
             name: ([ours[a] for a, _ in pairs], [theirs[b] for _, b in pairs])
@@ -174,6 +213,20 @@ def train_step(
     visible = labels >= 0
     correct = (logits.argmax(-1) == labels) & visible
     return new_state, {**measured, "correct": correct.sum(), "visible": visible.sum()}
+
+
+def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
+    """Applies the head of a network to what reaches it.
+
+    Args:
+      params: of the whole network.
+      x: `[n, width]`.
+
+    Returns:
+      `[n, num_classes]`.
+    """
+    layer = params[HEAD]
+    return x @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
 def validation_loss(

@@ -3,9 +3,8 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,45 +15,26 @@ from distill import config as configs
 from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
+<<<<<<< HEAD
 from distill.training import bilevel, curriculum, engine, soft_targets
+=======
+from distill.training import bilevel, engine, head, soft_targets
+>>>>>>> photos
 from distill.training import fit as fitting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
+from distill.training.start import Start
 from distill.training.state import TrainState
+<<<<<<< HEAD
 from distill.training.step import Task, TrainData, classifier
 from distill.training.trained import Trained, members, quality, quality_of
+=======
+from distill.training.step import Task, TrainData, head_logits
+from distill.training.trained import Trained, members, quality, quality_of, quality_of_outputs
+>>>>>>> photos
 
 Display = Any  # of report.progress, which lies downstream and is handed in
-
-
-class Start(NamedTuple):
-    """What a training starts from, every leaf with a leading axis `[students]`.
-
-    Attributes:
-      variables: of the model.
-      held: by the constraints in the description of the training; see `distill.constraints`.
-    """
-
-    variables: Mapping[str, Any]
-    held: Mapping[str, Any] = MappingProxyType({})
-
-    def put_into(self, states: TrainState) -> TrainState:
-        """Replaces what fresh states have.
-
-        Raises:
-          ValueError: if its arrays are of other names, shapes or dtypes.
-        """
-        new = {
-            "params": self.variables["params"],
-            "batch_stats": self.variables.get("batch_stats", {}),
-            "held": dict(self.held),
-        }
-        new = jax.tree.map(jnp.asarray, new)
-        old = {name: getattr(states, name) for name in new}
-        if jax.tree.map(jax.typeof, new) != jax.tree.map(jax.typeof, old):
-            raise ValueError("the arrays to start from are not those of the model")
-        return dataclasses.replace(states, **new)
 
 
 def train(
@@ -109,6 +89,14 @@ def train(
     ):
         task = dataclasses.replace(task, teacher=None)  # the training before it has left a table
     measured = quality_of(about)
+    shape, limit = tuple(about["input_shape"]), table_mb * 2**20
+    head_alone = (
+        resident
+        and plan.batch_mesh is None
+        and ("init" in about or len(seeds) == 1)  # below their heads, the students are the same
+        and head.tabulates(task, shape, len(split), duration.epochs, limit)
+    )
+    monitored: list[jax.Array] = []  # what reaches the head, of what is monitored
 
     def evaluate(states: TrainState) -> list[dict[str, float]]:
         records: list[dict[str, float]] = [{} for _ in seeds]
@@ -120,7 +108,11 @@ def train(
             name, split = monitor
             current = Trained(task.model, members(states, task), about, directory)
             for record, member in zip(records, current.apart(), strict=True):
-                value = quality(member, split, plan.batch_mesh)
+                if monitored:
+                    outputs = np.asarray(head_logits(member.members[0]["params"], *monitored))
+                    value = quality_of_outputs(measured, outputs, split)
+                else:
+                    value = quality(member, split, plan.batch_mesh)
                 record[f"{name}_{measured}"] = value
         return records
 
@@ -178,6 +170,14 @@ def train(
             return
         data = _data(task, split, resident, teacher, plan, display)
         data = dataclasses.replace(data, **plan.place(_validation(about, validation)))
+        if head_alone:
+            display.say(f"{recipe.model}: only its head moves; what reaches it is computed once")
+            (variables, *_) = members(states, task)
+            table = head.inputs(task, variables, split, display, task.augmentation)
+            data = dataclasses.replace(data, head_inputs=plan.place(table))
+            if monitor is not None:
+                reached = head.inputs(task, variables, monitor[1], display)
+                monitored.append(jnp.asarray(reached[0]))
         total = duration.total_steps * recipe.batch_size
         with display.work(recipe.model, total) as progress, stopping.saving_first():
             fitting.fit(

@@ -137,6 +137,19 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
     return Trained(task.model, members(states, task), about, directory, histories, held)
 
 
+def checksum(directory: pathlib.Path) -> str:
+    """Returns the checksum of the newest checkpoint of a directory, without reading its arrays.
+
+    Raises:
+      InputError: if there is none.
+    """
+    with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
+        found = checkpointer.meta()
+    if found is None:
+        raise InputError(f"no checkpoint in {directory} can be read")
+    return found["checksum"]
+
+
 def members(states: TrainState, task: Task) -> list[dict[str, Any]]:
     """Returns the variables of each student, with the weights that its constraints leave."""
     each = [jax.tree.map(lambda leaf, i=i: leaf[i], states) for i in range(len(states.step))]

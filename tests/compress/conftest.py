@@ -29,6 +29,11 @@ SMALL = {
         {"stem": 4, "growth": ((3, 2), (2,)), "inner": ((5, 4), (3,)), "transitions": (6,)},
         (8, 8, 3),
     ),
+    "densenet121": (
+        {"stem": 4, "growth": ((3, 2), (2,)), "inner": ((5, 4), (3,)), "transitions": (6,),
+         "symmetric": True},
+        (16, 16, 3),
+    ),
     "autoencoder": ({"encoder": (4, 6), "decoder": (5, 1)}, (8, 8, 1)),
     "mobilenet_v1": ({"features": (16, 24), "strides": (1, 2), "stem": 8, "width": 0.5}, (8, 8, 3)),
     "mobilenet_v2": (

@@ -10,8 +10,8 @@ from distill.errors import InputError
 
 NAMES = (
     "simplenet_v1", "simplenet_v4", "teacher", "calli", "calli_1d", "vgg16", "resnet20", "resnet34",
-    "resnet50", "densenet40", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
-    "efficientnet_lite0", "autoencoder",
+    "resnet50", "densenet40", "densenet_bc100", "densenet121", "mobilenet_v1",
+    "mobilenet_v2", "efficientnet_lite0", "autoencoder",
 )  # fmt: skip
 
 
@@ -86,17 +86,6 @@ def test_an_emptied_group_is_refused(network):
     found = network("teacher")
     with pytest.raises(InputError, match="nothing of conv0 would be left; keep at least one of 4"):
         networks.remove(found, {"conv0": np.zeros(4, bool)})
-
-
-def test_patterns_choose_layers_in_order():
-    names = ["conv0", "conv1", "hidden", "logits"]
-    assert networks.matching("logits,conv*", names) == ["conv0", "conv1", "logits"]
-    assert networks.matching("!logits", names) == ["conv0", "conv1", "hidden"]
-    assert networks.matching("*,!conv1", names) == ["conv0", "hidden", "logits"]
-    with pytest.raises(InputError, match=r"layers='dense\*' matches nothing; there are conv0, "):
-        networks.matching("dense*", names)
-    with pytest.raises(InputError, match="leaves nothing"):
-        networks.matching("*,!*", names)
 
 
 def test_behind_a_block_channels_can_be_removed(network):

@@ -15,6 +15,7 @@ from distill.report import records
 from distill.report.progress import Display
 from distill.run import Run
 from distill.training import train, trained
+from distill.training.start import Start
 
 
 def halve(found, context, *, amount=0.5):
@@ -265,7 +266,7 @@ def test_methods_see_the_training_images_where_the_student_learns_from_others(tm
 def test_arrays_of_another_configuration_are_refused(finished):
     workdir, _ = finished
     student = trained.load(workdir / "checkpoints" / "student" / "steps", pytest.fail)
-    like = train.Start(jax.tree.map(lambda a: np.asarray(a)[None], student.members[0]))
+    like = Start(jax.tree.map(lambda a: np.asarray(a)[None], student.members[0]))
     compressed = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
     about = compressed.about
     task = train.recipes.task(about, train.recipes.Length(1, 1))

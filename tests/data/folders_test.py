@@ -167,7 +167,7 @@ def test_a_thousand_classes(tmp_path):
     ({}, "has no folder of images"),
     ({"cat": 3}, "has one class, cat"),
     ({"cat": 3, "dog": 0}, r"1 class \(dog\) has no image"),
-    ({"cat": 1, "dog": 1}, "every class of .* has one image"),
+    ({"cat": 1, "dog": 1}, "no class of .* has two images"),
     ({"train__a": 2, "train__b": 2, "test__c": 1}, r"1 class \(c\) is in .* and not in"),
     ({"train__a": 2, "train__b": 2, "test__a": 0}, "has no image to test with"),
 ])  # fmt: skip
@@ -178,6 +178,22 @@ def test_folders_that_cannot_be_used(classes, message, tmp_path):
     with pytest.raises(InputError, match=message) as error:
         find(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_may_have_some_of_the_known_classes(tmp_path):
+    root, known = tree(tmp_path, cat=4, eel=1), ("ant", "cat", "dog", "eel")
+    folder = folders.find(str(root), 0, [].append, known)
+    assert folder.classes == known
+    labels = {name: [label for _, label in files] for name, files in folder.splits.items()}
+    assert labels == {"train": [1, 1, 3, 1], "test": [1]}
+    loaded = load(tmp_path, **{"dataset.classes": known})
+    assert loaded.num_classes == 4 and loaded.classes == known
+    with pytest.raises(InputError, match="'eel'; did you mean 'heel'"):
+        folders.find(str(root), 0, [].append, ("ant", "cat", "heel"))
+    with pytest.raises(InputError, match="dataset.classes has cat twice"):
+        folders.find(str(root), 0, [].append, ("cat", "eel", "cat"))
+    with pytest.raises(InputError, match="dataset.classes is of a folder"):
+        load("", **{"dataset.name": "mnist5k", "dataset.classes": known})
 
 
 def test_a_folder_that_is_none_and_no_folder_at_all(tmp_path):

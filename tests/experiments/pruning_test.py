@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from distill import models, pipeline
-from distill.compress import network as networks
 from distill.errors import InputError
+from distill.patterns import matching
 from experiments import autoencoder, filter_pruning, pages, sensitivity
 
 SHARED = {
@@ -55,11 +55,11 @@ def test_networks_are_pruned_as_in_the_paper(width, vgg):
         module = models.build(name, config.student.args, num_classes=10)
         groups = [group.name for group in module.channels().groups]
         amount = config.compress[0]["amount"]
-        assert all(networks.matching(patterns, groups) for patterns in amount)
+        assert all(matching(patterns, groups) for patterns in amount)
         if name == "vgg16":
             assert module.features[0] == vgg
             (patterns,) = amount
-            assert len(networks.matching(patterns, groups)) == 7
+            assert len(matching(patterns, groups)) == 7
     with pytest.raises(InputError, match="--width is 2.0; it must be above 0, at most 1"):
         list(filter_pruning.runs(["vgg16"], [0], 2.0))
     with pytest.raises(InputError, match="unknown network 'vgg'"):

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import re
 
 import jax
@@ -6,12 +7,12 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from distill import models, pipeline, presets, pretrained
+from distill import models, pipeline, presets, pretrained, study
 from distill.config import check_values
 from distill.errors import InputError
 from distill.pretrained import names
 from distill.report.progress import Display
-from distill.training import trained
+from distill.training import start, trained
 
 NAME = "efficientnet_lite0"
 NARROW = {
@@ -109,12 +110,12 @@ def test_layouts_and_the_epsilon(model, arrays, tmp_path):
 def test_what_does_not_fit_is_one_line(model, arrays, tmp_path):
     del arrays["_fc.bias"]
     arrays["_fc.scale"] = np.zeros(10, np.float32)
-    arrays["_fc.weight"] = np.zeros((12, 9), np.float32)
+    arrays["_fc.weight"] = np.zeros((10, 12), np.float32)
     arrays["_bn0.bias"][0] = np.nan
     np.savez(tmp_path / "weights.npz", **arrays)
     message = (
         "weights.npz: missing: _fc.bias; left over: _fc.scale; "
-        "of another shape: _fc.weight (9, 12) for (9, 10); not finite: _bn0.bias"
+        "of another shape: _fc.weight (12, 10) for (9, 10); not finite: _bn0.bias"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         pretrained.load(tmp_path / "weights.npz", NAME, model, SHAPE)
@@ -137,11 +138,18 @@ def test_files_that_cannot_be_read(model, tmp_path, name, content, message):
 
 
 def test_other_networks_are_said_to_have_no_names(tmp_path):
-    model = models.build("vgg16", {}, num_classes=10)
-    with pytest.raises(
-        InputError, match="of vgg16 are not known here; those of efficientnet_lite0"
-    ):
-        pretrained.load(tmp_path / "weights.npz", "vgg16", model, (32, 32, 3))
+    model = models.build("resnet20", {}, num_classes=10)
+    with pytest.raises(InputError, match="of resnet20 are not known here; those of densenet121"):
+        pretrained.load(tmp_path / "weights.npz", "resnet20", model, (32, 32, 3))
+
+
+def test_a_head_of_other_classes_is_left_out(model, arrays, tmp_path):
+    np.savez(tmp_path / "weights.npz", **arrays)
+    other = models.build(NAME, NARROW, num_classes=3)
+    found = pretrained.load(tmp_path / "weights.npz", NAME, other, SHAPE)
+    same = pretrained.load(tmp_path / "weights.npz", NAME, model, SHAPE)
+    assert "logits" not in found["params"] and same["params"].pop("logits")["bias"].shape == (10,)
+    jax.tree.map(np.testing.assert_array_equal, found, same)
 
 
 @pytest.mark.usefixtures("offline")
@@ -163,6 +171,31 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
         found.members[0]["params"], given["params"],
     )  # fmt: skip
+    # The students of a sweep start from that run, and train their heads alone.
+    said = []
+    config.student.update({"init": str(tmp_path / "run"), "freeze": "!logits", "steps": 3})
+    config.student.learning_rate, config.sweep.seeds = 0.1, (0, 1)
+    display = Display()
+    display.say = said.append
+    study.run(config, tmp_path / "sweep", display)
+    (batch,) = (tmp_path / "sweep" / "batches").iterdir()
+    sweep = trained.load(batch / "steps", print)
+    assert sweep.about["init"] == trained.checksum(directory)
+    assert f"{NAME}: only its head moves; what reaches it is computed once" in said
+    (before,) = found.members
+    heads = [v["params"].pop("logits")["kernel"] for v in (before, *sweep.members)]
+    assert all((a != b).any() for a, b in itertools.combinations(heads, 2))
+    for after in sweep.members:
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(_bits(a), _bits(b)), before, after)
+    with pytest.raises(InputError, match="has no trained network"):
+        start.digest(str(tmp_path))
+    with pytest.raises(InputError, match=r"a efficientnet_lite0: missing: batch_stats/conv0_norm"):
+        vgg = models.build("vgg16", {}, num_classes=10)
+        start.variables(str(directory), "vgg16", vgg, (32, 32, 3), print)
+
+
+def _bits(array):
+    return np.asarray(array).view(np.uint32)
 
 
 def test_safetensors_hold_the_same(model, arrays, tmp_path):

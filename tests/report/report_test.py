@@ -35,7 +35,9 @@ def test_a_thousand_classes_are_reported_in_seconds_and_little_memory(tmp_path):
     picture = matplotlib.image.imread(tmp_path / "plots/confusion_student.png")
     assert max(picture.shape) < 1500
     text = (tmp_path / "report.md").read_text()
-    assert "| 3 | 7 | 5 | 35.71 |\n| 999 | 0 | 1 | 10.00 |" in text and len(text) < 3000
+    assert "| 3 | 7 | 5 | 35.71 |\n| 999 | 0 | 1 | 10.00 |" in text and len(text) < 4000
+    assert "Classes of the student, the worst" in text
+    assert "| 3 | 100.00 | 64.29 | 78.26 | 14 |\n| 7 | 64.29 | 100.00 | 78.26 | 9 |" in text
 
 
 def test_a_single_confusion_stays_visible_among_a_thousand_classes():
@@ -47,10 +49,28 @@ def test_a_single_confusion_stays_visible_among_a_thousand_classes():
     assert plots.largest(share[:999, :999]).shape == (500, 500)
 
 
-def test_ten_classes_have_their_counts_in_the_picture_alone(tmp_path):
-    write(tmp_path, results(many(10)), {})
+def test_classes_go_by_their_names(tmp_path):
+    names = ["Kätzchen", "猫", "$a|b$", *"defghij"]
+    contents = results(many(10))
+    contents["models"]["student"] |= {
+        "calibration_error": 0.25,
+        "calibration": [[0.3, 0.5, 2], [0.95, 0.7, 100]],
+        "mistakes": [{"image": 1, "label": 2, "prediction": 1, "probability": 0.99}],
+    }
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    files = write(tmp_path, contents, {}, names, images)
+    text = (tmp_path / "report.md").read_text()
+    assert "| d | h | 5 | 35.71 |" in text and "| $a\\|b$ | 100.00 | 100.00 | 100.00 | 9 |" in text
+    assert [name for name in files if "/" in name] == [
+        f"plots/{kind}_student.png" for kind in ("confusion", "reliability", "mistakes")
+    ]
+    assert all((tmp_path / name).exists() and (name == files[0] or name in text) for name in files)
+
+
+def test_where_nothing_is_confused_nothing_is_listed(tmp_path):
+    write(tmp_path, results(np.eye(3, dtype=int)), {})
     assert "confusions" not in (tmp_path / "report.md").read_text()
-    assert tables.confusion_rows(np.eye(3, dtype=int)) == []
+    assert tables.confusion_rows(np.eye(3, dtype=int), ["a", "b", "c"]) == []
 
 
 def test_a_matrix_has_a_line_for_each_label(tmp_path):
