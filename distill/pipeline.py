@@ -217,9 +217,10 @@ def checkpoints(run: Run, role: str) -> pathlib.Path:
     """Returns the directory of a model's training: teacher, student, or what it was compressed to.
 
     Raises:
-      InputError: if it was to be compressed, and was not.
+      InputError: if it was to be compressed, and was not, or by other steps.
     """
     if role == "compressed":
+        stage.require_asked(run)
         return stage.last_checkpoints(run.workdir)
     return run.teacher_checkpoints if role == "teacher" else run.student_checkpoints
 

@@ -1,11 +1,12 @@
 """Collects the results of finished runs into a CSV file: `python -m experiments.collect RUN...`."""
 
 import argparse
-import json
 import pathlib
 
 import pandas as pd
 
+from distill import pipeline
+from distill.errors import InputError
 from distill.report import RESULTS, records
 
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
@@ -13,7 +14,9 @@ RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compressi
 
 def rows(workdir: pathlib.Path) -> list[dict]:
     """Returns a row for each model of a run."""
-    results = json.loads((workdir / RESULTS).read_text())
+    results = pipeline.read_results(workdir)
+    if not results:
+        raise InputError(f"{workdir / RESULTS} is missing; the stage evaluate writes it")
     log = records.read(workdir)
     found = []
     for role, model in results["models"].items():

@@ -1,7 +1,6 @@
 """From the rows of an experiment to its CSV file, its picture and its page in docs/."""
 
 import hashlib
-import json
 import pathlib
 import re
 from collections.abc import Callable
@@ -136,16 +135,16 @@ def results(config: ConfigDict, workdir: pathlib.Path, train: bool, display: Any
       The contents of its `results.json`.
 
     Raises:
-      InputError: if it was not run and is not to be.
+      InputError: if it was not run and is not to be, or what it left is damaged.
     """
     from distill import pipeline, report  # imports JAX, which --help can do without
 
     if train:
         return pipeline.run(config, workdir, display)
-    path = workdir / report.RESULTS
-    if not path.exists():
-        raise InputError(f"{path} is missing; leave out --notrain")
-    return json.loads(path.read_text())
+    found = pipeline.read_results(workdir)
+    if not found:
+        raise InputError(f"{workdir / report.RESULTS} is missing; leave out --notrain")
+    return found
 
 
 def columns(config: ConfigDict, workdir: pathlib.Path, found: dict[str, Any]) -> dict[str, Any]:

@@ -142,20 +142,20 @@ def outcome(
       The contents of its `results.json`, and the directory of its last files.
 
     Raises:
-      InputError: if it was not run and is not to be.
+      InputError: if it was not run and is not to be, or what it left is damaged.
     """
     from distill import run  # imports JAX, which --help can do without
-    from distill.compress import stage
+    from distill.compress import rounds, stage
 
     path = workdir / "chains" / f"{chain.name.replace(', ', '-').replace(' ', '_')}.json"
     if train:
         found = pages.results(chain.config, workdir, True, display)
         last = stage.last_checkpoints(workdir).relative_to(workdir)
         path.parent.mkdir(exist_ok=True)
-        run.write(path, {"results": found, "last": str(last)})
+        run.write(path, rounds.sealed({"results": found, "last": str(last)}))
     if not path.exists():
         raise InputError(f"{path} is missing; leave out --notrain")
-    kept = json.loads(path.read_text())
+    kept = rounds.read_record(path)
     return kept["results"], workdir / kept["last"]
 
 

@@ -24,15 +24,15 @@ def study_table() -> str:
     published = study.published["2_6"].set_index("model")
     groups = {model: (group, Group(model, LABELS)) for model, group in study.chosen.items()}
     verdicts = judge(study, list(groups.values()))
-    teacher = pages.read_csv(RESULTS / "mnist.csv").query("role == 'teacher'").iloc[0]
+    teacher = study.teacher.iloc[0]
     header = [
         "model", "weights", "compression", "T", "distilled", "thesis, distilled", "labels only",
         "thesis, labels only", "distilled − labels",
     ]  # fmt: skip
     lines = [
         [
-            f"[teacher](configs/teacher.py), {text.plural(1, 'run')}", f"{teacher.num_params:,}",
-            "–", "–", "–", "–", _percent(teacher.accuracy),
+            f"[teacher](configs/teacher.py), {text.plural(len(study.teacher), 'run')}",
+            f"{teacher.num_params:,}", "–", "–", "–", "–", _percent(teacher.accuracy),
             _published(study.published["2_3"].set_index("model").accuracy["teacher"]), "–",
         ]
     ]  # fmt: skip
@@ -54,9 +54,10 @@ def study_table() -> str:
         f"Accuracy in percent on {first.dataset}'s 10,000 test images after the last of "
         f"{first.epochs} epochs, mean ± 95 % of Student's t over seeds "
         f"{text.listed([str(seed) for seed in sorted(runs.seed.unique())])}; "
-        f"{', '.join(runs.device.unique())}; commit {', '.join(runs.commit.unique())}. T is chosen "
-        "on held-out training images; the thesis chose on the test set. A difference is better or "
-        "worse where it would show both with other images and with other seeds."
+        f"{', '.join(runs.device.unique())}; commit {', '.join(runs.commit.unique())}, the "
+        f"teacher's {teacher.commit}. T is chosen on held-out training images; the thesis chose on "
+        "the test set. A difference is better or worse where it would show both with other images "
+        "and with other seeds."
     )
     return f"{markdown(header, lines)}\n\n{notes}"
 

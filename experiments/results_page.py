@@ -78,6 +78,7 @@ def write(results: pathlib.Path, page: pathlib.Path) -> None:
 def digest(results: pathlib.Path) -> str:
     """Returns a hash of everything that the figures are drawn from."""
     paths = sorted(results.glob("thesis*.csv")) + sorted(PUBLISHED.glob("*.csv"))
+    paths += results.glob(rows.MAIN)
     return pages.digest(*paths)
 
 

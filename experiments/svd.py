@@ -59,13 +59,13 @@ def collect(workdir: pathlib.Path, quick: bool = False) -> list[dict[str, Any]]:
     """Returns a row for the whole teacher and for each step, without times.
 
     Raises:
-      InputError: if a step was not made.
+      InputError: if a step was not made, or its record is damaged.
     """
     from distill.compress import rounds
 
     found = {}
     for path in (workdir / rounds.DIRECTORY).glob(f"*/{rounds.RECORD}"):
-        record = json.loads(path.read_text())
+        record = rounds.read_record(path)
         found[json.dumps(record.get("given"), sort_keys=True)] = record, path.parent
     rows = []
     for step in (None, *steps(quick)):

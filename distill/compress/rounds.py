@@ -129,13 +129,28 @@ def read(run: Run, directory: pathlib.Path) -> Record | None:
     if not path.exists():
         return None
     try:
-        record = opened(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        run.display.warn(f"measuring again what the damaged {path} is of: {one_line(error)}")
+        record = read_record(path)
+    except InputError as error:
+        cause = one_line(error.__cause__ or error)
+        run.display.warn(f"measuring again what the damaged {path} is of: {cause}")
         return None
     if record.get(FILES) != measure.identity(run.config.export, directory):
         record = measure.without_files({k: v for k, v in record.items() if k != FILES})
     return record
+
+
+def read_record(path: pathlib.Path) -> Record:
+    """Returns what a file holds that `sealed` was written into.
+
+    Raises:
+      InputError: if it cannot be read, or is damaged.
+    """
+    try:
+        return opened(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is damaged; run the stage compress again, which writes it anew"
+        ) from error
 
 
 def sealed(contents: dict[str, Any]) -> dict[str, Any]:

@@ -45,8 +45,28 @@ def compress(run: Run) -> list[Record]:
         made += _apply(run, student, number, step, made[0], made[-1])
     records = _with_latencies(made)
     last = made[-1].trained.directory.parent.relative_to(run.workdir)
-    write(run.workdir / SUMMARY, rounds.sealed({"last": str(last), "rounds": records}))
+    summary = {"of": _asked(run), "last": str(last), "rounds": records}
+    write(run.workdir / SUMMARY, rounds.sealed(summary))
     return records
+
+
+def require_asked(run: Run) -> None:
+    """Checks that what `compress` has left is what the configuration asks for.
+
+    Raises:
+      InputError: if it has left nothing, or the outcome of other steps; or its summary is damaged.
+    """
+    if _summary(run.workdir).get("of") != _asked(run):
+        raise InputError(
+            f"{run.workdir / SUMMARY} is of other steps than config.compress has; run the stage "
+            "compress again, which repeats nothing that it finds"
+        )
+
+
+def _asked(run: Run) -> str:
+    """Returns a hash of what decides the outcome of the stage; the rest a directory has once."""
+    given = configs.to_dict(run.config)
+    return configs.digest([given[key] for key in ("compress", "fine_tune", "student")])
 
 
 def rehearse(run: Run) -> None:
@@ -107,12 +127,7 @@ def _summary(workdir: pathlib.Path) -> dict[str, Any]:
     path = workdir / SUMMARY
     if not path.exists():
         raise InputError(f"{path} is missing; run the stage compress first")
-    try:
-        return rounds.opened(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is damaged; run the stage compress again, which writes it anew"
-        ) from error
+    return rounds.read_record(path)
 
 
 def _original(run: Run, student: Trained) -> Round:

@@ -251,6 +251,8 @@ def load(
         sizes = {split: len(images) for (_, split), (images, _) in whole.items()}
         _check_overlaps(config, source, transfer_source, sizes, announce)
     num_classes = whole[source.name, splits.parse(dataset.train)[0]][1]
+    if not losses.compares_with_pixels(losses.name_of(config.loss)):
+        _check_labels(source.name, num_classes, train=train, validation=validation, test=test)
     train = splits.hide_labels(train, dataset.labelled_fraction, config.seed)
     transfer = None
     if transfer_source is not None:
@@ -274,6 +276,27 @@ def load(
         classes = source.folder.classes
         _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
     return Dataset(source.name, train, validation, test, transfer, num_classes, seen, classes)
+
+
+def _check_labels(name: str, num_classes: int, **parts: Split | None) -> None:
+    """Checks that there are classes to tell apart, and that the labels are of them.
+
+    Raises:
+      InputError: if there are fewer than two, or an image is of none; of `train` those are hidden.
+    """
+    if num_classes < 2:
+        raise InputError(f"dataset {name} has {num_classes} class; a classifier needs 2 or more")
+    for field, split in parts.items():
+        if split is None:
+            continue
+        lowest = splits.HIDDEN if field == "train" else 0
+        wrong = split.labels[(split.labels < lowest) | (split.labels >= num_classes)]
+        if wrong.size:
+            raise InputError(
+                f"{wrong.size} images of dataset.{field} of {name} have a label such as "
+                f"{wrong[0]}; labels are 0 to {num_classes - 1}"
+                + (f", or {splits.HIDDEN} where hidden" if lowest else "")
+            )
 
 
 def _warn_of_duplicates(

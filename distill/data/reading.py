@@ -93,6 +93,17 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
         features = builder.info.features
         if not {"image", "label"} <= set(features) or features["image"].np_dtype != np.uint8:
             raise InputError(f"dataset {source.name} has no 8-bit `image` with a `label`")
+        num_classes = getattr(features["label"], "num_classes", None)
+        if not isinstance(num_classes, int):
+            raise InputError(
+                f"the `label` of dataset {source.name} is a {type(features['label']).__name__}; it "
+                "must be a ClassLabel that says how many classes there are"
+            )
+        if features["image"].shape[-1] is None:
+            raise InputError(
+                f"dataset {source.name} does not say how many channels its images have; prepare it "
+                "with Image(shape=(None, None, 3)), or 1 for gray"
+            )
         shape = (image_size, image_size, features["image"].shape[-1])
         shape = shape if image_size else features["image"].shape
         if None in shape:
@@ -112,7 +123,7 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
             f"split {split} of dataset {source.name} in {source.directory or source.data_dir} "
             f"cannot be read: {one_line(error)}"
         ) from error
-    return Split(images, classes), features["label"].num_classes
+    return Split(images, classes), num_classes
 
 
 def _fit(tf, example, image_size, labels):

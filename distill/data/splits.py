@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import pathlib
+import math
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -129,12 +130,26 @@ def labelled(split: Split) -> Split:
 
 
 def empty_images(shape: tuple[int, ...], resident_mb: int) -> np.ndarray:
-    """Returns a uint8 array to be filled; of more mebibytes than the limit, a temporary file."""
-    if int(np.prod(shape)) <= resident_mb * 2**20:
+    """Returns a uint8 array to be filled; of more mebibytes than the limit, a temporary file.
+
+    Raises:
+      InputError: if there is no room for the file.
+    """
+    size = math.prod(shape)
+    if size <= resident_mb * 2**20:
         return np.empty(shape, np.uint8)
-    with tempfile.NamedTemporaryFile(prefix="distill-", suffix=".npy") as file:
-        # The mapping outlives the name: the space is given back when the process ends.
-        return np.lib.format.open_memmap(pathlib.Path(file.name), "w+", np.uint8, shape)
+    try:
+        with tempfile.TemporaryFile(prefix="distill-") as file:
+            # A mapping has no way to say that the disk is full: the process is killed. The space is
+            # given back when the process ends.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise InputError(
+            f"{tempfile.gettempdir()} has no room for {size / 2**20:,.0f} MiB of decoded images "
+            f"({error.strerror}); name another directory by TMPDIR, or keep them in memory by "
+            f"--config.dataset.resident_mb={-(-size // 2**20)}"
+        ) from error
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

@@ -238,8 +238,8 @@ def _require_finite(task: Task, bad_steps: np.ndarray, checkpointer: Checkpointe
         said = f"the loss {task.loss} of student {student} is not finite at step {step}"
         if step == 0:
             raise InputError(
-                f"{said}, before any update; look at dataset.mean and dataset.std, the numbers of "
-                "the loss and the labels"
+                f"{said}, before any update; look at dataset.mean and dataset.std, and at the "
+                "numbers of the loss, such as its temperature"
             )
         kept_too = "" if kept is None else f"; the last good checkpoint, of step {kept}, is kept"
         raise InputError(f"{said}{kept_too}. Lower the learning rate")

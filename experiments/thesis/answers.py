@@ -8,7 +8,6 @@ from distill.report.tables import markdown
 from experiments.thesis import text
 from experiments.thesis.comparisons import POOLED, Verdict, judge
 from experiments.thesis.rows import DISTILLED, LABELS, Group, Study
-from experiments.thesis.tables import teacher_runs
 
 
 def downsampling(study: Study) -> str:
@@ -124,11 +123,10 @@ def _sizes(study: Study) -> str:
 
 def preservation(study: Study) -> str:
     """RQ2: how much of the teacher's accuracy the students keep."""
-    groups = study.chosen
-    if not groups:
+    groups, runs = study.chosen, study.teacher
+    if not groups or runs.empty:
         return ""
     published = study.published["2_3"].set_index("model")
-    runs = teacher_runs(study)
     teacher, weights = runs.accuracy.mean(), runs.num_params.iloc[0]
     theirs = published.accuracy["teacher"]
     rows, lost, lost_by_thesis = [], {}, {}
@@ -163,7 +161,8 @@ def preservation(study: Study) -> str:
         f"**Between {text.percent(1 - lost[worst] / teacher)} % ({text.short(worst)}) and "
         f"{text.percent(1 - lost[best] / teacher)} % ({text.short(best)}).** "
         f"{against} less of it than the thesis's. Our teacher has {text.percent(teacher)} % in "
-        f"{text.plural(len(runs), 'run')}, the thesis's {theirs:.2f} % in ten.",
+        f"{text.plural(len(runs), 'run')}{study.teacher_commit}, the thesis's "
+        f"{theirs:.2f} % in ten.",
         _distillation(study),
         markdown(header, rows),
         "Points lost carry the t-interval of the student's mean; the teacher's is not in it. "

@@ -12,7 +12,7 @@ from configs.thesis_study import MODELS
 from experiments.pages import SOURCE, STYLE
 from experiments.thesis import rows, temperature, text
 from experiments.thesis.rows import DISTILLED, Study
-from experiments.thesis.tables import extent, teacher_runs
+from experiments.thesis.tables import extent
 
 # Okabe and Ito's colours, which most people can tell apart.
 COLORS = dict(zip(MODELS, ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"), strict=True))
@@ -116,13 +116,15 @@ def figure_2_4(study: Study, figure: Figure) -> None:
         axis.plot(weights, 100 * mean.mean, "o", ms=11, color=COLORS[model])
         axis.plot(weights, published.accuracy[model], "s", ms=9, color=COLORS[model], mfc="white")
         _label(axis, model, weights, 100 * mean.mean)
-    teacher = teacher_runs(study)
-    lines = {"": 100 * teacher.accuracy.mean(), ", thesis": published.accuracy["teacher"]}
-    for (name, accuracy), style in zip(lines.items(), ("-", "--"), strict=True):
-        axis.axhline(accuracy, color="black" if not name else THESIS, ls=style, lw=1.5)
-        weights = f"{teacher.num_params.iloc[0] / 1e6:.2f} million weights"
+    teacher = study.teacher
+    lines = {", thesis": published.accuracy["teacher"]}
+    if not teacher.empty:
+        lines[""] = 100 * teacher.accuracy.mean()
+    for name, accuracy in lines.items():
+        ours = f", {teacher.num_params.iloc[0] / 1e6:.2f} million weights" if not name else ""
+        axis.axhline(accuracy, color=THESIS if name else "black", ls="--" if name else "-", lw=1.5)
         axis.annotate(
-            f"teacher{name}, {accuracy:.2f} %" + (f", {weights}" if not name else ""),
+            f"teacher{name}, {accuracy:.2f} %{ours}",
             (0.995, accuracy), xycoords=("axes fraction", "data"), ha="right",
             va="bottom" if not name else "top", fontsize=11,
             xytext=(0, -4 if name else 2), textcoords="offset points",

@@ -20,6 +20,7 @@ DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
 CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
 SELECTION = "selection"  # what the methods of students are called that a part of the images chose
 BEYOND = ("corrected", "kl", "learned", "ensemble", "unlabelled")  # a file for each
+MAIN = "mnist.csv"  # the main results, of students that are exported
 FULL = {"seeds": 10, "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000}
 
 
@@ -51,12 +52,26 @@ class Study:
       selection: those of them trained on a part of the images, with the accuracy on the rest.
       counts: images on which one group does better than another, by their names.
       published: the thesis's tables by name, `2_3` to `2_6`.
+      main: teachers of the main results that are of the same data set; none if there are none.
     """
 
     runs: pd.DataFrame
     selection: pd.DataFrame
     counts: dict[tuple[str, str], tuple[int, int]]
     published: dict[str, pd.DataFrame]
+    main: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+
+    @property
+    def teacher(self) -> pd.DataFrame:
+        """The runs of the teacher: those of the study, else those of the main results."""
+        found = self.of(Group("teacher", LABELS))
+        return self.main if found.empty else found
+
+    @property
+    def teacher_commit(self) -> str:
+        """Says with which code the teacher was trained, where that is not the students'."""
+        commits = sorted(set(self.teacher.get("commit", [])) - set(self.runs.commit))
+        return f" (commit {', '.join(commits)})" if commits else ""
 
     def of(self, group: Group) -> pd.DataFrame:
         """Returns the finished runs of a group, by seed."""
@@ -172,7 +187,7 @@ def read(folder: pathlib.Path) -> Study:
         for number in ("2_3", "2_4", "2_5", "2_6")
     }
     pairs = {(row.a, row.b): (row.a_better, row.b_better) for row in counts.itertuples()}
-    return Study(everything, named(selection), pairs, tables)
+    return Study(everything, named(selection), pairs, tables, _teachers(folder, runs))
 
 
 def temperatures(table: pd.DataFrame, model: str, method: str = DISTILLED) -> list[float]:
@@ -210,6 +225,14 @@ def reduced(
     }
     missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in found.items() if n < FULL[name]]
     return f" — reduced: {', '.join(missing)}" if missing else ""
+
+
+def _teachers(folder: pathlib.Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """Returns the teachers of the main results beside a study, of the study's data set."""
+    if not (folder / MAIN).exists():
+        return pd.DataFrame()
+    found = read_csv(folder / MAIN)
+    return found[(found.role == "teacher") & found.dataset.isin(runs.dataset)]
 
 
 def _is(table: pd.DataFrame, model: str, method: str) -> pd.Series:

@@ -5,7 +5,6 @@ import pandas as pd
 from configs.thesis_study import DETAILED, MODELS, TEMPERATURES
 from distill import statistics
 from distill.report.tables import markdown
-from experiments import RESULTS, pages
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import DISTILLED, LABELS, MEASURES, Group, Study
@@ -14,25 +13,16 @@ MEASURE_NAMES = ["accuracy", "precision", "recall", "F-measure"]
 TEST_IMAGES = 10_000
 
 
-def teacher_runs(study: Study) -> pd.DataFrame:
-    """Returns the runs of the teacher: those of the study, else those of the main results."""
-    found = study.of(Group("teacher", LABELS))
-    if found.empty:
-        main = pages.read_csv(RESULTS / "mnist.csv")
-        found = main[main.role == "teacher"]
-    return found
-
-
 def table_2_3(study: Study) -> str:
     """The students at their best temperatures, and how those were chosen."""
     groups = study.chosen
     if not groups:
         return ""
     published = study.published["2_3"].set_index("model")
-    teacher = teacher_runs(study)
+    teacher = study.teacher
     lines = []
     for model, runs, temperature in [
-        ("teacher", teacher, None),
+        *([] if teacher.empty else [("teacher", teacher, None)]),
         *((model, study.of(group), group.temperature) for model, group in groups.items()),
     ]:
         theirs, first = published.loc[model], runs.iloc[0]
@@ -47,13 +37,18 @@ def table_2_3(study: Study) -> str:
         ]  # fmt: skip
     title = f"Table 2.3{extent(study)}"
     header = ["model", "", "T", "runs", *MEASURE_NAMES, "weights", "compression"]
-    low, high = statistics.wilson(round(teacher.accuracy.iloc[0] * TEST_IMAGES), TEST_IMAGES)
     note = (
         "Percent, mean over the runs ± 1.96·s/√n (the thesis's interval) / ± Student's t-interval; "
-        "both speak of other seeds and not of other images. T is chosen on validation images. "
-        f"The teacher's accuracy in one run, {text.percent(teacher.accuracy.iloc[0])}, could be "
-        f"anything from {text.percent(low)} to {text.percent(high)} on other test images (Wilson)."
+        "both speak of other seeds and not of other images. T is chosen on validation images."
     )
+    if not teacher.empty:
+        accuracy = teacher.accuracy.iloc[0]
+        low, high = statistics.wilson(round(accuracy * TEST_IMAGES), TEST_IMAGES)
+        note += (
+            f" The teacher's accuracy in one run{study.teacher_commit}, {text.percent(accuracy)}, "
+            f"could be anything from {text.percent(low)} to {text.percent(high)} on other test "
+            "images (Wilson)."
+        )
     return text.section(title, markdown(header, lines), note, _choice(study, groups))
 
 

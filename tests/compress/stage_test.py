@@ -116,6 +116,20 @@ def test_a_finished_round_is_not_repeated_and_shared_by_other_chains(finished, m
     assert other[-1]["num_params"] == again[-1]["num_params"] - 206
 
 
+def test_what_other_steps_have_left_is_not_evaluated(finished):
+    workdir, _ = finished
+    run(config(HALVE, SVD), workdir)
+    for changes in ({"compress": (HALVE,)}, {"fine_tune": {"epochs": 7}}):
+        other = config(HALVE, SVD)
+        other.stages = "evaluate"
+        other.update(changes)
+        with pytest.raises(InputError, match="compress.json is of other steps than config.compr"):
+            pipeline.run(other, workdir, Display())
+    same = config(HALVE, SVD)
+    same.stages = "evaluate"
+    assert pipeline.run(same, workdir, Display())["compress"][-1]["method"] == "svd"
+
+
 @pytest.mark.parametrize("damage", ["torn", "a figure", "a missing key", "no object"])
 def test_a_damaged_record_is_measured_again(finished, damage, capsys):
     workdir, _ = finished

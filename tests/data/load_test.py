@@ -68,6 +68,51 @@ def test_images_of_the_transfer_set_must_fit(prepare, tmp_path):
     )
 
 
+GRAY = np.zeros((28, 28, 1), np.uint8)
+
+
+def _labelled(prepare, root, train, test, classes):
+    """A data set of blank images with these labels; TFDS itself refuses those that are beyond."""
+    examples = {
+        split: [{"image": GRAY, "label": min(label, classes - 1)} for label in labels]
+        for split, labels in {"train": train, "test": test}.items()
+    }
+    prepare(
+        root, "blank", examples,
+        lambda f: {"image": f.Image(shape=GRAY.shape), "label": f.ClassLabel(num_classes=classes)},
+    )  # fmt: skip
+    return sources.find("blank", str(root), "")[0]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "classes", "message"),
+    [
+        ([0, 1], [1, -1], 3, "1 images of dataset.test of blank have a label such as -1; labels"),
+        ([0, 7], [1, 2], 3, "of dataset.train of blank have a label such as 7; labels are 0 to 2"),
+        ([0, 0], [0, 0], 1, "^dataset blank has 1 class; a classifier needs 2 or more$"),
+        ([0, -1], [1, 2], 3, ""),
+    ],
+)
+def test_labels_are_of_classes(prepare, tmp_path, monkeypatch, train, test, classes, message):
+    source = _labelled(prepare, tmp_path, train, test, classes)
+    given = {"train": train, "test": test}
+
+    def read(source, split, **options):
+        part, number = reading.read(source, split, **options)
+        return data.Split(part.images, np.array(given[split], np.int32)), number
+
+    monkeypatch.setattr(data, "read", read)
+    config = config_lib.defaults()
+    config.dataset.name = "blank"
+    if not message:
+        assert len(data.labelled(data.load(config, source, None).train)) == 1
+        return
+    with pytest.raises(InputError, match=message):
+        data.load(config, source, None)
+    config.loss.name = "reconstruction"  # which has no use for labels
+    assert len(data.load(config, source, None).test) == 2
+
+
 @pytest.mark.parametrize("field", ["mean", "std"])
 @pytest.mark.parametrize("values", [(), (0.5, 0.5, 0.5)])
 def test_normalisation_must_fit_the_channels(field, values):

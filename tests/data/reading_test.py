@@ -1,3 +1,7 @@
+import resource
+import signal
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -132,6 +136,43 @@ def test_without_label(prepare, tmp_path):
     with pytest.raises(InputError) as caught:
         _read(_source("plain", tmp_path))
     assert str(caught.value) == "dataset plain has no 8-bit `image` with a `label`"
+
+
+def test_a_label_that_is_no_class(prepare, tmp_path):
+    examples = {"train": [{"image": np.zeros((2, 2, 1), np.uint8), "label": 1.5}]}
+    prepare(
+        tmp_path, "rated", examples,
+        lambda f: {"image": f.Image(shape=(2, 2, 1)), "label": f.Scalar(np.float32)},
+    )  # fmt: skip
+    with pytest.raises(
+        InputError, match="^the `label` of dataset rated is a Scalar; it must be a "
+    ):
+        _read(_source("rated", tmp_path))
+
+
+@pytest.mark.parametrize("image_size", [0, 2])
+def test_images_of_an_undeclared_number_of_channels(prepare, tmp_path, image_size):
+    examples = {"train": [{"image": np.zeros((2, 2, 3), np.uint8), "label": 1}]}
+    prepare(tmp_path, "vague", examples, _features(2, 2, None))
+    with pytest.raises(InputError, match="^dataset vague does not say how many channels its image"):
+        _read(_source("vague", tmp_path), image_size=image_size)
+
+
+def test_room_for_a_mapping_is_had_before_it_is_filled(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    images = splits.empty_images((3, 1000, 1000, 1), 1)
+    images[:] = 7
+    assert isinstance(images, np.memmap) and images.sum(dtype=np.int64) == 21_000_000
+    assert list(tmp_path.iterdir()) == []  # it has no name that could be left
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**21, hard))
+    try:
+        with pytest.raises(InputError, match="has no room for 3 MiB of .*--config.*.resident_mb=3"):
+            splits.empty_images((3, 1000, 1000, 1), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_unknown_split(tiny):

@@ -1,5 +1,6 @@
 """A made-up study: accuracies by formula, so that what the page must say is known."""
 
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.thesis_study import MODELS
+from experiments import RESULTS
 from experiments.thesis import comparisons, rows
 
 IMAGES = 10_000
@@ -89,6 +91,7 @@ def make_study():
                             table.append({**one, **held, "id": one["id"] + " selection"})
         for name, part in rows.split(pd.DataFrame(table)).items():
             part.to_csv(folder / f"{name}.csv", index=False)
+        shutil.copy(RESULTS / rows.MAIN, folder)
         comparisons.counts(correct).to_csv(folder / "thesis_mcnemar.csv", index=False)
         return rows.read(folder)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from distill import models, pipeline
+from distill.compress import rounds
 from distill.cost import cost
 from distill.errors import InputError
 from experiments import pages, svd
@@ -21,7 +22,7 @@ def workdir(tmp_path):
         record = {name: value // 2 if step else value for name, value in RECORD.items()}
         record["accuracy"] = 0.99 if step is None else 0.98
         made = {"given": step, "untuned_accuracy": 0.5} if step else {"step": None}
-        (directory / "record.json").write_text(json.dumps({**record, **made}))
+        (directory / "record.json").write_text(json.dumps(rounds.sealed({**record, **made})))
     return tmp_path
 
 
@@ -44,6 +45,11 @@ def test_records_are_found_by_their_step(workdir):
     ]
     assert [row["directory"].name for row in rows[:2]] == ["original", "0_svd-1"]
     assert rows[0]["untuned_accuracy"] == 0.99 and rows[1]["untuned_accuracy"] == 0.5
+    path = workdir / "compress" / "0_svd-3" / "record.json"
+    path.write_text(path.read_text().replace("0.98", "0.99"))
+    with pytest.raises(InputError, match="0_svd-3/record.json is damaged; run the stage"):
+        svd.collect(workdir)
+    path.write_text(path.read_text().replace("0.99", "0.98"))
     (workdir / "compress" / "0_svd-2").rename(workdir / "elsewhere")
     with pytest.raises(InputError, match='has no record of .*"rank": 2.*; leave out --notrain'):
         svd.collect(workdir)

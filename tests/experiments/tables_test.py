@@ -1,6 +1,7 @@
+import pandas as pd
 import pytest
 
-from experiments.thesis import rows, tables
+from experiments.thesis import answers, rows, tables
 from experiments.thesis.rows import DISTILLED, LABELS, Group
 
 
@@ -42,13 +43,28 @@ def test_table_2_3_has_the_thesis_beside_ours(flat):
     ) in text
     assert _cells(text, "teacher", "ours")[:3] == ["–", "1", "99.59"]  # of the main results
     assert "from 99.44 to 99.70 on other test images (Wilson)" in text
+    assert "The teacher's accuracy in one run (commit db6af62b73), 99.59, could be" in text
+
+
+def test_the_teacher_is_of_the_study_or_of_its_data_set_or_missing(make_study, made_row, tmp_path):
+    other = make_study(tmp_path, _flat, dataset="fashion_mnist")
+    assert other.teacher.empty and "99.59" not in tables.table_2_3(other)
+    assert answers.preservation(other) == ""
+    table = pd.read_csv(tmp_path / "thesis.csv", dtype={"commit": str, "gradient_correction": str})
+    own = made_row("teacher", 0, 0.97, None, LABELS, dataset="fashion_mnist")
+    pd.concat([table, pd.DataFrame([own])]).to_csv(tmp_path / "thesis.csv", index=False)
+    study = rows.read(tmp_path)
+    assert _cells(tables.table_2_3(study), "teacher", "ours")[:3] == ["–", "1", "97.00"]
+    assert study.teacher_commit == ""  # it is that of the students
+    (tmp_path / rows.MAIN).unlink()
+    assert rows.read(tmp_path).main.empty
 
 
 def test_the_temperature_is_chosen_by_validation_and_not_by_the_test_set(flat, tmp_path):
     runs, selection = flat.runs.copy(), flat.selection.copy()
     runs.loc[runs.temperature == 3, "accuracy"] += 0.01
     selection.loc[selection.temperature == 10, "validation_accuracy"] += 0.01
-    study = rows.Study(runs, selection, flat.counts, flat.published)
+    study = rows.Study(runs, selection, flat.counts, flat.published, flat.main)
     assert {g.temperature for g in study.chosen.values()} == {10.0}
     choice = tables.table_2_3(study).partition("How T was chosen")[2]
     tried, by_validation, accuracy, by_test, its_accuracy, gained, theirs = _cells(choice, "v4")
@@ -109,7 +125,7 @@ def test_a_diverged_run_is_counted_and_left_out_of_the_mean(flat):
     runs.loc[lost, ["accuracy", "precision", "recall", "f_measure", "num_params"]] = None
     selection = flat.selection.copy()
     selection.loc[selection.temperature == 1, "validation_accuracy"] = 0.99
-    study = rows.Study(runs, selection, flat.counts, flat.published)
+    study = rows.Study(runs, selection, flat.counts, flat.published, flat.main)
     assert _cells(tables.table_2_3(study), "v2", "ours")[1] == "2 (1 diverged)"
 
 
