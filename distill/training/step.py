@@ -16,11 +16,7 @@ from distill.data import Augmentation
 from distill.models import taps
 from distill.models.layers import HEAD
 from distill.models.taps import TAPS, Pairs
-<<<<<<< HEAD
-from distill.training import bilevel, curriculum
-=======
-from distill.training import bilevel, freezing
->>>>>>> photos
+from distill.training import bilevel, curriculum, freezing
 from distill.training.state import Hyper, TrainState
 
 
@@ -37,12 +33,9 @@ class TrainData:
       validation_images, validation_labels: likewise, for students that learn the temperature.
       teacher_features: for each tap that the loss compares `[variants, n, ...]`; None if there are
         none, or they are computed in the step.
-<<<<<<< HEAD
       teacher_classifier: kernel and bias of the teacher's last layer, beside its features.
-=======
       head_inputs: `[variants, n, width]`, what reaches the head, where that alone is trained and
         it was computed before; None otherwise.
->>>>>>> photos
     """
 
     images: Any = None
@@ -52,11 +45,8 @@ class TrainData:
     validation_images: Any = None
     validation_labels: Any = None
     teacher_features: Any = None
-<<<<<<< HEAD
     teacher_classifier: Any = None
-=======
     head_inputs: Any = None
->>>>>>> photos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +64,8 @@ class Task:
       tapped: their shapes, those of student and teacher, where the loss learns something of them.
       constraints: what the weights obey, see `distill.constraints`; nested mappings are frozen.
       l1: weight of the sum of absolute kernel weights in the objective.
-<<<<<<< HEAD
       total_steps: length of the run, of which a curriculum takes a share.
-=======
       frozen: layers that stay as they are, with the statistics of their batch normalisation.
->>>>>>> photos
     """
 
     model: nn.Module
@@ -92,11 +79,8 @@ class Task:
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     constraints: Mapping[str, Any] = FrozenDict()
     l1: float = 0.0
-<<<<<<< HEAD
     total_steps: int = 1
-=======
     frozen: frozenset[str] = frozenset()
->>>>>>> photos
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -131,15 +115,6 @@ def train_step(
     teacher_logits, theirs, last_layer = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
-<<<<<<< HEAD
-    def objective(trained, hyper):
-        params, parts = state.apart(trained)
-        hyper = curriculum.current(parts, hyper, state.step, task.total_steps)
-        effective = constraints.effective(task.constraints, state.held, params)
-        with nn.intercept_methods(constraints.interceptor(state.held)):
-            logits, updated = task.model.apply(
-                {"params": effective, "batch_stats": state.batch_stats},
-=======
     def forward(params):
         if data.head_inputs is not None:
             return head_logits(params, data.head_inputs[choices, index]), {}
@@ -149,7 +124,6 @@ def train_step(
         ):
             return task.model.apply(
                 {"params": params, "batch_stats": state.batch_stats},
->>>>>>> photos
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
@@ -158,6 +132,7 @@ def train_step(
 
     def objective(trained, hyper):
         params, parts = state.apart(trained)
+        hyper = curriculum.current(parts, hyper, state.step, task.total_steps)
         effective = constraints.effective(task.constraints, state.held, params)
         logits, updated = forward(effective)
         ours = taps.tapped(updated)

@@ -15,24 +15,15 @@ from distill import config as configs
 from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
-<<<<<<< HEAD
-from distill.training import bilevel, curriculum, engine, soft_targets
-=======
-from distill.training import bilevel, engine, head, soft_targets
->>>>>>> photos
+from distill.training import bilevel, curriculum, engine, head, soft_targets
 from distill.training import fit as fitting
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
 from distill.training.engine import Execution
 from distill.training.start import Start
 from distill.training.state import TrainState
-<<<<<<< HEAD
-from distill.training.step import Task, TrainData, classifier
-from distill.training.trained import Trained, members, quality, quality_of
-=======
-from distill.training.step import Task, TrainData, head_logits
+from distill.training.step import Task, TrainData, classifier, head_logits
 from distill.training.trained import Trained, members, quality, quality_of, quality_of_outputs
->>>>>>> photos
 
 Display = Any  # of report.progress, which lies downstream and is handed in
 
