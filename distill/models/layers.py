@@ -116,7 +116,9 @@ class BatchNorm(nn.BatchNorm):
     """`nn.BatchNorm` in training, on a CPU for which there are kernels in C++."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, use_running_average: bool | None = None) -> jax.Array:
+    def __call__(  # type: ignore[override]  # there are no masks
+        self, x: jax.Array, use_running_average: bool | None = None
+    ) -> jax.Array:
         """Maps `[batch, ..., channels]` to the same; a frozen layer uses its running average."""
         features = (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, features)

@@ -48,7 +48,7 @@ def normalise(
       An array of the shape of `x`.
     """
     factor = lax.rsqrt(variance + epsilon) * scale
-    affine = _affine if _takes(x) else _affine.__wrapped__
+    affine = _affine_by_kernel if _takes(x) else _affine
     return affine(_pixels(x), mean, factor, bias).reshape(x.shape)
 
 
@@ -67,9 +67,11 @@ def _wide(channels: jax.Array) -> jax.Array:
     return channels.reshape(1, 1, 1, -1)
 
 
-@jax.custom_vjp
 def _affine(x: jax.Array, mean: jax.Array, factor: jax.Array, bias: jax.Array) -> jax.Array:
     return (x - _wide(mean)) * _wide(factor) + _wide(bias)
+
+
+_affine_by_kernel = jax.custom_vjp(_affine)
 
 
 def _affine_backward(kept, ct: jax.Array):
@@ -78,7 +80,7 @@ def _affine_backward(kept, ct: jax.Array):
     return ct * _wide(factor), -total * factor, product, total
 
 
-_affine.defvjp(
+_affine_by_kernel.defvjp(
     lambda x, mean, factor, bias: (_affine(x, mean, factor, bias), (x, mean, factor)),
     _affine_backward,
 )
