@@ -22,6 +22,7 @@ NARROW = {  # the same layers, fewer and smaller
     "resnet8x4": _RESNET, "resnet32x4": _RESNET,
     "resnet34": _RESNET_IMAGENET, "resnet50": _RESNET_IMAGENET,
     "densenet40": _DENSENET, "densenet_bc100": _DENSENET | {"inner": ((5, 4), (3,))},
+    "densenet121": _DENSENET | {"inner": ((5, 4), (3,))},
     "mobilenet_v1": _MOBILENET, "mobilenet_v1_cifar": _MOBILENET,
     "mobilenet_v2": _MOBILENET | {"blocks": (1, 2), "head": 9},
     "mobilenet_v2_cifar": _MOBILENET | {"blocks": (1, 2), "head": 9},
