@@ -17,7 +17,7 @@ namespace {
 constexpr int kTile = 6, kProducts = kTile * kTile;
 constexpr float kNear = 0.75f, kFar = 1.5f;  // the points are 0, both of these with both signs
 constexpr float kNear2 = kNear * kNear, kFar2 = kFar * kFar;
-constexpr Index kTransformedBytes = 1 << 20;  // of tiles that a thread works on at a time
+constexpr Index kTransformedBytes = 1 << 19;  // of tiles that a thread works on at a time
 constexpr Index kSharedBytes = 4 << 20;       // of tiles that all threads work on at a time
 constexpr Index kManyTiles = 64;              // enough to use what is loaded of the filters
 
