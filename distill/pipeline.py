@@ -29,7 +29,7 @@ from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.training import parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of

@@ -13,12 +13,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, files, losses, models, paths, processes
+from distill import data, files, losses, models, paths, processes, records
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, freezing, pairing, recipe, train
 from distill.training import start as starts
 from distill.training.trained import Trained

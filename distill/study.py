@@ -14,8 +14,8 @@ from distill import assistants, cache, data, losses, numerics, pipeline, provena
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
+from distill.progress import Display
 from distill.report import rows
-from distill.report.progress import Display
 from distill.run import Run, alone, claim
 from distill.training import bilevel, engine, recipe, train, trained
 from distill.training.trained import Trained

@@ -6,7 +6,7 @@ import pytest
 
 from distill import assistants, data, pipeline, presets, study
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run
 from distill.training import trained
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from distill import pipeline, presets
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import predict as predict_lib
 from distill.training import trained
 

@@ -9,7 +9,7 @@ import pytest
 from distill import config as configs
 from distill import data, pipeline, presets
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run, alone, claim
 
 

@@ -14,7 +14,7 @@ import pytest
 from distill import config as configs
 from distill import data, pipeline, presets, study
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, trained
 
 ROOT = pathlib.Path(__file__).parents[1]

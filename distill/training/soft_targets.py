@@ -8,7 +8,6 @@ import contextlib
 import math
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +18,12 @@ from distill import files, processes
 from distill.data import Augmentation, Split, fingerprint
 from distill.errors import one_line
 from distill.models import taps
+from distill.progress import Display
 from distill.training.checkpoints import checksum
 from distill.training.engine import Execution
 from distill.training.predict import feature_table, teacher_table
 from distill.training.step import Task
 from distill.training.trained import Trained
-
-Display = Any  # of report.progress, which lies downstream and is handed in
 
 PREFIX = "teacher_logits"
 _PROBES = 4  # images by whose outcomes augmentations are told apart

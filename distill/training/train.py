@@ -15,6 +15,7 @@ from distill import config as configs
 from distill import files, ops, processes, stopping
 from distill.data import Split
 from distill.errors import InputError
+from distill.progress import Display
 from distill.training import bilevel, curriculum, engine, head, soft_targets
 from distill.training import fit as fitting
 from distill.training import recipe as recipes
@@ -24,8 +25,6 @@ from distill.training.start import Start
 from distill.training.state import TrainState
 from distill.training.step import Task, TrainData, classifier, head_logits
 from distill.training.trained import Trained, members, quality, quality_of, quality_of_outputs
-
-Display = Any  # of report.progress, which lies downstream and is handed in
 
 
 def train(

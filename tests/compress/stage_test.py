@@ -7,12 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from distill import data, pipeline, presets
+from distill import data, pipeline, presets, records
 from distill.compress import methods, network, plan, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run
 from distill.training import train, trained
 from distill.training.start import Start

@@ -34,7 +34,7 @@ def test_table_2_3_has_the_thesis_beside_ours(flat):
     mean = flat.mean(Group("simplenet_v1", DISTILLED, 1.0))
     assert ours[:2] == ["1", "3"]
     assert ours[2] == (
-        f"{100 * mean.mean:.2f} ± {100 * mean.normal:.2f} / {100 * mean.student:.2f}"
+        f"{100 * mean.mean:.2f} ± {100 * mean.normal_half_width:.2f} / {100 * mean.t_half_width:.2f}"
     )
     assert ours[-2:] == ["3,484", "99.89"]
     assert (

@@ -11,7 +11,7 @@ from distill import models, pipeline, presets, pretrained, study
 from distill.config import check_values
 from distill.errors import InputError
 from distill.pretrained import names
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import start, trained
 
 NAME = "efficientnet_lite0"

@@ -10,7 +10,7 @@ import pytest
 from distill import config as configs
 from distill.data import AUGMENTATIONS, Split
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import freezing, head, recipe, step
 
 SHAPE = (8, 8, 1)
