@@ -256,13 +256,13 @@ def evaluate(run: Run) -> None:
             larger=_larger(found, role),
         )
         results[role] = {
-            "model": model.about["recipe"]["model"],
+            "model": model.about.model,
             **measured,
             "confusion_matrix": matrix.tolist(),
             **confidence(run.dataset.test.labels, scores[role]),
-            "seed": model.about["seeds"][0],
-            "loss": model.about["loss"]["name"],
-            "temperature": model.about["loss"].get("temperature"),
+            "seed": model.about.seeds[0],
+            "loss": model.about.loss["name"],
+            "temperature": model.about.loss.get("temperature"),
         }
     contents: dict[str, Any] = {
         "format": FORMAT,
@@ -319,12 +319,12 @@ def _larger(found: dict[str, Trained], role: str) -> Trained | None:
 def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
     """Measures a model that reconstructs images, on the whole test set."""
     return {
-        "model": model.about["recipe"]["model"],
+        "model": model.about.model,
         **cost(model.model, run.dataset.test.images.shape[1:])._asdict(),
         "reconstruction_error": quality(model, run.dataset.test),
         "test_images": len(run.dataset.test),
-        "seed": model.about["seeds"][0],
-        "loss": model.about["loss"]["name"],
+        "seed": model.about.seeds[0],
+        "loss": model.about.loss["name"],
     }
 
 
@@ -380,9 +380,9 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
     last = "compressed" if role == "student" and run.config.compress else role
     directory = checkpoints(run, last)
     model = trained.load(directory / "steps", run.display.warn)
-    if model.about["fingerprint"] != run.dataset.fingerprint:
+    if model.about.fingerprint != run.dataset.fingerprint:
         raise InputError(
-            f"{directory} was trained on other images of {model.about['dataset']} than "
+            f"{directory} was trained on other images of {model.about.dataset} than "
             f"{run.workdir / CONFIG} names, of {run.dataset.name}; nothing can be proven on these"
         )
     failed = None

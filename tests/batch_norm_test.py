@@ -78,7 +78,7 @@ def test_an_image_is_judged_by_itself(student, images):
 
 def test_an_ensemble_is_the_mean_of_its_members(run, images):
     teacher = run[3]
-    mean, std = teacher.about["mean"], teacher.about["std"]
+    mean, std = teacher.about.mean, teacher.about.std
     each = [
         jax.nn.softmax(
             predict_lib.predict(teacher.model, m, images, mean=tuple(mean), std=tuple(std))

@@ -32,7 +32,7 @@ _PROBES = 4  # images by whose outcomes augmentations are told apart
 def shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
     """Returns `(variants, n, members, classes)`, the shape of a table."""
     variants = task.augmentation.num_variants or 0
-    return variants, len(split), len(teacher.members), teacher.about["num_classes"]
+    return variants, len(split), len(teacher.members), teacher.about.num_classes
 
 
 def feature_shapes(task: Task, split: Split, teacher: Trained) -> dict[str, tuple[int, ...]]:
@@ -72,7 +72,7 @@ def features(task: Task, split: Split, teacher: Trained, display: Display) -> di
 
 
 def _taps(teacher: Trained) -> dict[str, tuple[int, ...]]:
-    return taps.shapes(teacher.model, tuple(teacher.about["input_shape"]))
+    return taps.shapes(teacher.model, teacher.about.input_shape)
 
 
 def path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:
