@@ -14,7 +14,10 @@ ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 # Of a section; empty ones are as if there were none.
-LATER = ("decay_at", "nesterov", "init", "freeze", "layer_decay")
+LATER = (
+    "decay_at", "nesterov", "init", "freeze", "layer_decay", "warmup_epochs", "warmup_steps",
+    "coupled_decay", "ema_decay", "mixup", "cutmix",
+)  # fmt: skip
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -39,13 +42,19 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section.learning_rate = 1e-3  # the peak of the schedule
     section.schedule = "cosine"
     section.decay_at = ()  # epochs behind which it falls to a tenth, of the schedule `step`
+    section.warmup_epochs = 0.0  # while the learning rate rises to what the schedule says
+    section.warmup_steps = 0  # the same, in steps
     section.optimizer = "adam"
     section.momentum = 0.9  # of sgd
     section.nesterov = False  # of sgd: whether the momentum looks ahead
     section.weight_decay = 0.0  # decoupled, on kernels only
+    section.coupled_decay = 0.0  # added to the gradients, on all weights, as in PyTorch's SGD
     section.l1 = 0.0  # weight of the sum of absolute kernel weights in the objective
     section.clip_norm = 0.0  # global norm that gradients are clipped to; 0: not at all
+    section.ema_decay = 0.0  # of the average of the weights that is kept, and used; 0: none is
     section.augmentation = "none"
+    section.mixup = 0.0  # alpha of the Beta distribution that pairs of images are mixed by; 0: none
+    section.cutmix = 0.0  # likewise, a piece of one in the place of the other's
     section.update(overrides)
     return section
 
@@ -142,6 +151,7 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
     return set(words)
 
 
+_BELOW_ONE = values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1)
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
     "init": values.TEXT,
@@ -154,12 +164,18 @@ _SECTION = {  # of a section made by `training`; what builds a model is checked 
     "schedule": values.TEXT,
     "decay_at": values.each(values.whole(1, EPOCHS), "epochs, as (150, 180, 210)"),
     "nesterov": values.FLAG,
+    "warmup_epochs": values.NOT_NEGATIVE,
+    "warmup_steps": values.whole(0),
     "optimizer": values.TEXT,
-    "momentum": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
+    "momentum": _BELOW_ONE,
     "weight_decay": values.NOT_NEGATIVE,
+    "coupled_decay": values.NOT_NEGATIVE,
+    "ema_decay": _BELOW_ONE,
     "l1": values.NOT_NEGATIVE,
     "clip_norm": values.NOT_NEGATIVE,
     "augmentation": values.TEXT,
+    "mixup": values.between(0, 100),
+    "cutmix": values.between(0, 100),
 }
 _LOSS = {
     "name": values.TEXT,
@@ -173,7 +189,7 @@ _LOSS = {
     "taps": values.each(
         values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'
     ),
-    "label_smoothing": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
+    "label_smoothing": _BELOW_ONE,
 }
 _TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more
 _FOR_CHANNELS = "one for each channel or one for all"
@@ -260,6 +276,27 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             raise InputError(
                 f"{name}.schedule is {section.schedule} and {name}.decay_at is {section.decay_at}; "
                 "the schedule step needs epochs in it, and no other takes any"
+            )
+        _check_warmup(name, section)
+        if section.weight_decay and section.coupled_decay:
+            raise InputError(
+                f"{name}.weight_decay is {section.weight_decay} and {name}.coupled_decay is "
+                f"{section.coupled_decay}; give one of them"
+            )
+
+
+def _check_warmup(name: str, section: ConfigDict) -> None:
+    """Raises `InputError` if the learning rate of a section would not be at its schedule's."""
+    if section.warmup_epochs and section.warmup_steps:
+        raise InputError(
+            f"{name}.warmup_epochs is {section.warmup_epochs} and {name}.warmup_steps is "
+            f"{section.warmup_steps}; give one of them"
+        )
+    for unit, most in (("epochs", section.epochs), ("steps", section.get("steps"))):
+        if most is not None and section[f"warmup_{unit}"] > most:
+            raise InputError(
+                f"{name}.warmup_{unit} is {section[f'warmup_{unit}']}, more than the {most} of "
+                f"the training; lower it"
             )
 
 

@@ -235,11 +235,13 @@ class Structure(nn.Module):
         name: str,
         train: bool,
         groups: int = 1,
+        use_bias: bool = False,
     ) -> jax.Array:
         """Applies a convolution and its batch normalisation; arguments as of `conv2d`."""
         layer = self.conv2d(
-            features, kernel_size, strides, name=name, groups=groups, use_bias=self.folded
-        )
+            features, kernel_size, strides, name=name, groups=groups,
+            use_bias=use_bias or self.folded,
+        )  # fmt: skip
         return self._normed(layer(x), name, train)
 
     def upsample_norm(self, x: jax.Array, features: int, *, name: str, train: bool) -> jax.Array:

@@ -64,7 +64,7 @@ class TrainState:
 
 
 def schedule(
-    name: str, total_steps: int, decay_at: Sequence[float] = ()
+    name: str, total_steps: int, decay_at: Sequence[float] = (), warmup_steps: int = 0
 ) -> Callable[[jax.Array], jax.Array]:
     """Returns the learning rate over the steps as a share of its peak.
 
@@ -74,7 +74,12 @@ def schedule(
         each share of the run).
       total_steps: length of the run.
       decay_at: shares of the run, of `step`.
+      warmup_steps: while it rises linearly to what it is without (Goyal et al. 2017,
+        arXiv:1706.02677, section 2.2).
     """
+    if warmup_steps:
+        full = schedule(name, total_steps, decay_at)
+        return lambda step: jnp.minimum(1.0, (step + 1) / warmup_steps) * full(step)
     if name == "step":
         falls = {round(total_steps * share): 0.1 for share in decay_at}
         return optax.piecewise_constant_schedule(1.0, falls)
@@ -95,20 +100,27 @@ def optimizer(
 
     Args:
       recipe: a section made by `config.training`; its `optimizer` is `adam`, or `sgd` with
-        `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013).
+        `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013). `weight_decay` is
+        Loshchilov and Hutter's (2019, arXiv:1711.05101), on kernels; `coupled_decay` is that of
+        PyTorch's SGD, on all weights, which passes through the momentum.
       total_steps: length of the run.
       frozen: layers that it leaves as they are, and does not look at.
       rates: shares of the learning rate by layer; empty: all have the whole of it.
     """
     falls = [epoch / recipe.epochs for epoch in recipe.get("decay_at", ())]
-    shape = schedule(recipe.schedule, total_steps, falls)
+    rising = recipe.get("warmup_steps", 0)
+    if share := recipe.get("warmup_epochs", 0.0):
+        rising = round(total_steps * share / recipe.epochs)
+    shape = schedule(recipe.schedule, total_steps, falls, rising)
     clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
+    coupled_decay = recipe.get("coupled_decay", 0.0)
     adam, momentum = recipe.optimizer == "adam", recipe.momentum
     nesterov = recipe.get("nesterov", False)
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
         moving = optax.chain(
             optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+            *([optax.add_decayed_weights(coupled_decay)] if coupled_decay else []),
             optax.scale_by_adam() if adam else optax.trace(momentum, nesterov),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
