@@ -12,6 +12,8 @@ from distill.errors import InputError, unknown
 
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
+FLOAT32 = "float32"
+DTYPES = (FLOAT32, "bfloat16")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 # Of a section; empty ones are as if there were none.
 LATER = (
@@ -85,6 +87,7 @@ def defaults() -> ConfigDict:
     config.engine = ConfigDict()  # where and how it computes; changes results by rounding only
     config.engine.students = "auto"  # those of one program: map, vmap, or what the device does best
     config.engine.data_parallel = 1  # devices to split each batch of a single run over; 0: all
+    config.engine.dtype = FLOAT32  # that networks are trained in: or bfloat16; weights stay float32
     config.engine.memory_gb = 0.0  # that a device may use for them; 0: most of what is free
 
     config.sweep = ConfigDict()  # many students instead of one; see distill.study
@@ -217,6 +220,7 @@ VALUES = {
     "dataset.resident_mb": values.whole(0),
     "engine.students": values.TEXT,
     "engine.data_parallel": values.whole(0),
+    "engine.dtype": values.TEXT,
     "engine.memory_gb": values.NOT_NEGATIVE,
     "sweep.seeds": values.each(values.whole(0, SEEDS - 1), f"whole numbers from 0 to {SEEDS - 1}"),
     "transfer.name": values.TEXT,
@@ -251,6 +255,8 @@ def check_values(config: ConfigDict) -> None:
     values.require("seed", config.seed, values.whole(0, last))
     if config.engine.students not in ENGINES:
         raise unknown("engine.students", config.engine.students, ENGINES)
+    if config.engine.dtype not in DTYPES:
+        raise unknown("engine.dtype", config.engine.dtype, DTYPES)
     check_terms(_value(config, "loss.terms"))
     values.require_plain("the configuration", config.to_dict())
 

@@ -79,6 +79,8 @@ class Run:
             "num_classes": self.dataset.num_classes,
         }
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
+        if (dtype := self.config.engine.dtype) != configs.FLOAT32:
+            about["dtype"] = dtype
         if section.init:
             about["init"] = starts.digest(section.init)
         return json.loads(json.dumps(about))
@@ -287,7 +289,10 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
+    dtype = config.get("engine", {}).get("dtype", configs.FLOAT32)
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
+    if dtype != configs.FLOAT32:
+        config["engine"] = {"dtype": dtype}
     later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
