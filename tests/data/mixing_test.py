@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,13 @@ SIZE = (8, 6)
 
 
 def _draw(seed, **alphas):
-    return mixing.draw(jax.random.key(seed), 5, SIZE, **alphas)
+    draw = functools.partial(mixing.draw, batch=5, size=SIZE, **alphas)
+    return jax.jit(draw)(jax.random.key(seed))
+
+
+def _masks(seed, count=64, **alphas):
+    keys = jax.random.split(jax.random.key(seed), count)
+    return jax.jit(jax.vmap(lambda key: mixing.draw(key, 2, SIZE, **alphas).mask))(keys)
 
 
 @pytest.mark.parametrize("alphas", [{"mixup": 0.4}, {"cutmix": 1.0}])
@@ -26,8 +34,8 @@ def test_a_mixture_is_the_images_by_their_shares(alphas, rng):
 
 def test_mixup_has_one_share_and_cutmix_a_rectangle():
     assert len(np.unique(_draw(0, mixup=0.4).mask)) == 1
-    for seed in range(8):
-        cut = 1 - np.asarray(_draw(seed, cutmix=1.0).mask)[..., 0]
+    for mask in np.asarray(_masks(0, cutmix=1.0)):
+        cut = 1 - mask[..., 0]
         assert set(np.unique(cut)) <= {0.0, 1.0}
         rows, columns = cut.max(1), cut.max(0)
         np.testing.assert_array_equal(cut, np.outer(rows, columns))
@@ -43,7 +51,6 @@ def test_shares_are_drawn_from_a_beta_distribution():
 
 
 def test_of_both_kinds_each_is_taken_at_times():
-    keys = jax.random.split(jax.random.key(1), 64)
-    masks = jax.vmap(lambda key: mixing.draw(key, 2, SIZE, mixup=1.0, cutmix=1.0).mask)(keys)
+    masks = _masks(1, mixup=1.0, cutmix=1.0)
     cut = [set(np.unique(mask)) <= {0.0, 1.0} for mask in np.asarray(masks)]
     assert 16 < sum(cut) < 48

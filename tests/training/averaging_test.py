@@ -51,7 +51,8 @@ def test_a_step_averages_weights_and_statistics(rng):
         images=jnp.asarray(rng.integers(256, size=(6, 4, 4, 1), dtype=np.uint8)),
         labels=jnp.asarray(rng.integers(3, size=6), jnp.int32),
     )
-    after, _ = step.train_step(task, before, {"learning_rate": 0.1}, data, jnp.arange(6))
+    train_step = jax.jit(step.train_step, static_argnums=0)
+    after, _ = train_step(task, before, {"learning_rate": 0.1}, data, jnp.arange(6))
     raw = after.variables({}, raw=True)
     assert raw == {"params": after.params, "batch_stats": after.batch_stats}
     expected = jax.tree.map(lambda a, b: (a + b) / 2, before.variables({}), raw)

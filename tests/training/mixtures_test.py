@@ -40,7 +40,7 @@ def test_a_step_on_a_mixture(alphas, data):
     hyper = {name: jnp.array([value]) for name, value in HYPER.items()}
     before = state.create(task.model, make_optimizer, hyper, (4, 4, 1), [0])
     before = jax.tree.map(lambda leaf: leaf[0], before)
-    _, measured = step.train_step(task, before, HYPER, data, INDEX)
+    _, measured = jax.jit(step.train_step, static_argnums=0)(task, before, HYPER, data, INDEX)
     key = jax.random.fold_in(jax.random.fold_in(before.key, 0), 3)
     mixture = mixing.draw(key, 4, (4, 4), **alphas)
     share, images = float(mixture.share), mixture.apply(data.images[INDEX] / 255)
