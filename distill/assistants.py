@@ -61,8 +61,9 @@ def check(config: ConfigDict) -> None:
             "use another loss"
         )
     configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(found)})
-    for section in found:
+    for i, section in enumerate(found):
         models.check(section.model, section.args)
+        recipe.check_mixtures(f"assistants[{i}]", section, name)
     # The seeds of the assistants count up from `seed`, as those of the teachers do.
     last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(found))
     if config.seed > last:

@@ -53,6 +53,7 @@ def validate(config: ConfigDict) -> None:
             raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
     _check_kind(config)
+    recipe.check_mixtures("student", config.student, loss["name"])
     labelled = losses.needs_labels(loss["name"]) or not losses.needs_teacher(loss["name"])
     if config.transfer.name and (labelled or loss.get("alpha", 1) != 1):
         raise InputError(

@@ -69,6 +69,7 @@ class Run:
         transfer: dict[str, Any] | None,
     ) -> Description:
         """What decides the outcome of a training on the data of this run; see `recipe.describe`."""
+        dtype = self.config.engine.dtype
         described = {
             "dataset": self.dataset.name,
             "splits": {k: self.config.dataset[k] for k in ("train", "validation", "test")},
@@ -76,6 +77,7 @@ class Run:
             "fingerprint": self.dataset.fingerprint,
             "input_shape": self.dataset.test.images.shape[1:],
             "num_classes": self.dataset.num_classes,
+            "dtype": None if dtype == configs.FLOAT32 else dtype,
         }
         init = starts.digest(section.init) if section.init else None
         return recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
@@ -309,9 +311,12 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
+    dtype = config.get("engine", {}).get("dtype", configs.FLOAT32)
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
     if isinstance(search := config.get("search"), dict):  # which may go on for longer
         config["search"] = {k: v for k, v in search.items() if k != "generations"}
+    if dtype != configs.FLOAT32:
+        config["engine"] = {"dtype": dtype}
     later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}

@@ -162,6 +162,7 @@ def _fine_tuning(
         )
     section = config.student.copy_and_resolve_references()
     section.steps, section.init = None, ""
+    section.warmup_epochs, section.warmup_steps = 0.0, 0
     for name, value in tuned.items():
         if name not in section or name in ("model", "args", "init"):
             raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
@@ -169,6 +170,7 @@ def _fine_tuning(
     checked = {f"{where}.fine_tune": section} if section.epochs else {}
     configs.check_trainings(checked)
     _require_known("augmentation", section.augmentation, AUGMENTATIONS)
+    recipe.check_mixtures(f"{where}.fine_tune", section, of_tuning)
     return section, loss, teacher
 
 

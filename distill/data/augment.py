@@ -89,16 +89,8 @@ def _warp(images: jax.Array, matrix: jax.Array, offset: jax.Array) -> jax.Array:
     _, h, w, _ = images.shape
     centre = jnp.array([(h - 1) / 2, (w - 1) / 2]).reshape(2, 1, 1)
     places = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")) - centre
-
-    def warp(image, matrix, offset):
-        source = jnp.einsum("ij,jyx->iyx", matrix, places) + offset.reshape(2, 1, 1) + centre
-
-        def channel(plane):
-            return jax.scipy.ndimage.map_coordinates(plane, source, order=1, mode="constant")
-
-        return jax.vmap(channel, in_axes=-1, out_axes=-1)(image)
-
-    return jax.vmap(warp)(images, matrix, offset)
+    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre
+    return _sample(images, sources[:, 0], sources[:, 1])
 
 
 def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
@@ -110,12 +102,8 @@ def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
         right `[batch, 2]`.
     """
     degrees, scale, offset = choices
-    cos, sin = (f(jnp.deg2rad(degrees)) / scale for f in (jnp.cos, jnp.sin))
-    _, h, w, _ = images.shape
-    y = jnp.arange(h)[None, :, None] - (h - 1) / 2 - offset[:, :1, None]
-    x = jnp.arange(w)[None, None, :] - (w - 1) / 2 - offset[:, 1:, None]
-    cos, sin = cos[:, None, None], sin[:, None, None]
-    return _sample(images, cos * y + sin * x + (h - 1) / 2, cos * x - sin * y + (w - 1) / 2)
+    matrix = _turn(degrees) / scale[:, None, None]
+    return _warp(images, matrix, -jnp.einsum("bij,bj->bi", matrix, offset))
 
 
 def _sample(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:

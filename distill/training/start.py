@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from distill import paths, pretrained
 from distill.errors import InputError
-from distill.training import trained
+from distill.training import averaging, trained
 from distill.training.state import TrainState
 
 STEPS = "steps"
@@ -46,6 +46,8 @@ class Start(NamedTuple):
         old = {name: getattr(states, name) for name in new}
         if jax.tree.map(jax.typeof, new) != jax.tree.map(jax.typeof, old):
             raise ValueError("the arrays to start from are not those of the model")
+        if states.average:
+            new["average"] = averaging.init(new["params"], new["batch_stats"])
         return dataclasses.replace(states, **new)
 
 

@@ -14,11 +14,14 @@ from distill.export import bundle, exporter, flatbuffer, reference, runtime
 from distill.training.description import Description
 
 _RESNET = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
+_VGG = {"features": (4, 6, 5), "pools": (1, 2)}
 _RESNET_IMAGENET = {"blocks": (1, 1, 1, 1), "features": (8, 12, 16, 20), "stem": 4}
 _DENSENET = {"stem": 4, "growth": ((3, 2), (2,)), "transitions": (6,)}
 _MOBILENET = {"features": (6, 8), "strides": (1, 2), "stem": 4}
 NARROW = {  # the same layers, fewer and smaller
     "vgg16": {"features": (4, 6, 5), "pools": (1, 3), "hidden": (7,)},
+    "vgg8": _VGG, "vgg13": _VGG, "wrn_16_2": _RESNET, "wrn_40_2": _RESNET,
+    "wrn_40_1": _RESNET | {"projection": True}, "resnet32": _RESNET,
     "resnet20": _RESNET, "resnet56": _RESNET, "resnet110": _RESNET,
     "resnet8x4": _RESNET, "resnet32x4": _RESNET,
     "resnet34": _RESNET_IMAGENET, "resnet50": _RESNET_IMAGENET,
