@@ -21,7 +21,7 @@ from distill.training.description import Description
 from distill.training.trained import Trained
 
 
-def sections(config: ConfigDict) -> list[ConfigDict]:
+def _sections(config: ConfigDict) -> list[ConfigDict]:
     """Returns the section of each assistant, complete, as `config.student` is.
 
     Raises:
@@ -47,13 +47,16 @@ def sections(config: ConfigDict) -> list[ConfigDict]:
     return found
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict) -> list[ConfigDict]:
     """Resolves names and checks values, before any work.
+
+    Returns:
+      The section of each assistant.
 
     Raises:
       InputError: for the first that cannot be used.
     """
-    found = sections(config)
+    found = _sections(config)
     name = losses.name_of(config.loss)
     if found and not losses.needs_teacher(name):
         raise InputError(
@@ -67,16 +70,16 @@ def check(config: ConfigDict) -> None:
     last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(found))
     if config.seed > last:
         raise InputError(f"seed is {config.seed}; with these assistants it is at most {last}")
+    return found
 
 
 def abouts(run: Run) -> list[Description]:
     """Returns what decides the outcome of the teacher and of each assistant, in their order."""
     about = run.teacher_about()
     found = [about]
-    loss = recipe.loss_section(run.config.loss)
     transfer = run.config.transfer.to_dict() if run.dataset.transfer else None
-    for i, section in enumerate(sections(run.config), 1):
-        about = run.about(section, loss, [run.config.seed + i], about, transfer)
+    for i, section in enumerate(run.settings.assistants, 1):
+        about = run.about(section, run.settings.loss, [run.config.seed + i], about, transfer)
         found.append(about)
     return found
 
@@ -90,10 +93,9 @@ def check_models(run: Run) -> None:
       InputError: naming the first that does not fit.
     """
     shape, classes = run.dataset.test.images.shape[1:], run.dataset.num_classes
-    chain = [run.config.teacher, *sections(run.config), run.config.student]
+    chain = [run.config.teacher, *run.settings.assistants, run.config.student]
     if len(chain) == 2:
         return
-    loss = recipe.loss_section(run.config.loss)
     for section in chain[1:-1]:
         models.check_images(section.model, section.args, input_shape=shape, num_classes=classes)
         recipe.length(section, len(run.training_set))
@@ -106,7 +108,7 @@ def check_models(run: Run) -> None:
                 f"{sizes[0]:,} of its teacher {run.config.teacher.model}"
             )
     for teacher, student in zip(built, built[1:], strict=False):
-        pairing.pairs(loss, student, teacher, shape)
+        pairing.pairs(run.settings.loss, student, teacher, shape)
 
 
 def train(run: Run) -> Trained:

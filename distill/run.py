@@ -18,6 +18,7 @@ from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
 from distill.progress import Display
+from distill.settings import Settings
 from distill.training import engine, freezing, pairing, recipe, train
 from distill.training import start as starts
 from distill.training.description import Description
@@ -33,10 +34,14 @@ _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 class Run:
     """A configuration with its data and directory, and where its models are kept."""
 
-    config: ConfigDict
+    settings: Settings
     workdir: pathlib.Path
     dataset: Dataset
     display: Display
+
+    @property
+    def config(self) -> ConfigDict:
+        return self.settings.config
 
     @property
     def student_checkpoints(self) -> pathlib.Path:
@@ -55,10 +60,9 @@ class Run:
 
     def student_about(self, teacher: Description | None, seed: int | None = None) -> Description:
         """What decides the outcome of a student's training; the seed: `config.seed` if None."""
-        loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
         seeds = [self.config.seed if seed is None else seed]
-        return self.about(self.config.student, loss, seeds, teacher, transfer)
+        return self.about(self.config.student, self.settings.loss, seeds, teacher, transfer)
 
     def about(
         self,
@@ -96,7 +100,7 @@ class Run:
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
             self._check_start(role)
-        loss = recipe.loss_section(self.config.loss)
+        loss = self.settings.loss
         if losses.needs_features(loss["name"]):
             student, teacher = (
                 models.build(

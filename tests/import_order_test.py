@@ -42,6 +42,7 @@ LAYERS = (
         "provenance",
         "records",
         "server",
+        "settings",
         "shards",
     },
 )

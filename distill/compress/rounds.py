@@ -14,9 +14,9 @@ from distill.compress import measure, methods, packing
 from distill.compress import network as networks
 from distill.compress.context import Context
 from distill.compress.network import Network
-from distill.compress.plan import Step
 from distill.errors import InputError, one_line
 from distill.run import Run, write
+from distill.settings import Step
 from distill.training import start, trained
 from distill.training.description import Description
 from distill.training.recipe import deciding

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -62,13 +62,16 @@ class NotProven(InputError):
         self.proofs, self.failures = proofs, failures
 
 
-def check(section: ConfigDict) -> None:
+def check(section: ConfigDict) -> tuple[str, ...]:
     """Checks `config.export` before any work.
+
+    Returns:
+      The formats that it names.
 
     Raises:
       InputError: for the first value that cannot be used.
     """
-    formats(section)
+    formats = _formats(section)
     choices = {
         "output": manifests.KINDS,
         "polarity": manifests.POLARITIES,
@@ -89,6 +92,7 @@ def check(section: ConfigDict) -> None:
         raise InputError(
             f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
         )
+    return formats
 
 
 def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None:
@@ -125,15 +129,14 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
         )
 
 
-def formats(section: ConfigDict) -> list[str]:
-    """Returns the formats that `config.export.formats` names."""
+def _formats(section: ConfigDict) -> tuple[str, ...]:
     names = [name.strip() for name in section.formats.split(",") if name.strip()]
     for name in names:
         if name not in convert.FORMATS:
             raise unknown("format", name, convert.FORMATS)
     if not names:
         raise InputError(f"export.formats is empty; name some of {','.join(convert.FORMATS)}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def export(
@@ -141,6 +144,7 @@ def export(
     dataset: Dataset,
     labels: list[str],
     section: ConfigDict,
+    formats: Sequence[str],
     directory: pathlib.Path,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
@@ -152,6 +156,7 @@ def export(
         checked on its whole test set.
       labels: names of the classes.
       section: `config.export`.
+      formats: those that it names, from `check`.
       directory: a bundle for each format goes to `directory/FORMAT`.
       say: told in one line about each format.
 
@@ -167,7 +172,7 @@ def export(
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
     expected = None  # computed when it is needed
-    for format in formats(section):
+    for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
@@ -188,7 +193,7 @@ def export(
         proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
         _write_proofs(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
-    asked = {format: proofs[format] for format in formats(section) if format not in failures}
+    asked = {format: proofs[format] for format in formats if format not in failures}
     if failures:
         raise NotProven(asked, failures)
     return asked
