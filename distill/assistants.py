@@ -30,7 +30,7 @@ def _sections(config: ConfigDict) -> list[ConfigDict]:
     example = '({"model": "resnet20"},)'
     if not isinstance(config.assistants, list | tuple):
         raise InputError(f"assistants is {config.assistants!r}; they are written as {example}")
-    found = []
+    sections = []
     for given in config.assistants:
         if not isinstance(given, Mapping):
             raise InputError(f"assistant {given!r} is no dictionary; they are written as {example}")
@@ -43,8 +43,8 @@ def _sections(config: ConfigDict) -> list[ConfigDict]:
                 if key not in section:
                     raise unknown("key of an assistant", key, section)
                 section[key] = ConfigDict(value) if key == "args" else value
-        found.append(section)
-    return found
+        sections.append(section)
+    return sections
 
 
 def check(config: ConfigDict) -> list[ConfigDict]:
@@ -56,32 +56,32 @@ def check(config: ConfigDict) -> list[ConfigDict]:
     Raises:
       InputError: for the first that cannot be used.
     """
-    found = _sections(config)
+    sections = _sections(config)
     name = losses.name_of(config.loss)
-    if found and not losses.needs_teacher(name):
+    if sections and not losses.needs_teacher(name):
         raise InputError(
             f"assistants learn from a teacher, and loss {name} has none: leave out assistants, or "
             "use another loss"
         )
-    configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(found)})
-    for section in found:
+    configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(sections)})
+    for section in sections:
         models.check(section.model, section.args)
     # The seeds of the assistants count up from `seed`, as those of the teachers do.
-    last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(found))
+    last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(sections))
     if config.seed > last:
         raise InputError(f"seed is {config.seed}; with these assistants it is at most {last}")
-    return found
+    return sections
 
 
 def abouts(run: Run) -> list[Description]:
     """Returns what decides the outcome of the teacher and of each assistant, in their order."""
     about = run.teacher_about()
-    found = [about]
+    chain = [about]
     transfer = run.config.transfer.to_dict() if run.dataset.transfer else None
     for i, section in enumerate(run.settings.assistants, 1):
         about = run.about(section, run.settings.loss, [run.config.seed + i], about, transfer)
-        found.append(about)
-    return found
+        chain.append(about)
+    return chain
 
 
 def check_models(run: Run) -> None:

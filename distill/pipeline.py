@@ -169,11 +169,11 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        report.check(found)
+        results = json.loads(path.read_text(encoding="utf-8"))
+        report.check(results)
     except (OSError, *report.MALFORMED, RecursionError) as error:
         raise _damaged(path, error) from error
-    return found
+    return results
 
 
 def _damaged(path: pathlib.Path, error: Exception) -> InputError:
@@ -234,11 +234,13 @@ def checkpoints(run: Run, role: str) -> pathlib.Path:
 
 def evaluate(run: Run) -> None:
     """Measures the trained models on the whole test set, into `results.json`."""
-    found = {
+    models_by_role = {
         role: trained.load(checkpoints(run, role) / "steps", run.display.warn)
         for role in roles(run.settings)
     }
-    classifiers = {role: m for role, m in found.items() if quality_of(m.about) == "accuracy"}
+    classifiers = {
+        role: m for role, m in models_by_role.items() if quality_of(m.about) == "accuracy"
+    }
     scores = {role: m.logits(run.dataset.test.images) for role, m in classifiers.items()}
     predictions = {role: logits.argmax(-1) for role, logits in scores.items()}
     absent = metrics.num_absent(run.dataset.test.labels, run.dataset.num_classes)
@@ -248,7 +250,7 @@ def evaluate(run: Run) -> None:
             "image; precision, recall and F-measure are of the classes that occur"
         )
     results: dict[str, Any] = {}
-    for role, model in found.items():
+    for role, model in models_by_role.items():
         if role not in classifiers:
             results[role] = _autoencoder(run, model)
             continue
@@ -260,7 +262,7 @@ def evaluate(run: Run) -> None:
             model,
             predictions[role],
             teacher_predictions=predictions.get("teacher") if role != "teacher" else None,
-            larger=_larger(found, role),
+            larger=_larger(models_by_role, role),
         )
         results[role] = {
             "model": model.about.model,
@@ -278,7 +280,7 @@ def evaluate(run: Run) -> None:
         "device": provenance.device(),
         "models": results,
     }
-    if "compressed" in found:
+    if "compressed" in models_by_role:
         contents["compress"] = stage.read(run.workdir)
     path = run.workdir / report.RESULTS
     with contextlib.suppress(InputError):  # which it is written anew after
@@ -317,10 +319,10 @@ def confidence(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _larger(found: dict[str, Trained], role: str) -> Trained | None:
+def _larger(models_by_role: dict[str, Trained], role: str) -> Trained | None:
     """Returns what a model is a smaller form of: its teacher, or the student it was made of."""
     candidates = {"student": ("teacher",), "compressed": ("teacher", "student")}.get(role, ())
-    return next((found[name] for name in candidates if name in found), None)
+    return next((models_by_role[name] for name in candidates if name in models_by_role), None)
 
 
 def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
@@ -416,10 +418,10 @@ def _with_exports(
     for key, new in (("export", proofs), ("export_failed", failures)):
         earlier = results.get(key)
         kept = earlier.items() if isinstance(earlier, dict) else ()
-        found = {**{format: what for format, what in kept if format not in asked}, **new}
+        entries = {**{format: what for format, what in kept if format not in asked}, **new}
         results = {
             **{k: v for k, v in results.items() if k != key},
-            **({key: found} if found else {}),
+            **({key: entries} if entries else {}),
         }
     return results
 

@@ -278,16 +278,16 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        found = _read(path) if path.exists() else None
-        if found is not None:
-            difference = configs.first_difference(_deciding(found), _deciding(wanted))
+        there = _read(path) if path.exists() else None
+        if there is not None:
+            difference = configs.first_difference(_deciding(there), _deciding(wanted))
             if difference:
                 key, there, here = difference
                 raise InputError(
                     f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
                     "choose another --workdir or remove it"
                 )
-        if found != wanted:
+        if there != wanted:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
@@ -301,13 +301,13 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
       InputError: if it is damaged, or of another program.
     """
     try:
-        found = json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except ValueError as error:  # no JSON, or no text
         raise InputError(f"{path} is damaged ({one_line(error)}); remove it") from error
     sections = ("dataset", "teacher")
-    if not (isinstance(found, dict) and all(isinstance(found.get(s), dict) for s in sections)):
+    if not (isinstance(config, dict) and all(isinstance(config.get(s), dict) for s in sections)):
         raise InputError(f"{path} is not the configuration of a run; choose another --workdir")
-    return found
+    return config
 
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
@@ -332,7 +332,7 @@ def in_rows(text: str) -> str:
 
     Within a string there is no line break, so none is changed.
     """
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return _NUMBERS.sub(lambda rows: f"[{' '.join(rows[1].split())}]", text)
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:

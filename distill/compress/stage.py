@@ -153,21 +153,21 @@ def _apply(
     begin, done = before, list[Round]()
     for round in range(step.rounds):
         teacher = student if step.teacher == "original" else None
-        found = rounds.apply(run, number, step, round, begin.network, before, teacher)
-        if found is None:
+        made = rounds.apply(run, number, step, round, begin.network, before, teacher)
+        if made is None:
             run.display.say(f"compress {number} {step.method}: nothing more is removed")
             break
         if step.until and step.until[0] == "accuracy":
-            accuracy = found.record["validation_accuracy"]
+            accuracy = made.record["validation_accuracy"]
             if accuracy < (step.until[1] or 0):
                 run.display.say(
                     f"compress {number} {step.method}: round {round} ends with an accuracy of "
                     f"{accuracy:.4f} on validation images and is undone"
                 )
                 break
-        done.append(found)
-        before = found
-        if _reached(step, original.record, found.record):
+        done.append(made)
+        before = made
+        if _reached(step, original.record, made.record):
             break
     if done:
         done[-1] = rounds.finish(run, step, student, done[-1])
@@ -178,8 +178,8 @@ def _with_latencies(made: list[Round]) -> list[Record]:
     """Returns the records, those that have files with how long these take, measured in turns."""
     measured = [round for round in made if "float32_bytes" in round.record]
     times = measure.latencies([round.directory for round in measured])
-    found = {id(round): time for round, time in zip(measured, times, strict=True)}
-    records = [{**round.record, **found.get(id(round), {})} for round in made]
+    time_of = {id(round): time for round, time in zip(measured, times, strict=True)}
+    records = [{**round.record, **time_of.get(id(round), {})} for round in made]
     return [{k: v for k, v in record.items() if k != FILES} for record in records]
 
 

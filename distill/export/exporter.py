@@ -251,14 +251,14 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
       scores: `[n, classes]`, of the images as they are.
     """
     spec = bundle.manifest["input"]
-    found = scores.copy()
+    answers = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
         read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
-            found[part][other] = model.run(read[other])
-    return found
+            answers[part][other] = model.run(read[other])
+    return answers
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
@@ -420,15 +420,15 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
 def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        found = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
+        contents = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
         return {}
-    return proofs_in(found)
+    return proofs_in(contents)
 
 
-def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
+def proofs_in(contents: Any) -> dict[str, dict[str, Any]]:
     """Returns what is whole among the proofs that a file holds; what is not is made again."""
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         return {}
 
     def is_whole(proof: Any) -> bool:
@@ -439,7 +439,7 @@ def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
             and all(type(count) is int for count in proof["operators"].values())
         )
 
-    return {format: proof for format, proof in found.items() if is_whole(proof)}
+    return {format: proof for format, proof in contents.items() if is_whole(proof)}
 
 
 def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:
