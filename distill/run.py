@@ -282,16 +282,26 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
         if there is not None:
             difference = configs.first_difference(_deciding(there), _deciding(wanted))
             if difference:
-                key, there, here = difference
+                key, given, asked = difference
                 raise InputError(
-                    f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
-                    "choose another --workdir or remove it"
+                    f"{workdir} holds a run with {key}={given!r}, this one has {asked!r}; "
+                    f"choose another --workdir or remove it{_how_to_go_on(key, workdir)}"
                 )
         if there != wanted:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
     return configs.digest(_deciding(wanted))
+
+
+def _how_to_go_on(key: str, workdir: pathlib.Path) -> str:
+    """Says how a student is trained for longer, whose learning rate has come to its end."""
+    if key not in ("student.epochs", "student.steps"):
+        return ""
+    return (
+        f". Its schedule has ended; to train its student further, by a schedule of its own, start "
+        f"from it: --config.student.init={workdir} with another --workdir"
+    )
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:

@@ -79,8 +79,9 @@ def test_the_configuration_that_was_given_last_is_kept(tmp_path):
     assert compressing(config, tmp_path, rank=8) == first
     assert json.loads((tmp_path / "config.json").read_text()) == configs.to_dict(config)
     config.student.epochs += 1
-    with pytest.raises(InputError, match="holds a run with student.epochs"):
+    with pytest.raises(InputError, match="holds a run with student.epochs") as caught:
         compressing(config, tmp_path, rank=4)
+    assert f"start from it: --config.student.init={tmp_path} with another" in str(caught.value)
     assert json.loads((tmp_path / "config.json").read_text())["compress"][0]["rank"] == 8
 
 
