@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -127,6 +127,26 @@ def defaults() -> ConfigDict:
     config.export.calibration_images = 500  # of the training images, for int8
     config.export.max_accuracy_drop = 0.01  # of the file on the whole test set
     return config
+
+
+def search(space: Mapping[str, Sequence[Any]], **overrides: Any) -> ConfigDict:
+    """Returns the section `config.search`, of a configuration that `distill.search` runs.
+
+    Args:
+      space: keys of the configuration, as `student.learning_rate` or an entry of a list, as
+        `student.args.widths[0]`, and the values that each may have.
+      **overrides: values for the fields below.
+    """
+    section = ConfigDict()
+    section.space = tuple((key, tuple(choices)) for key, choices in space.items())
+    # The accuracy, which is to be high, and costs, which are to be low; columns of the table.
+    section.objectives = ("int8_accuracy", "int8_bytes")
+    section.population = 16  # candidates of a generation
+    section.generations = 8
+    section.epochs = (1, 3, 9)  # that a candidate is trained for, as long as it is among the best
+    section.keep = 1 / 3  # share that goes on to the next of these
+    section.update(overrides)
+    return section
 
 
 def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:

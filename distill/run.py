@@ -324,6 +324,8 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
+    if isinstance(search := config.get("search"), dict):  # which may go on for longer
+        config["search"] = {k: v for k, v in search.items() if k != "generations"}
     later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}

@@ -100,7 +100,8 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_says_how_it_is_run(name):
     module = importlib.import_module(f"configs.{name}")
-    assert f"python -m distill.main --config=configs/{name}.py" in module.__doc__
+    command = "search" if "search" in module.get_config() else "main"
+    assert f"python -m distill.{command} --config=configs/{name}.py" in module.__doc__
 
 
 @pytest.mark.parametrize(

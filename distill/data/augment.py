@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
+MAX_SCALING = 0.1  # up and down, on MNIST-like images
+MAX_OFFSET = 2.0  # pixels, with fractions, on MNIST-like images
 CROP_PADDING = 4  # pixels, on CIFAR-like images
 
 
@@ -69,6 +71,43 @@ def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
     return jax.vmap(turn)(images, jnp.deg2rad(degrees))
 
 
+def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
+    """Turns, scales and moves each image about its centre, bilinearly; black enters.
+
+    Args:
+      images: `[batch, height, width, channels]`.
+      choices: degrees counter-clockwise `[batch]`, the scale `[batch]`, pixels down and to the
+        right `[batch, 2]`.
+    """
+    degrees, scale, offset = choices
+    cos, sin = (f(jnp.deg2rad(degrees)) / scale for f in (jnp.cos, jnp.sin))
+    _, h, w, _ = images.shape
+    y = jnp.arange(h)[None, :, None] - (h - 1) / 2 - offset[:, :1, None]
+    x = jnp.arange(w)[None, None, :] - (w - 1) / 2 - offset[:, 1:, None]
+    cos, sin = cos[:, None, None], sin[:, None, None]
+    return _sample(images, cos * y + sin * x + (h - 1) / 2, cos * x - sin * y + (w - 1) / 2)
+
+
+def _sample(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    """Reads images between their pixels, bilinearly, at `[batch, height, width]` rows and columns.
+
+    Outside it is black, as everything is that lies a pixel and more away.
+    """
+    n, h, w, c = images.shape
+    flat = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))).reshape(n, -1, c)
+    y, x = jnp.clip(y, -1, h) + 1, jnp.clip(x, -1, w) + 1
+    top, left = jnp.floor(y), jnp.floor(x)
+    fy, fx = (y - top).reshape(n, -1, 1), (x - left).reshape(n, -1, 1)
+    index = (top * (w + 3) + left).astype(jnp.int32).reshape(n, -1, 1)
+
+    def corner(down: int, right: int) -> jax.Array:
+        return jnp.take_along_axis(flat, index + (down * (w + 3) + right), axis=1)
+
+    upper = corner(0, 0) * (1 - fx) + corner(0, 1) * fx
+    lower = corner(1, 0) * (1 - fx) + corner(1, 1) * fx
+    return (upper * (1 - fy) + lower * fy).reshape(n, *y.shape[1:], c)
+
+
 def flip(images: jax.Array, variant: jax.Array) -> jax.Array:
     """Mirrors each image whose variant is 1, left to right; variant 0 is the identity."""
     return jnp.where((variant == 1)[:, None, None, None], images[:, :, ::-1], images)
@@ -83,6 +122,16 @@ def _draw_shift_rotate(key, batch):
 def _shift_rotate(images, choices):
     variant, degrees = choices
     return shift(rotate(images, degrees), variant)
+
+
+def _draw_affine(key, batch):
+    keys = jax.random.split(key, 3)
+
+    def within(key, limit, *shape):
+        return jax.random.uniform(key, (batch, *shape), minval=-limit, maxval=limit)
+
+    scale = 1 + within(keys[1], MAX_SCALING)
+    return within(keys[0], MAX_ROTATION), scale, within(keys[2], MAX_OFFSET, 2)
 
 
 def _draw_crop_flip(key, batch):
@@ -121,5 +170,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "shift": SHIFT,
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
+    "affine": Augmentation(_draw_affine, affine, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
 }

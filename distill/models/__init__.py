@@ -24,6 +24,7 @@ from distill.models.mobilenet import MobileNetV1, MobileNetV2
 from distill.models.resnet import ResNet
 from distill.models.simplenet import DOWNSAMPLING, SimpLeNet
 from distill.models.teacher import Teacher
+from distill.models.tiny import Tiny
 from distill.models.vgg import VGG
 
 _IMAGENET: dict[str, Any] = {
@@ -39,6 +40,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "simplenet_v3": functools.partial(SimpLeNet, filters=(2,)),
     "simplenet_v4": functools.partial(SimpLeNet, filters=(3,), downsample="strided_conv"),
     "simplenet_v5": functools.partial(SimpLeNet, filters=(2,), downsample="strided_conv"),
+    "tiny": Tiny,
     "calli": CalliClassifier,
     "calli_1d": functools.partial(CalliClassifier, inner=(4, 32, 64)),
     "vgg16": VGG,

@@ -23,7 +23,7 @@ _NAMED: dict[str, Kind] = {
 }
 _ENTRIES: dict[str, Kind] = {
     "blocks": values.whole(0, 1000), "strides": values.whole(1, 1024),
-    "kernels": values.whole(1, 1024),
+    "kernels": values.whole(1, 1024), "depths": values.whole(1, 1000),
 }  # fmt: skip
 _KINDS: dict[Any, Kind] = {
     int: _WIDTHS,
