@@ -17,6 +17,7 @@ from distill.errors import InputError, unknown
 from distill.progress import Display
 from distill.report import rows
 from distill.run import Run, alone, claim
+from distill.settings import Settings
 from distill.training import bilevel, description, engine, train, trained
 from distill.training import job as jobs
 from distill.training.description import Description
@@ -70,9 +71,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    points = expand(config)
-    for point in points:
-        pipeline.validate(point)
+    points = [pipeline.validate(point) for point in expand(config)]
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
@@ -179,7 +178,7 @@ def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> list[Run]:
+def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> list[Run]:
     """Reads the data of every point, and checks that what is to be trained fits them.
 
     Raises:
@@ -195,10 +194,11 @@ def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> 
 
     runs = []
     for point in points:
-        sources = data.find(point, warn)
-        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
+        config = point.config
+        sources = data.find(config, warn)
+        section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
-            datasets[section] = data.load(point, *sources, warn, display.work)
+            datasets[section] = data.load(config, *sources, warn, display.work)
         runs.append(Run(point, workdir, datasets[section], display))
         runs[-1].check_models()
         assistants.check_models(runs[-1])

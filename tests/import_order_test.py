@@ -43,6 +43,7 @@ LAYERS = (
         "provenance",
         "records",
         "server",
+        "settings",
         "shards",
     },
 )

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -62,13 +62,16 @@ class NotProven(InputError):
         self.proofs, self.failures = proofs, failures
 
 
-def check(section: ConfigDict) -> None:
+def check(section: ConfigDict) -> tuple[str, ...]:
     """Checks `config.export` before any work.
+
+    Returns:
+      The formats that it names.
 
     Raises:
       InputError: for the first value that cannot be used.
     """
-    formats(section)
+    formats = _formats(section)
     choices = {
         "output": manifests.KINDS,
         "polarity": manifests.POLARITIES,
@@ -89,6 +92,7 @@ def check(section: ConfigDict) -> None:
         raise InputError(
             f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
         )
+    return formats
 
 
 def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None:
@@ -125,15 +129,14 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
         )
 
 
-def formats(section: ConfigDict) -> list[str]:
-    """Returns the formats that `config.export.formats` names."""
+def _formats(section: ConfigDict) -> tuple[str, ...]:
     names = [name.strip() for name in section.formats.split(",") if name.strip()]
     for name in names:
         if name not in convert.FORMATS:
             raise unknown("format", name, convert.FORMATS)
     if not names:
         raise InputError(f"export.formats is empty; name some of {','.join(convert.FORMATS)}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def export(
@@ -141,6 +144,7 @@ def export(
     dataset: Dataset,
     labels: list[str],
     section: ConfigDict,
+    formats: Sequence[str],
     directory: pathlib.Path,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
@@ -152,6 +156,7 @@ def export(
         checked on its whole test set.
       labels: names of the classes.
       section: `config.export`.
+      formats: those that it names, from `check`.
       directory: a bundle for each format goes to `directory/FORMAT`.
       say: told in one line about each format.
 
@@ -167,7 +172,7 @@ def export(
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
     expected = None  # computed when it is needed
-    for format in formats(section):
+    for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
@@ -188,7 +193,7 @@ def export(
         proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
         _write_proofs(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
-    asked = {format: proofs[format] for format in formats(section) if format not in failures}
+    asked = {format: proofs[format] for format in formats if format not in failures}
     if failures:
         raise NotProven(asked, failures)
     return asked
@@ -246,14 +251,14 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
       scores: `[n, classes]`, of the images as they are.
     """
     spec = bundle.manifest["input"]
-    found = scores.copy()
+    answers = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
         read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
-            found[part][other] = model.run(read[other])
-    return found
+            answers[part][other] = model.run(read[other])
+    return answers
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
@@ -415,15 +420,15 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
 def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        found = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
+        contents = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
         return {}
-    return proofs_in(found)
+    return proofs_in(contents)
 
 
-def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
+def proofs_in(contents: Any) -> dict[str, dict[str, Any]]:
     """Returns what is whole among the proofs that a file holds; what is not is made again."""
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         return {}
 
     def is_whole(proof: Any) -> bool:
@@ -434,7 +439,7 @@ def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
             and all(type(count) is int for count in proof["operators"].values())
         )
 
-    return {format: proof for format, proof in found.items() if is_whole(proof)}
+    return {format: proof for format, proof in contents.items() if is_whole(proof)}
 
 
 def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:

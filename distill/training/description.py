@@ -79,18 +79,18 @@ class Description:
     def json(self) -> dict[str, Any]:
         """Returns JSON values."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        found = {k: v for k, v in fields.items() if v is not None or k not in LATER}
-        found["teacher"] = self.teacher and self.teacher.json()
-        return json.loads(json.dumps(found))
+        values = {k: v for k, v in fields.items() if v is not None or k not in LATER}
+        values["teacher"] = self.teacher and self.teacher.json()
+        return json.loads(json.dumps(values))
 
 
-def from_json(found: Mapping[str, Any]) -> Description:
+def from_json(contents: Mapping[str, Any]) -> Description:
     """Returns the description whose JSON values are given; tuples are taken for lists.
 
     Raises:
       ValueError: if something is missing or unknown.
     """
-    values = json.loads(json.dumps(found))
+    values = json.loads(json.dumps(contents))
     for name in ("input_shape", "mean", "std"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
