@@ -89,7 +89,7 @@ def _warp(images: jax.Array, matrix: jax.Array, offset: jax.Array) -> jax.Array:
     _, h, w, _ = images.shape
     centre = jnp.array([(h - 1) / 2, (w - 1) / 2]).reshape(2, 1, 1)
     places = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")) - centre
-    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre
+    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre[None]
     return _sample(images, sources[:, 0], sources[:, 1])
 
 

@@ -51,10 +51,10 @@ def draw(
     cut = None
     if cutmix:
         cut = _around(place_key, size, jax.random.beta(share_key, cutmix, cutmix))
+    mask = even if cut is None else cut
     if even is not None and cut is not None:
         mask = jnp.where(jax.random.bernoulli(kind_key), even, cut)
-    else:
-        mask = even if cut is None else cut
+    assert mask is not None, "there is neither kind"
     return Mixture(jax.random.permutation(partner_key, batch), mask)
 
 

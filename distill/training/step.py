@@ -123,8 +123,9 @@ def train_step(
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
     labels, mixed_with = data.labels[index], None
     if task.mixup or task.cutmix:
+        batch, height, width, _ = pixels.shape
         mixture = mixing.draw(
-            jax.random.fold_in(step_key, _MIXTURE), len(index), pixels.shape[1:3],
+            jax.random.fold_in(step_key, _MIXTURE), batch, (height, width),
             mixup=task.mixup, cutmix=task.cutmix,
         )  # fmt: skip
         pixels = mixture.apply(pixels)
