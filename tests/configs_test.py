@@ -6,13 +6,13 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import pytest
+from distill.report.progress import Display
 
 from configs import thesis_study
-from distill import ops, pipeline, presets, study
+from distill import ops, pipeline, presets, records, study
 from distill.data import sources
 from distill.errors import InputError
 from distill.report import records
-from distill.report.progress import Display
 from distill.training import recipe
 from distill.training.step import TrainData, train_step
 from experiments.benchmarks import on_paper
@@ -74,7 +74,8 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     config = _config(name, arg)
     shape, num_classes = _shape(name, config)
     described = {
-        "dataset": config.dataset.name, "input_shape": shape, "num_classes": num_classes,
+        "dataset": config.dataset.name, "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": shape, "num_classes": num_classes,
     }  # fmt: skip
     loss = recipe.loss_section(config.loss)
     about = recipe.describe(config.student, loss, [0], config.dataset, described, None)

@@ -12,6 +12,7 @@ from distill.data import AUGMENTATIONS
 from distill.models.vgg import VGG
 from distill.training import averaging, recipe, state, step, trained
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description
 from distill.training.start import Start
 
 MODEL = VGG(features=(2,), pools=(1,), hidden=(), average=True, num_classes=3)
@@ -92,9 +93,9 @@ def test_a_training_starts_from_weights_as_their_average():
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_the_description_says_whether_there_is_one(decay):
     section = configs.training("simplenet_v4", ema_decay=decay)
-    described = {"dataset": "made up", "input_shape": (8, 8, 1), "num_classes": 3}
-    about = recipe.describe(
-        section, {"name": "cross_entropy"}, [0], configs.defaults().dataset, described, None
-    )
+    about = Description(
+        recipe.deciding(section.to_dict()), {"name": "cross_entropy"}, [0],
+        input_shape=(8, 8, 1), num_classes=3,
+    )  # fmt: skip
     states = recipe.shapes(about, recipe.task(about, recipe.Length(10, 10)))
-    assert bool(states.average) == ("ema_decay" in about["recipe"]) == (decay > 0)
+    assert bool(states.average) == ("ema_decay" in about.recipe) == (decay > 0)

@@ -11,6 +11,7 @@ from distill import losses, pipeline
 from distill.data import AUGMENTATIONS, mixing
 from distill.errors import InputError
 from distill.training import recipe, state, step
+from distill.training.description import Description
 
 CLASSES, INDEX = 3, jnp.array([3, 1, 7, 0])
 HYPER = {"learning_rate": 1.0, "temperature": 2.0, "alpha": 0.7}
@@ -75,15 +76,14 @@ def test_mixed_labels_are_those_of_soft_ones():
 
 def test_a_mixture_cannot_be_looked_up():
     section = configs.training("simplenet_v4", mixup=0.2)
-    described = {"dataset": "made up", "input_shape": (8, 8, 1), "num_classes": CLASSES}
-    about = recipe.describe(
-        section, {"name": "kl", "temperature": 1.0, "alpha": 1.0}, [0],
-        configs.defaults().dataset, described, None,
+    about = Description(
+        recipe.deciding(section.to_dict()), {"name": "kl", "temperature": 1.0, "alpha": 1.0}, [0],
+        input_shape=(8, 8, 1), num_classes=CLASSES,
     )  # fmt: skip
     task = recipe.task(about, recipe.Length(10, 1000), Tiny())
     assert task.mixup == 0.2 and task.augmentation.num_variants is None
     assert task.teacher is not None
-    del about["recipe"]["mixup"]
+    del about.recipe["mixup"]
     plain = recipe.task(about, recipe.Length(10, 1000), Tiny())
     assert plain.teacher is None and plain.augmentation.num_variants == 1
 
