@@ -53,9 +53,8 @@ def draw(
         masks.append(jnp.full((*size, 1), jax.random.beta(share_key, mixup, mixup)))
     if cutmix:
         masks.append(_around(place_key, size, jax.random.beta(share_key, cutmix, cutmix)))
-    if len(masks) == 1:
-        (mask,) = masks
-    else:
+    mask = masks[0]
+    if len(masks) == 2:
         mask = jnp.where(jax.random.bernoulli(kind_key), *masks)
     return Mixture(jax.random.permutation(partner_key, batch), mask)
 
