@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 
-LATER = ("dtype", "init", "constraints", "compression")  # left out of the JSON where they are None
+LATER = ("init", "constraints", "compression", "dtype")  # left out of the JSON where they are None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Description:
       init: hash of the weights that it starts from, if it does.
       constraints: on the weights, of a network that was compressed; see `distill.constraints`.
       compression: the round that made such a network.
+      dtype: an entry of `config.DTYPES`, if the networks are not trained in float32.
     """
 
     recipe: dict[str, Any]
@@ -55,6 +56,7 @@ class Description:
     init: str | None = None
     constraints: dict[str, Any] | None = None
     compression: dict[str, Any] | None = None
+    dtype: str | None = None
 
     @property
     def model(self) -> str:
