@@ -18,7 +18,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "model": "tiny",
         "args": {
             **_THREE,
-            "widths": (5, 10, 14),
+            "widths": (6, 12, 16),
             "depths": (1, 2, 1),
             "separable": (False, True, True),
         },
