@@ -33,7 +33,6 @@ class Description:
       mean: of a channel, or of each.
       std: likewise.
       teacher: of the teachers, if the loss needs them.
-      dtype: that networks are computed in, if not float32.
       init: hash of the weights that it starts from, if it does.
       constraints: on the weights, of a network that was compressed; see `distill.constraints`.
       compression: the round that made such a network.
@@ -52,7 +51,6 @@ class Description:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     teacher: "Description | None" = None
-    dtype: str | None = None
     init: str | None = None
     constraints: dict[str, Any] | None = None
     compression: dict[str, Any] | None = None

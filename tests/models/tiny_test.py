@@ -42,25 +42,31 @@ def test_counts_are_those_of_the_definition():
 )
 def test_normalisation_folds_away(changes, rng):
     model = build(**changes)
-    images = jnp.asarray(rng.random((2, *SHAPE)), jnp.float32)
-    variables = model.init(jax.random.key(0), images)
+    images = jnp.asarray(rng.random((2, 8, 8, 1)), jnp.float32)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     variables = jax.tree.map(lambda leaf: leaf + 0.1 * rng.random(leaf.shape), variables)
-    network = networks.of("tiny", {**ARGS, **changes}, 10, SHAPE, variables)
+    network = networks.of("tiny", {**ARGS, **changes}, 10, (8, 8, 1), variables)
     folded = fold.folded(network)
     assert not folded.stats and not [path for path in folded.params if "norm" in path]
     np.testing.assert_allclose(
-        folded.module.apply(folded.variables, images), model.apply(variables, images),
+        jax.jit(folded.module.apply)(folded.variables, images),
+        jax.jit(model.apply)(variables, images),
         rtol=1e-3, atol=1e-4,
     )  # fmt: skip
 
 
-def test_weights_that_are_shared_are_applied_as_often():
-    shared, apart = build(shared_weights=True), build()
-    assert cost(shared, SHAPE).macs > 0
-    params = shared.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
-    assert {"stage1_again", "stage2_again"} < set(params) and "stage2_conv1" not in params
-    others = apart.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))["params"]
-    assert {"stage2_conv1", "stage2_conv2"} < set(others)
+def layers(**changes):
+    image = jax.ShapeDtypeStruct((1, *SHAPE), jnp.float32)
+    return set(jax.eval_shape(build(**changes).init, jax.random.key(0), image)["params"])
+
+
+def test_weights_that_are_shared_are_one_layer_that_is_applied_as_often():
+    shared, apart = layers(shared_weights=True), layers()
+    assert {"stage1_again", "stage2_again"} < shared and "stage2_conv1" not in shared
+    assert {"stage2_conv1", "stage2_conv2"} < apart
+    plain = {"separable": (False, False, False)}
+    macs = {cost(build(shared_weights=is_so, **plain), SHAPE).macs for is_so in (True, False)}
+    assert len(macs) == 1
 
 
 @pytest.mark.parametrize(
