@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 from absl import flags
+from distill.progress import Display
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -25,7 +26,6 @@ from configs import small_mnist
 from distill import cli, statistics
 from distill.errors import unknown
 from distill.report import records
-from distill.report.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 from experiments.thesis.text import plural

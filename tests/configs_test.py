@@ -6,7 +6,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import pytest
-from distill.report.progress import Display
+from distill.progress import Display
 
 from configs import thesis_study
 from distill import ops, pipeline, presets, records, study
