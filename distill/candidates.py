@@ -20,9 +20,10 @@ from distill import cache, data, losses, numerics, pipeline, provenance, stoppin
 from distill.compress import fold, measure, rounds
 from distill.errors import InputError, unknown
 from distill.evolution import Evolution, Genes, best
+from distill.progress import Display
 from distill.report import fronts, rows
-from distill.report.progress import Display
 from distill.run import Run, alone, claim
+from distill.settings import Settings
 from distill.training.trained import Trained, quality
 
 RESULTS = "candidates.csv"
@@ -83,11 +84,11 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    check(config)
+    first = check(config)
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
-    whole = Run(config, workdir, data.load(config, *sources, display.warn, display.work), display)
+    whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)
         data.record(sources[0], workdir)
@@ -96,8 +97,11 @@ def run(
         return table.path
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict) -> Settings:
     """Checks the section `config.search`, and a configuration with each value of its space.
+
+    Returns:
+      The first candidate's settings.
 
     Raises:
       InputError: naming what cannot be used.
@@ -138,6 +142,7 @@ def check(config: ConfigDict) -> None:
             )
         for choice in choices:
             pipeline.validate(point(config, {**first, key: choice}))
+    return pipeline.validate(point(config, first))
 
 
 def point(config: ConfigDict, genes: Genes, epochs: int | None = None) -> ConfigDict:
@@ -208,7 +213,7 @@ def _train(search: Search, generation: int, candidates: list[Genes], epochs: int
     """Returns the row of each candidate; trains those of this shard that have none."""
     run, seed = search.run, search.config.seed
     points = [point(search.config, genes, epochs) for genes in candidates]
-    runs = [dataclasses.replace(run, config=config) for config in points]
+    runs = [dataclasses.replace(run, settings=pipeline.validate(p)) for p in points]
     for genes, candidate in zip(candidates, runs, strict=True):
         try:
             candidate.check_models()
@@ -262,9 +267,9 @@ def _row(
         "status": "diverged" if "diverged_at" in history[-1] else "ok",
         "generation": generation,
         "genes": json.dumps(genes),
-        "model": student.about["recipe"]["model"],
-        "loss": losses.shown(student.about["loss"]),
-        "seed": student.about["seeds"][0],
+        "model": student.about.model,
+        "loss": losses.shown(student.about.loss),
+        "seed": student.about.seeds[0],
         "epochs": history[-1].get("epoch", 0),
         "train_examples": len(run.training_set),
         "train_seconds": study.total(history, "seconds") / size,

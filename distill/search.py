@@ -5,7 +5,7 @@ import os
 from absl import logging
 
 from distill import cli, main, paths, shards
-from distill.report.progress import Display
+from distill.progress import Display
 
 
 def search(argv: list[str]) -> None:

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from configs import search_mnist
 from distill import cli
 from distill.errors import InputError
+from distill.progress import Display
 from distill.report import fronts
-from distill.report.progress import Display
 from experiments import ROOT, options, pages
 
 ROWS = "candidates.csv"  # as `distill.candidates` calls it, which imports JAX

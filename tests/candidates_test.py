@@ -9,8 +9,8 @@ import pytest
 from configs import search_mnist
 from distill import candidates, data, models, study
 from distill.errors import InputError
+from distill.progress import Display
 from distill.report import rows
-from distill.report.progress import Display
 from distill.run import Run, claim
 from distill.training import trained
 from distill.training.trained import Trained
@@ -60,8 +60,8 @@ def test_candidates_of_one_shape_train_together(finished):
     workdir, rows = finished
     (batch,) = (workdir / "batches").iterdir()
     students = trained.load(batch / "steps", print).about
-    assert len(students["seeds"]) == len({row["id"] for row in rows}) == len(rows) >= 2
-    assert sorted(students["recipe"]["learning_rate"]) == sorted(
+    assert len(students.seeds) == len({row["id"] for row in rows}) == len(rows) >= 2
+    assert sorted(students.recipe["learning_rate"]) == sorted(
         json.loads(row["genes"])["student.learning_rate"] for row in rows
     )
 
@@ -76,8 +76,8 @@ def pretended(monkeypatch):
         for student in batch:
             with lock:
                 done.append(student.id)
-            model = models.build("tiny", student.about["recipe"]["args"], num_classes=10)
-            history = [{"epoch": student.about["recipe"]["epochs"], "seconds": 1.0}]
+            model = models.build("tiny", student.about.args, num_classes=10)
+            history = [{"epoch": student.about.recipe["epochs"], "seconds": 1.0}]
             found.append(
                 (student, Trained(model, [], student.about, workdir, [history]), len(batch))
             )
@@ -165,7 +165,8 @@ def test_shards_share_a_search(tmp_path, pretended):
 
 def _search(config, workdir, shard):
     """What `run` makes of a configuration, for a thread that may not listen to signals."""
-    whole = Run(config, workdir, data.load(config, *data.find(config, print)), Display())
+    images = data.load(config, *data.find(config, print))
+    whole = Run(candidates.check(config), workdir, images, Display())
     config_hash = claim(workdir, config, "mnist5k")
     table = rows.Table(workdir / candidates.RESULTS, config_hash, print, candidates.COLUMNS)
     return candidates.Search(config, whole, table, config_hash, shard)

@@ -22,7 +22,7 @@ LAYERS = (
     {"export", "report"},
     {"training"},
     {"pretrained"},
-    {"losses", "constraints", "metrics", "cost", "models", "data", "statistics", "evolution"},
+    {"losses", "constraints", "metrics", "cost", "models", "data", "evolution"},
     {"ops"},
     {
         "cache",
@@ -39,8 +39,11 @@ LAYERS = (
         "resources",
         "cli",
         "processes",
+        "progress",
         "provenance",
+        "records",
         "server",
+        "settings",
         "shards",
     },
 )
