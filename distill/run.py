@@ -73,7 +73,6 @@ class Run:
         transfer: dict[str, Any] | None,
     ) -> Description:
         """What decides the outcome of a training on the data of this run; see `recipe.describe`."""
-        dtype = self.config.engine.dtype
         described = {
             "dataset": self.dataset.name,
             "splits": {k: self.config.dataset[k] for k in ("train", "validation", "test")},
@@ -81,10 +80,11 @@ class Run:
             "fingerprint": self.dataset.fingerprint,
             "input_shape": self.dataset.test.images.shape[1:],
             "num_classes": self.dataset.num_classes,
-            "dtype": None if dtype == configs.FLOAT32 else dtype,
         }
         init = starts.digest(section.init) if section.init else None
-        return recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
+        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
+        dtype = self.config.engine.dtype
+        return about if dtype == configs.FLOAT32 else dataclasses.replace(about, dtype=dtype)
 
     def check_models(self) -> None:
         """Checks that the models that are to be trained take the images, and that these suffice.

@@ -6,6 +6,7 @@ rectangle and 1 around it (Yun et al. 2019, arXiv:1905.04899). A batch has one m
 authors' code.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -35,7 +36,7 @@ class Mixture(NamedTuple):
 
 
 def draw(
-    key: jax.Array, batch: int, size: tuple[int, int], *, mixup: float = 0.0, cutmix: float = 0.0
+    key: jax.Array, batch: int, size: Sequence[int], *, mixup: float = 0.0, cutmix: float = 0.0
 ) -> Mixture:
     """Draws a mixture.
 
@@ -47,18 +48,18 @@ def draw(
         without that kind. If both are given, one of them is taken, either as often.
     """
     partner_key, share_key, place_key, kind_key = jax.random.split(key, 4)
-    even = jnp.full((*size, 1), jax.random.beta(share_key, mixup, mixup)) if mixup else None
-    cut = None
+    masks = []
+    if mixup:
+        masks.append(jnp.full((*size, 1), jax.random.beta(share_key, mixup, mixup)))
     if cutmix:
-        cut = _around(place_key, size, jax.random.beta(share_key, cutmix, cutmix))
-    mask = even if cut is None else cut
-    if even is not None and cut is not None:
-        mask = jnp.where(jax.random.bernoulli(kind_key), even, cut)
-    assert mask is not None, "there is neither kind"
+        masks.append(_around(place_key, size, jax.random.beta(share_key, cutmix, cutmix)))
+    mask = masks[0]
+    if len(masks) == 2:
+        mask = jnp.where(jax.random.bernoulli(kind_key), *masks)
     return Mixture(jax.random.permutation(partner_key, batch), mask)
 
 
-def _around(key: jax.Array, size: tuple[int, int], share: jax.Array) -> jax.Array:
+def _around(key: jax.Array, size: Sequence[int], share: jax.Array) -> jax.Array:
     """Returns 1 around a rectangle of `1 - share` of an image, what lies beyond its edges cut off.
 
     Its sides have the proportions of the image, and each of its pixels is its centre as likely.

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 import distill
 from distill import config as configs
 from distill import cost, data, metrics, provenance
-from distill.data import Dataset
+from distill.data import Dataset, Split
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
 from distill.export import (
@@ -45,6 +45,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
+TEMPERATURES = ("none", "fit")
 DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
@@ -76,6 +77,7 @@ def check(section: ConfigDict) -> tuple[str, ...]:
         "output": manifests.KINDS,
         "polarity": manifests.POLARITIES,
         "normalize": ("auto", *manifests.NORMALIZATIONS),
+        "temperature": TEMPERATURES,
     }
     for key, known in choices.items():
         if section[key] not in known:
@@ -120,6 +122,11 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
         raise InputError(
             f"images of {dataset.name} have {shape[-1]} channels; a bundle is of 1 or 3: leave "
             "the stage export out"
+        )
+    if section.temperature == "fit" and dataset.validation is None:
+        raise InputError(
+            "export.temperature is 'fit', and no images are held out for it: set "
+            "dataset.train=train[:90%] and dataset.validation=train[90%:]"
         )
     values = section.batch_size * int(np.prod(shape))
     if values > manifests.MAX_VALUES:
@@ -211,7 +218,7 @@ def _proven(
     variables, test = trained.members[0], dataset.test
     bundle, operators = draft(trained, dataset, labels, section, format)
     model = Model(bundle)
-    scores = model.scores(test.images)
+    raw = scores = model.scores(test.images)
     some = slice(None, None, -(-len(test) // READ_IMAGES))
     read = _read(model, bundle, test.images[some], scores[some])
     if section.output == "logits":
@@ -220,6 +227,9 @@ def _proven(
     flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
     checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
+    if section.temperature == "fit":
+        manifest["output"]["temperature"] = _temperature(model, dataset.validation, section.output)
+        scores = np.stack([reference.probabilities(s, manifest["output"]) for s in raw])
     manifest["golden"] = _golden(bundle, test.images, format)
     manifest["provenance"] = _provenance(trained, tflite, flax)
     proof = {
@@ -235,6 +245,14 @@ def _proven(
         **checks.sizes(bundle.model, variables, format),
     }
     return bundle, proof
+
+
+def _temperature(model: Model, held_out: Split | None, kind: str) -> float:
+    """Returns what the probabilities of a file are calibrated with, on images held out."""
+    assert held_out is not None  # see `check_data`
+    scores = model.scores(held_out.images)
+    logits = np.log(np.maximum(scores, reference.LEAST)) if kind == "probabilities" else scores
+    return metrics.temperature(held_out.labels, logits)
 
 
 def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) -> np.ndarray:

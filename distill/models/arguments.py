@@ -22,6 +22,7 @@ _NAMED: dict[str, Kind] = {
     "stem_strides": values.whole(1, 1024),
 }
 _ENTRIES: dict[str, Kind] = {
+    "filters": values.whole(1, 2**20), "features": values.whole(1, 2**20),
     "blocks": values.whole(0, 1000), "strides": values.whole(1, 1024),
     "kernels": values.whole(1, 1024), "depths": values.whole(1, 1000),
 }  # fmt: skip

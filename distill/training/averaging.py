@@ -28,7 +28,7 @@ def update(
       decay: between 0 and 1.
       step: number of updates before it.
     """
-    kept = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    rate = 1 - jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(
-        lambda old, new: old + (1 - kept) * (new - old), average, init(params, batch_stats)
+        lambda old, new: old + rate * (new - old), average, init(params, batch_stats)
     )

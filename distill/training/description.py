@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 
-LATER = ("dtype", "init", "constraints", "compression")  # left out of the JSON where they are None
+LATER = ("init", "constraints", "compression", "dtype")  # left out of the JSON where they are None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Description:
       mean: of a channel, or of each.
       std: likewise.
       teacher: of the teachers, if the loss needs them.
-      dtype: that networks are computed in, if not float32.
       init: hash of the weights that it starts from, if it does.
       constraints: on the weights, of a network that was compressed; see `distill.constraints`.
       compression: the round that made such a network.
+      dtype: an entry of `config.DTYPES`, if the networks are not trained in float32.
     """
 
     recipe: dict[str, Any]
@@ -51,10 +51,10 @@ class Description:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     teacher: "Description | None" = None
-    dtype: str | None = None
     init: str | None = None
     constraints: dict[str, Any] | None = None
     compression: dict[str, Any] | None = None
+    dtype: str | None = None
 
     @property
     def model(self) -> str:

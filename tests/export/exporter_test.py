@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from distill import models
+from distill import metrics, models
 from distill.errors import InputError
 from distill.export import bundle, exporter, flatbuffer, reference, runtime
 from distill.training.description import Description
@@ -345,3 +345,26 @@ def test_manifest_says_what_is_fed(float32, int8):
 def test_settings_are_checked(sample, overrides, message):
     with pytest.raises(InputError, match=message):
         exporter.check(sample.settings(**overrides))
+
+
+def test_a_temperature_is_fitted_on_what_is_held_out(sample, tmp_path):
+    dataset = sample.part_of_test(200)
+    trained = sample.built("simplenet_v1")
+    with pytest.raises(InputError, match="no images are held out.*dataset.validation=train"):
+        sample.export(trained, tmp_path, dataset, formats="int8", temperature="fit")
+    held_out = dataset._replace(validation=sample.part_of_test(100).test)
+    proofs = sample.export(trained, tmp_path, held_out, formats="int8", temperature="fit")
+    found = bundle.read(tmp_path / "int8")
+    output, model = found.manifest["output"], runtime.Model(found)
+
+    def shown(split):
+        return np.stack([reference.probabilities(s, output) for s in model.scores(split.images)])
+
+    error = metrics.calibration(dataset.test.labels, shown(dataset.test)).error
+    assert error == pytest.approx(proofs["int8"]["calibration_error"])
+    labels = held_out.validation.labels
+    raw, tempered = (
+        -np.log(scores[np.arange(100), labels]).mean()
+        for scores in (model.scores(held_out.validation.images), shown(held_out.validation))
+    )
+    assert output["temperature"] != 1 and tempered < raw

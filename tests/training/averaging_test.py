@@ -94,8 +94,8 @@ def test_a_training_starts_from_weights_as_their_average():
 def test_the_description_says_whether_there_is_one(decay):
     section = configs.training("simplenet_v4", ema_decay=decay)
     about = Description(
-        recipe.deciding(section.to_dict()), {"name": "cross_entropy"}, [0], input_shape=(8, 8, 1),
-        num_classes=3,
+        recipe.deciding(section.to_dict()), {"name": "cross_entropy"}, [0],
+        input_shape=(8, 8, 1), num_classes=3,
     )  # fmt: skip
     states = recipe.shapes(about, recipe.task(about, recipe.Length(10, 10)))
     assert bool(states.average) == ("ema_decay" in about.recipe) == (decay > 0)

@@ -76,8 +76,10 @@ def test_mixed_labels_are_those_of_soft_ones():
 
 def test_a_mixture_cannot_be_looked_up():
     section = configs.training("simplenet_v4", mixup=0.2)
-    loss = {"name": "kl", "temperature": 1.0, "alpha": 1.0}
-    about = Description(section.to_dict(), loss, [0], input_shape=(8, 8, 1), num_classes=CLASSES)
+    about = Description(
+        recipe.deciding(section.to_dict()), {"name": "kl", "temperature": 1.0, "alpha": 1.0}, [0],
+        input_shape=(8, 8, 1), num_classes=CLASSES,
+    )  # fmt: skip
     task = recipe.task(about, recipe.Length(10, 1000), Tiny())
     assert task.mixup == 0.2 and task.augmentation.num_variants is None
     assert task.teacher is not None
