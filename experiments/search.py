@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from configs import search_mnist
 from distill import cli
 from distill.errors import InputError
+from distill.progress import Display
 from distill.report import fronts
 from experiments import ROOT, options, pages
 

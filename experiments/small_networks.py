@@ -23,11 +23,11 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import small_mnist
-from distill import cli, statistics
+from distill import cli, records
 from distill.errors import unknown
-from distill.report import records
+from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import ROOT, options, pages, significance
 from experiments.thesis.text import plural
 
 NETWORKS = flags.DEFINE_string("networks", None, "Some of them, by commas; by default all.")
@@ -94,7 +94,7 @@ def render(table: pd.DataFrame) -> str:
     lines = []
     for (name, epochs), group in _groups(table):
         first, inflation = group.iloc[0], group.best_epoch_accuracy - group.accuracy
-        best = statistics.mean(inflation.tolist())
+        best = significance.mean(inflation.tolist())
         sure = f" ± {100 * best.student:.2f}" if best.n > 1 else ""
         lines.append(
             [f"[{name}](../configs/small_mnist.py)", f"{len(group)}", f"{epochs}",
@@ -175,7 +175,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     others = pd.read_csv(PUBLIC).dropna(subset="weights")
     axis.plot(others.weights, others.accuracy, "x", color="#767676", label="others, see the page")
     for (name, epochs), group in _groups(table):
-        mean = statistics.mean(group.accuracy.tolist())
+        mean = significance.mean(group.accuracy.tolist())
         interval = 100 * mean.student if mean.n > 1 else None
         axis.errorbar(
             group.num_params.iloc[0], 100 * mean.mean, interval, fmt="o", capsize=4,
