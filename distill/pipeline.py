@@ -31,7 +31,7 @@ from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
 from distill.report.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
-from distill.training import parallel, recipe, trained
+from distill.training import mutual, parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
@@ -53,6 +53,7 @@ def validate(config: ConfigDict) -> None:
             raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
     _check_kind(config)
+    mutual.check(config, loss)
     labelled = losses.needs_labels(loss["name"]) or not losses.needs_teacher(loss["name"])
     if config.transfer.name and (labelled or loss.get("alpha", 1) != 1):
         raise InputError(

@@ -16,7 +16,7 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.models import taps
 from distill.models.taps import Pairs
-from distill.training import bilevel, curriculum, freezing, pairing
+from distill.training import bilevel, curriculum, freezing, hint_stage, pairing
 from distill.training import state as states_lib
 from distill.training.state import TrainState
 from distill.training.step import Task
@@ -33,6 +33,8 @@ def loss_section(loss: ConfigDict) -> dict[str, Any]:
         temperature that it does not take, or a term has numbers that it does not take.
     """
     name = losses.name_of(loss)
+    if loss.get(hint_stage.SHARE):
+        hint_stage.check(name, loss)
     if loss.get("terms"):
         return _terms(name, loss)
     wanted = losses.hyperparameters(name)
@@ -102,6 +104,8 @@ def _terms(name: str, loss: ConfigDict) -> dict[str, Any]:
                 "are of classes; leave one kind out"
             )
     _require_used(loss, used)
+    if loss.get(hint_stage.SHARE):
+        section[hint_stage.SHARE] = loss[hint_stage.SHARE]
     return section
 
 
@@ -130,7 +134,8 @@ def describe(
       loss: `name`, and the hyperparameters that the loss takes.
       seeds: one per student.
       dataset: the section `config.dataset`.
-      data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on.
+      data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on, and
+        how many `examples` they are where the loss keeps something of each.
       teacher: the description of the teachers, if the loss needs them.
     """
     # Of the weights to start from, what they are decides, and not where they are kept.
@@ -207,6 +212,9 @@ def task(
         tapped = FrozenDict(shapes)
     freeze, decay = recipe.get("freeze", ""), recipe.get("layer_decay", 0.0)
     layers = freezing.layers(model, shape) if freeze or decay else []
+    memory = None
+    if losses.needs_memory(about["loss"]["name"]):
+        memory = losses.Memory(about["examples"], losses.structure(about["loss"], "negatives"))
     frozen, rates = freezing.frozen(freeze, layers), freezing.rates(decay, layers) if decay else {}
     augmentation = AUGMENTATIONS[recipe.augmentation]
     # Either the teachers see the training set once, in every variant of the augmentation, or they
@@ -222,6 +230,8 @@ def task(
         teacher=teacher if inline or pairs else None,
         taps=pairs,
         tapped=tapped,
+        memory=memory,
+        peers=max(0, losses.structure(about["loss"], "peers") - 1),
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
         constraints=models.frozen(about.get("constraints", {})),
@@ -249,6 +259,8 @@ def _arguments(about: dict[str, Any], task: Task) -> tuple:
         about["seeds"],
         task.constraints,
         task.tapped,
+        task.memory,
+        task.peers,
     )
 
 
@@ -270,15 +282,16 @@ def apart(about: dict[str, Any]) -> dict[str, Any]:
     """Leaves out of a description the seeds and numbers in which students of a program differ."""
     recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
     rest = {k: v for k, v in about.items() if k != "seeds"}
-    tapped = [[name, value] for name, value in sorted(about["loss"].items()) if _is_taps(name)]
-    loss = [about["loss"]["name"], *sorted(about["loss"]), *tapped]
+    section = about["loss"]
+    shaping = [[k, value] for k, value in sorted(section.items()) if losses.is_structure(k)]
+    loss = [section["name"], *sorted(section), *shaping]
     return {**rest, "recipe": recipe, "loss": loss}
 
 
 def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
     """Returns the hyperparameters by name, each `[students]`; a number holds for all of them."""
     numbers = {"learning_rate": about["recipe"]["learning_rate"], **about["loss"]}
-    numbers = {k: v for k, v in numbers.items() if k != "name" and not _is_taps(k)}
+    numbers = {k: v for k, v in numbers.items() if k != "name" and not losses.is_structure(k)}
     students = len(about["seeds"])
     arrays = {name: np.asarray(value) for name, value in numbers.items()}
     return {
@@ -287,11 +300,6 @@ def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
         )
         for name, value in arrays.items()
     }
-
-
-def _is_taps(name: str) -> bool:
-    """Whether an entry of the section of a loss names features, and is no number."""
-    return name.rpartition(".")[2] == "taps"
 
 
 def _listed(values: list[Any]) -> Any:
