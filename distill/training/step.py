@@ -102,8 +102,8 @@ class Batch(NamedTuple):
       pixels: augmented, between 0 and 1, `[batch, height, width, channels]`.
       images: what the networks are fed: the pixels, normalised.
       labels: `[batch]` int32.
-      teacher: logits `[members, batch, num_classes]`, features by the names of their taps, and kernel
-        and bias of the last layer.
+      teacher: logits `[members, batch, num_classes]`, features by the names of their taps, and
+        kernel and bias of the last layer.
       keys: of the step, and of the dropout.
     """
 
@@ -218,9 +218,8 @@ def _update(
             means["l1"] = task.l1 * optax.tree_utils.tree_norm(kernels, ord=1)
         return sum(means.values()), (means, logits, updated, compared)
 
-    (loss, (terms, logits, updated, compared)), gradients = jax.value_and_grad(
-        objective, has_aux=True
-    )(state.trained, hyper)
+    found, gradients = jax.value_and_grad(objective, has_aux=True)(state.trained, hyper)
+    loss, (terms, logits, updated, compared) = found
     optimizer = task.make_optimizer(hyper)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.trained)
     new_state = dataclasses.replace(
