@@ -140,7 +140,8 @@ def shown(section: Mapping[str, Any]) -> str:
         own = [f"{k}={_in_words(v)}" for k, v in sorted(numbers.items()) if "." not in k]
         in_words = f"({', '.join(own)})" if own else ""
         parts.append(f"{section[f'{method}.weight']:g}*{method}{in_words}")
-    return " + ".join(parts)
+    stage = f", hint_stage={section['hint_stage']:g}" if section.get("hint_stage") else ""
+    return " + ".join(parts) + stage
 
 
 def _in_words(value: Any) -> str:

@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "calli": CalliClassifier,
     "calli_1d": functools.partial(CalliClassifier, inner=(4, 32, 64)),
     "vgg16": VGG,
+    "resnet8": functools.partial(ResNet, blocks=(1, 1, 1)),
     "resnet20": ResNet,
     "resnet56": functools.partial(ResNet, blocks=(9, 9, 9)),
     "resnet110": functools.partial(ResNet, blocks=(18, 18, 18)),

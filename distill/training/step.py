@@ -97,7 +97,7 @@ class Batch(NamedTuple):
     """What a step looks at, the same for students that learn beside one another.
 
     Attributes:
-      index: `[batch]` int32, which examples.
+      examples: `[batch]` int32, which they are.
       choices: of the augmentation.
       pixels: augmented, between 0 and 1, `[batch, height, width, channels]`.
       images: what the networks are fed: the pixels, normalised.
@@ -107,7 +107,7 @@ class Batch(NamedTuple):
       keys: of the step, and of the dropout.
     """
 
-    index: jax.Array
+    examples: jax.Array
     choices: jax.Array
     pixels: jax.Array
     images: jax.Array
@@ -166,7 +166,7 @@ def _forward(
 ) -> tuple[Any, Any]:
     """Applies the student with some parameters; returns its logits and what has changed in it."""
     if data.head_inputs is not None:
-        return head_logits(params, data.head_inputs[batch.choices, batch.index]), {}
+        return head_logits(params, data.head_inputs[batch.choices, batch.examples]), {}
     with (
         nn.intercept_methods(constraints.interceptor(state.held)),
         nn.intercept_methods(freezing.interceptor(task.frozen)),
@@ -189,7 +189,7 @@ def _update(
     peer_logits: jax.Array | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Makes one update of one network; returns as `train_step`."""
-    index, labels = batch.index, batch.labels
+    index, labels = batch.examples, batch.labels
     hyper = hint_stage.current(task.loss, hyper, state.step, task.total_steps)
     hyper = bilevel.current(state.learned, hyper)
     teacher_logits, theirs, last_layer = batch.teacher
