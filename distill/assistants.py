@@ -7,9 +7,7 @@ by `config.loss`, as the student does from the last of them. They lie beside the
 found again as those are.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,6 +17,7 @@ from distill.cost import cost
 from distill.errors import InputError, unknown
 from distill.run import Run
 from distill.training import pairing, recipe, trained
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 
@@ -70,7 +69,7 @@ def check(config: ConfigDict) -> None:
         raise InputError(f"seed is {config.seed}; with these assistants it is at most {last}")
 
 
-def abouts(run: Run) -> list[dict[str, Any]]:
+def abouts(run: Run) -> list[Description]:
     """Returns what decides the outcome of the teacher and of each assistant, in their order."""
     about = run.teacher_about()
     found = [about]
@@ -78,7 +77,7 @@ def abouts(run: Run) -> list[dict[str, Any]]:
     transfer = run.config.transfer.to_dict() if run.dataset.transfer else None
     for i, section in enumerate(sections(run.config), 1):
         about = run.about(section, loss, [run.config.seed + i], about, transfer)
-        found.append(json.loads(json.dumps(about)))
+        found.append(about)
     return found
 
 

@@ -29,7 +29,7 @@ from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.training import mutual, parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
@@ -257,13 +257,13 @@ def evaluate(run: Run) -> None:
             larger=_larger(found, role),
         )
         results[role] = {
-            "model": model.about["recipe"]["model"],
+            "model": model.about.model,
             **measured,
             "confusion_matrix": matrix.tolist(),
             **confidence(run.dataset.test.labels, scores[role]),
-            "seed": model.about["seeds"][0],
-            "loss": model.about["loss"]["name"],
-            "temperature": model.about["loss"].get("temperature"),
+            "seed": model.about.seeds[0],
+            "loss": model.about.loss["name"],
+            "temperature": model.about.loss.get("temperature"),
         }
     contents: dict[str, Any] = {
         "format": FORMAT,
@@ -320,12 +320,12 @@ def _larger(found: dict[str, Trained], role: str) -> Trained | None:
 def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
     """Measures a model that reconstructs images, on the whole test set."""
     return {
-        "model": model.about["recipe"]["model"],
+        "model": model.about.model,
         **cost(model.model, run.dataset.test.images.shape[1:])._asdict(),
         "reconstruction_error": quality(model, run.dataset.test),
         "test_images": len(run.dataset.test),
-        "seed": model.about["seeds"][0],
-        "loss": model.about["loss"]["name"],
+        "seed": model.about.seeds[0],
+        "loss": model.about.loss["name"],
     }
 
 
@@ -381,9 +381,9 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
     last = "compressed" if role == "student" and run.config.compress else role
     directory = checkpoints(run, last)
     model = trained.load(directory / "steps", run.display.warn)
-    if model.about["fingerprint"] != run.dataset.fingerprint:
+    if model.about.fingerprint != run.dataset.fingerprint:
         raise InputError(
-            f"{directory} was trained on other images of {model.about['dataset']} than "
+            f"{directory} was trained on other images of {model.about.dataset} than "
             f"{run.workdir / CONFIG} names, of {run.dataset.name}; nothing can be proven on these"
         )
     failed = None

@@ -13,14 +13,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, files, losses, models, paths, processes
+from distill import data, files, losses, models, paths, processes, records
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, freezing, pairing, recipe, train
 from distill.training import start as starts
+from distill.training.description import Description
+from distill.training.job import Job
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
@@ -45,16 +46,14 @@ class Run:
     def teacher_seeds(self) -> range:
         return range(self.config.seed, self.config.seed + self.config.teacher.members)
 
-    def teacher_about(self) -> dict[str, Any]:
+    def teacher_about(self) -> Description:
         """What decides the outcome of the teacher's training, and so where it is found again."""
         section = self.config.teacher.copy_and_resolve_references()
         with section.unlocked():
             del section.members, section.directory
         return self.about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
 
-    def student_about(
-        self, teacher: dict[str, Any] | None, seed: int | None = None
-    ) -> dict[str, Any]:
+    def student_about(self, teacher: Description | None, seed: int | None = None) -> Description:
         """What decides the outcome of a student's training; the seed: `config.seed` if None."""
         loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
@@ -66,9 +65,9 @@ class Run:
         section: ConfigDict,
         loss: dict[str, Any],
         seeds: Sequence[int],
-        teacher: dict[str, Any] | None,
+        teacher: Description | None,
         transfer: dict[str, Any] | None,
-    ) -> dict[str, Any]:
+    ) -> Description:
         """What decides the outcome of a training on the data of this run; see `recipe.describe`."""
         described = {
             "dataset": self.dataset.name,
@@ -80,10 +79,8 @@ class Run:
         }
         if losses.needs_memory(loss["name"]):
             described["examples"] = len(self.training_set)
-        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
-        if section.init:
-            about["init"] = starts.digest(section.init)
-        return json.loads(json.dumps(about))
+        init = starts.digest(section.init) if section.init else None
+        return recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
 
     def check_models(self) -> None:
         """Checks that the models that are to be trained take the images, and that these suffice.
@@ -118,7 +115,7 @@ class Run:
         if not losses.needs_memory(loss["name"]):
             return
         split, limit = self.training_set, self.config.dataset.resident_mb
-        if not self.resident:
+        if split.images.nbytes > limit * 2**20:
             raise InputError(
                 f"loss {loss['name']} keeps something of every example, and images that are sent "
                 f"in pieces, {split.images.nbytes / 2**20:,.0f} MiB, have no number: raise "
@@ -169,12 +166,11 @@ class Run:
         """Beside the runs, named by what decides the outcome, so that other runs find it."""
         return self.beside(self.teacher_about())
 
-    def beside(self, about: dict[str, Any]) -> pathlib.Path:
+    def beside(self, about: Description) -> pathlib.Path:
         """Returns where a teacher, or an assistant, is kept that is described so."""
         root: str | pathlib.Path = self.config.teacher.directory or self.workdir.parent / "teachers"
         root = paths.trained(root, "teacher.directory")
-        name = f"{about['recipe']['model']}-{about['dataset']}-{configs.digest(about)}"
-        return root / name
+        return root / f"{about.model}-{about.dataset}-{about.digest}"
 
     @property
     def training_set(self) -> Split:
@@ -184,43 +180,69 @@ class Run:
         return split if taught else data.labelled(split)
 
     @property
-    def resident(self) -> bool:
-        """Whether the training set lives on the device."""
-        return self.training_set.images.nbytes <= self.config.dataset.resident_mb * 2**20
-
-    @property
     def monitor(self) -> tuple[str, Split]:
         """The split whose accuracy is logged after each epoch; nothing is chosen by it."""
         if self.dataset.validation is not None:
             return "validation", self.dataset.validation
         return "test", self.dataset.test
 
+    def job(
+        self,
+        directory: pathlib.Path,
+        about: Description,
+        split: Split,
+        teacher: Trained | None = None,
+        start: starts.Start | None = None,
+        *,
+        in_sweep: bool = False,
+    ) -> Job:
+        """Returns a training of this run.
+
+        Args:
+          directory: where it is kept.
+          about: what it is.
+          split: images to train on.
+          teacher: whose outputs the loss compares with.
+          start: weights to start from instead of fresh ones.
+          in_sweep: whether it is of students of a sweep: they are divided among the devices, and
+            one that diverges does not stop the others; nothing is measured between their epochs.
+        """
+        section, options = self.config.dataset, self.config.engine
+        data_parallel = 1 if in_sweep else options.data_parallel
+        return Job(
+            directory=directory / "steps",
+            about=about,
+            split=split,
+            teacher=teacher,
+            start=start,
+            validation=self.dataset.validation,
+            monitor=None if in_sweep else self.monitor,
+            plan=engine.execution(len(about.seeds), options.students, data_parallel),
+            resident=split.images.nbytes <= section.resident_mb * 2**20,
+            table_mb=section.resident_mb,
+            checkpoint_every_s=self.config.checkpoint_every_s,
+            stop_on_divergence=not in_sweep,
+            display=self.display,
+        )
+
     def train(
         self,
         role: str,
         directory: pathlib.Path,
-        about: dict[str, Any],
+        about: Description,
         split: Split,
         teacher: Trained | None = None,
         start: starts.Start | None = None,
     ) -> None:
-        """Trains what `about` describes into `directory`, one run at a time."""
-        resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
-        options = self.config.engine
-        plan = engine.execution(len(about["seeds"]), options.students, options.data_parallel)
+        """Trains what `about` describes into `directory`, one run at a time; see `job`."""
+        job = self.job(directory, about, split, teacher, start)
         with contextlib.ExitStack() as stack:
 
             def open_log() -> Callable[[dict[str, Any]], None]:
                 stack.enter_context(train.alone(directory, self.display))
                 return stack.enter_context(records.Log(self.workdir, role, self._waiting)).write
 
-            log = processes.first(open_log) or (lambda record: None)
-            train.train(
-                directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
-                validation=self.dataset.validation, monitor=self.monitor, display=self.display,
-                log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
-                table_mb=self.config.dataset.resident_mb,
-            )  # fmt: skip
+            train.train(job, processes.first(open_log) or (lambda record: None))
 
     def _waiting(self) -> None:
         """Says so; only shards of a sweep meet in a workdir, whose teachers they train in turn."""

@@ -14,10 +14,12 @@ from distill import assistants, cache, data, losses, numerics, pipeline, provena
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
+from distill.progress import Display
 from distill.report import rows
-from distill.report.progress import Display
 from distill.run import Run, alone, claim
-from distill.training import bilevel, engine, recipe, train, trained
+from distill.training import bilevel, description, engine, train, trained
+from distill.training import job as jobs
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 PREDICTIONS = "predictions"
@@ -30,7 +32,7 @@ class Student:
     Attributes:
       id: hash of everything that decides its outcome; the same alone and in any sweep.
       run: its configuration and data.
-      about: from `recipe.describe`, with its own seed.
+      about: what decides its outcome, with its own seed.
       teacher: whose outputs it learns from, if it does.
       original: the teacher, which is another one where an assistant stands between them.
       teacher_predictions: of the original, of the test set `[n]`.
@@ -38,7 +40,7 @@ class Student:
 
     id: str
     run: Run
-    about: dict[str, Any]
+    about: Description
     teacher: Trained | None
     original: Trained | None
     teacher_predictions: np.ndarray | None
@@ -206,7 +208,7 @@ def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
     for number, run in enumerate(runs, 1):
         teaches = losses.needs_teacher(losses.name_of(run.config.loss))
         about = run.student_about(assistants.abouts(run)[-1] if teaches else None, seeds[0])
-        earlier = seen.setdefault(configs.digest(about), number)
+        earlier = seen.setdefault(about.digest, number)
         if earlier != number:
             raise InputError(
                 f"points {earlier} and {number} of the sweep are the same training; "
@@ -230,7 +232,7 @@ def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
             teacher = assistants.train(run) if run.config.assistants else original
         for seed in seeds:
             about = run.student_about(teacher.about if teacher else None, seed)
-            yield Student(configs.digest(about), run, about, teacher, original, predictions)
+            yield Student(about.digest, run, about, teacher, original, predictions)
 
 
 def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
@@ -238,7 +240,7 @@ def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[S
     index, shards = shard
     groups: dict[str, list[Student]] = {}
     for student in students:
-        groups.setdefault(configs.digest(recipe.apart(student.about)), []).append(student)
+        groups.setdefault(configs.digest(description.apart(student.about)), []).append(student)
     for group in groups.values():
         mine = group[index::shards]
         size = _size(mine) if mine else 1
@@ -249,14 +251,9 @@ def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[S
 def _size(group: list[Student]) -> int:
     """Returns how many students of a group train in one call, on all devices together."""
     run, teacher = group[0].run, group[0].teacher
-    options = run.config.engine
-    fits = train.students_that_fit(
-        group[0].about, run.training_set, teacher, run.dataset.validation, resident=run.resident,
-        students=engine.execution(1, options.students).students,
-        memory=int(options.memory_gb * 2**30) or engine.free_memory(),
-        table_mb=run.config.dataset.resident_mb,
-    )  # fmt: skip
-    return fits * jax.local_device_count()
+    one = run.job(run.workdir, group[0].about, run.training_set, teacher, in_sweep=True)
+    memory = int(run.config.engine.memory_gb * 2**30) or engine.free_memory()
+    return jobs.students_that_fit(one, memory) * jax.local_device_count()
 
 
 def _train(
@@ -265,26 +262,20 @@ def _train(
     """Trains a batch, and returns the row of each of its students."""
     run, teacher = batch[0].run, batch[0].teacher
     padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
-    about = recipe.together([student.about for student in [*batch, *padding]])
-    directory = workdir / "batches" / configs.digest(about)
-    display.say(f"{about['recipe']['model']}, {about['loss']['name']}: {len(batch)} students")
+    about = description.together([student.about for student in [*batch, *padding]])
+    directory = workdir / "batches" / about.digest
+    display.say(f"{about.model}, {about.loss['name']}: {len(batch)} students")
     with train.alone(directory, display):
-        train.train(
-            directory / "steps", about, run.training_set, resident=run.resident, teacher=teacher,
-            plan=engine.execution(len(about["seeds"]), run.config.engine.students),
-            validation=run.dataset.validation, monitor=None, display=display,
-            log=lambda record: None, stop_on_divergence=False,
-            checkpoint_every_s=run.config.checkpoint_every_s,
-            start=run.start("student", len(about["seeds"])),
-            table_mb=run.config.dataset.resident_mb,
-        )  # fmt: skip
+        start = run.start("student", len(about.seeds))
+        job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
+        train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=False)  # the padding comes last
     return [_row(student, model, len(members), config_hash) for student, model in found]
 
 
 def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
-    run, recipe_, loss = student.run, student.about["recipe"], student.about["loss"]
+    run, about, loss = student.run, student.about, student.about.loss
     config, dataset = run.config, run.dataset
     row = {
         "id": student.id,
@@ -294,15 +285,15 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "device": provenance.device(),
         "dataset": dataset.name,
         "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
-        "model": recipe_["model"],
+        "model": about.model,
         "loss": losses.shown(loss),
         "temperature": loss.get("temperature"),
         "alpha": loss.get("alpha"),
         "learn_temperature": bilevel.RATE in loss,
         "final_temperature": model.history[-1].get("temperature"),
         "gradient_correction": loss.get("gradient_correction"),
-        "learning_rate": recipe_["learning_rate"],
-        "seed": student.about["seeds"][0],
+        "learning_rate": about.recipe["learning_rate"],
+        "seed": about.seeds[0],
         "epochs": model.history[-1].get("epoch", 0),
         "train_examples": len(run.training_set),
         "labelled_fraction": config.dataset.labelled_fraction,

@@ -56,7 +56,7 @@ def trained(directory: str) -> dict[str, Any]:
     path = paths.trained(directory, "--checkpoints")
     path = path / "steps" if (path / "steps").is_dir() else path
     found = training.load(path, lambda line: print(line, file=sys.stderr))
-    shape, name = tuple(found.about["input_shape"]), found.about["recipe"]["model"]
+    shape, name = found.about.input_shape, found.about.model
     return _describe(name, found.model, shape, found.members[0]["params"])
 
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from configs import mnist_autoencoder
 from distill import cli
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 

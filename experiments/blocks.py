@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from configs import mnist_calli
 from distill import cli
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 

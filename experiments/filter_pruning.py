@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from distill import cli
 from distill.errors import InputError, unknown
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 

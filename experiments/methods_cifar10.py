@@ -18,7 +18,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from distill import cli, presets, provenance
-from distill.report.progress import Display
+from distill.progress import Display
 from experiments import ROOT, methods, methods_page, options
 
 SEEDS = 3

@@ -11,9 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from distill import statistics
 from distill.errors import InputError
-from experiments import ROOT
+from experiments import ROOT, significance
 
 SOURCE = "Source"  # the PNG's text that says which results it was drawn from
 STYLE = {
@@ -163,10 +162,10 @@ def columns(config: ConfigDict, workdir: pathlib.Path, found: dict[str, Any]) ->
 
 def accuracy(values: pd.Series, images: int) -> str:
     """Returns a mean over seeds with its t-interval; of one seed, with that by the test images."""
-    mean = statistics.mean(values.tolist())
+    mean = significance.mean(values.tolist())
     if mean.n > 1:
-        return f"{100 * mean.mean:.2f} ± {100 * mean.student:.2f}"
-    low, high = statistics.wilson(round(mean.mean * images), images)
+        return f"{100 * mean.mean:.2f} ± {100 * mean.t_half_width:.2f}"
+    low, high = significance.wilson(round(mean.mean * images), images)
     return f"{100 * mean.mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from distill import cli, presets
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from experiments import ROOT, options, pages, pareto_page
 
 Step = Mapping[str, Any]

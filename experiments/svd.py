@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from distill import cli, presets
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 

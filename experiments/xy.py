@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from distill import cli, provenance
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 from experiments.thesis.text import plural

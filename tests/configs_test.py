@@ -71,7 +71,8 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     config = _config(name, arg)
     shape, num_classes = _shape(name, config)
     described = {
-        "dataset": config.dataset.name, "input_shape": shape, "num_classes": num_classes,
+        "dataset": config.dataset.name, "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": shape, "num_classes": num_classes,
     }  # fmt: skip
     loss = recipe.loss_section(config.loss)
     about = recipe.describe(config.student, loss, [0], config.dataset, described, None)

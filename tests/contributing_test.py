@@ -11,6 +11,7 @@ import pytest
 from distill import losses, models, pipeline, presets
 from distill.losses import features
 from distill.training import pairing, recipe, step
+from distill.training.description import Description
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -42,11 +43,9 @@ def test_the_loss_of_the_page_runs_as_it_is_copied(blocks, monkeypatch):
     config.loss.terms = {"cka": {"weight": 0.5}, "kl": {"temperature": 4.0}}
     pipeline.validate(config)
     loss = recipe.loss_section(config.loss)
-    about = {
-        "recipe": {**config.student.to_dict(), "init": ""}, "loss": loss, "seeds": [0],
-        "input_shape": (8, 8, 1), "num_classes": 3, "mean": [0.0], "std": [1.0],
-        "teacher": {"recipe": {"model": "simplenet_v1", "args": {}}},
-    }  # fmt: skip
+    of = {"input_shape": (8, 8, 1), "num_classes": 3}
+    taught_by = Description({"model": "simplenet_v1", "args": {}}, {"name": "cross_entropy"}, [0])
+    about = Description(config.student.to_dict(), loss, [0], teacher=taught_by, **of)
     teacher = models.build("simplenet_v1", {}, num_classes=3, kernels="xla")
     task = recipe.task(about, recipe.Length(10, 10), teacher, kernels="xla")
     assert task.taps == pairing.pairs(loss, task.model, teacher, (8, 8, 1))

@@ -21,7 +21,7 @@ LAYERS = (
     {"export", "report"},
     {"training"},
     {"pretrained"},
-    {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
+    {"losses", "constraints", "metrics", "cost", "models", "data"},
     {"ops"},
     {
         "cache",
@@ -38,7 +38,9 @@ LAYERS = (
         "resources",
         "cli",
         "processes",
+        "progress",
         "provenance",
+        "records",
         "server",
         "shards",
     },

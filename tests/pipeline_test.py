@@ -14,11 +14,10 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from configs import mnist_autoencoder
-from distill import data, losses, pipeline, presets
+from distill import data, losses, pipeline, presets, records
 from distill.errors import InputError
 from distill.export import bundle, convert
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, trained
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import pytest
 from distill import config as configs
 from distill import data, pipeline, presets
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run, alone, claim
 
 
@@ -40,7 +40,7 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     config = presets.simplenet(4, "quick")
     loaded = data.load(config, *data.find(config, print))
     about = Run(config, tmp_path, loaded, Display()).student_about(None, 3)
-    assert configs.digest(about) == "a5f5f81e07fa"
+    assert about.digest == "a5f5f81e07fa"
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])

@@ -133,7 +133,7 @@ def _summary(workdir: pathlib.Path) -> dict[str, Any]:
 def _original(run: Run, student: Trained) -> Round:
     """Measures the student as it was trained, or reads what was measured."""
     directory = run.workdir / DIRECTORY / "original"
-    network, about = rounds.as_network(student), configs.digest(student.about)
+    network, about = rounds.as_network(student), student.about.digest
     record = rounds.read(run, directory)
     if record is None or record.get("of") != about:
         directory.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from distill import cli, paths
 from distill import config as configs
 from distill.errors import InputError, one_line
+from distill.progress import Display
 from distill.report import tables
-from distill.report.progress import Display
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a finished run.")
 ROLE = flags.DEFINE_enum("role", "student", ["student", "teacher"], "Which of its models.")

@@ -28,6 +28,7 @@ from distill.export import (
 from distill.export import manifest as manifests
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
@@ -179,7 +180,7 @@ def export(
         try:
             bundle, proof = _proven(trained, dataset, labels, section, format, expected)
         except InputError as error:
-            name = trained.about["recipe"]["model"]
+            name = trained.about.model
             failures[format] = f"export of {name} as {format} failed: {error}"
             say(failures[format])
             continue
@@ -281,14 +282,14 @@ def draft(
     image = _describe_input(trained.about, section, typical)
     model = convert.to_tflite(
         graph.inference(trained.model, variables, section.output),
-        (section.batch_size, *trained.about["input_shape"]),
+        (section.batch_size, *trained.about.input_shape),
         format,
         calibration=input_tensors({**image, "dtype": "float32"}, typical),
     )
     operators = checks.operators(model, format)
     model = flatbuffer.strip(model, section.output)  # all further checks are of what ships
     found_input, found_output = runtime.forms(model)
-    name = f"{trained.about['recipe']['model']} {dataset.name} {format}"
+    name = f"{trained.about.model} {dataset.name} {format}"
     if image["color"] == "rgb":  # those who read it take no other images
         model = metadata.attach(model, name, image, labels)
     manifest = {
@@ -303,9 +304,7 @@ def draft(
     return Bundle(manifest, model), operators
 
 
-def _describe_input(
-    about: dict[str, Any], section: ConfigDict, typical: np.ndarray
-) -> dict[str, Any]:
+def _describe_input(about: Description, section: ConfigDict, typical: np.ndarray) -> dict[str, Any]:
     """Returns how pixels become the input, for the section `input` of a manifest.
 
     The polarity `auto` is for images that are light on dark. Where the rule would turn over
@@ -315,15 +314,15 @@ def _describe_input(
     inside it would need operators of its own, and pixels between 0 and 1 fill the range of an int8
     tensor as well as normalised ones do.
     """
-    gray = about["input_shape"][-1] == 1
-    channels = about["input_shape"][-1]
-    mean = np.broadcast_to(about["mean"], channels)
-    std = np.broadcast_to(about["std"], channels)
+    gray = about.input_shape[-1] == 1
+    channels = about.input_shape[-1]
+    mean = np.broadcast_to(about.mean, channels)
+    std = np.broadcast_to(about.std, channels)
     polarity = section.polarity
     if polarity == "auto" and not (gray and _is_light_on_dark(typical)):
         polarity = "as_is"
-    rows, columns = about["input_shape"][:2]
-    is_digits = about["dataset"] in DIGITS and [1, *about["input_shape"]] == manifests.DIGIT
+    rows, columns = about.input_shape[:2]
+    is_digits = about.dataset in DIGITS and [1, *about.input_shape] == manifests.DIGIT
     automatic = "mnist" if is_digits else "none"
     return {
         "layout": "NHWC",
@@ -383,13 +382,13 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
 
 
 def _provenance(trained: Trained, accuracy: float, accuracy_flax: float) -> dict[str, Any]:
-    counted = cost.cost(trained.model, tuple(trained.about["input_shape"]))
+    counted = cost.cost(trained.model, trained.about.input_shape)
     return {
         "exporter": f"distill {distill.__version__}",
-        "config_hash": configs.digest(trained.about),
+        "config_hash": trained.about.digest,
         "commit": provenance.commit(),
-        "dataset": trained.about["dataset"],
-        "model": trained.about["recipe"]["model"],
+        "dataset": trained.about.dataset,
+        "model": trained.about.model,
         "num_params": counted.num_params,
         "accuracy": accuracy,
         "accuracy_flax": accuracy_flax,
@@ -401,7 +400,15 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
     settings = {k: v for k, v in section.to_dict().items() if k not in ("formats", "labels")}
     weights = data.fingerprint(*map(np.atleast_1d, jax.tree.leaves(trained.members)))
     return configs.digest(
-        [trained.about, weights, labels, settings, format, manifests.FORMAT, distill.__version__]
+        [
+            trained.about.json(),
+            weights,
+            labels,
+            settings,
+            format,
+            manifests.FORMAT,
+            distill.__version__,
+        ]
     )
 
 

@@ -8,7 +8,6 @@ import contextlib
 import math
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +18,12 @@ from distill import files, processes
 from distill.data import Augmentation, Split, fingerprint
 from distill.errors import one_line
 from distill.models import taps
+from distill.progress import Display
 from distill.training.checkpoints import checksum
 from distill.training.engine import Execution
 from distill.training.predict import feature_table, teacher_table
 from distill.training.step import Task
 from distill.training.trained import Trained
-
-Display = Any  # of report.progress, which lies downstream and is handed in
 
 PREFIX = "teacher_logits"
 _PROBES = 4  # images by whose outcomes augmentations are told apart
@@ -34,7 +32,7 @@ _PROBES = 4  # images by whose outcomes augmentations are told apart
 def shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
     """Returns `(variants, n, members, classes)`, the shape of a table."""
     variants = task.augmentation.num_variants or 0
-    return variants, len(split), len(teacher.members), teacher.about["num_classes"]
+    return variants, len(split), len(teacher.members), teacher.about.num_classes
 
 
 def feature_shapes(task: Task, split: Split, teacher: Trained) -> dict[str, tuple[int, ...]]:
@@ -74,7 +72,7 @@ def features(task: Task, split: Split, teacher: Trained, display: Display) -> di
 
 
 def _taps(teacher: Trained) -> dict[str, tuple[int, ...]]:
-    return taps.shapes(teacher.model, tuple(teacher.about["input_shape"]))
+    return taps.shapes(teacher.model, teacher.about.input_shape)
 
 
 def path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:

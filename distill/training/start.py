@@ -99,7 +99,7 @@ def variables(
     try:
         return pretrained.select(found.members[0], pretrained.shapes(model, input_shape))
     except InputError as error:
-        of = found.about["recipe"]["model"]
+        of = found.about.model
         raise InputError(f"{name} cannot start from {path}, a {of}: {error}") from error
 
 

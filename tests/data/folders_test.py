@@ -12,7 +12,7 @@ from distill import data, pipeline
 from distill.data import folders
 from distill.errors import InputError
 from distill.export import bundle, reference
-from distill.report.progress import Display
+from distill.progress import Display
 
 
 def save(path, pixels=None, *, side=8, seed=None, **options):

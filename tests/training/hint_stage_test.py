@@ -9,6 +9,7 @@ from distill import config as configs
 from distill import pipeline
 from distill.errors import InputError
 from distill.training import hint_stage, recipe, state
+from distill.training.description import Description
 
 TERMS = {"fitnets": {"weight": 5.0}, "kl": {"weight": 0.9}, "cross_entropy": {"weight": 0.1}}
 NAME = "cross_entropy+fitnets+kl"
@@ -23,7 +24,7 @@ def _config(**loss):
 def test_each_stage_has_its_terms_alone():
     section = recipe.loss_section(_config().loss)
     assert section["hint_stage"] == 0.25
-    about = {"recipe": {"learning_rate": 0.1}, "loss": section, "seeds": [0]}
+    about = Description({"learning_rate": 0.1}, section, [0])
     hyper = {k: float(v[0]) for k, v in recipe.hyper(about).items()}
     for step, expected in ((0, (0, 5, 0)), (4, (0, 5, 0)), (5, (0.1, 0, 0.9)), (19, (0.1, 0, 0.9))):
         found = hint_stage.current(NAME, hyper, jnp.int32(step), 20)

@@ -16,10 +16,11 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.losses import contrast
 from distill.models.taps import PENULTIMATE, tap
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run
-from distill.training import engine, pairing, recipe, state, step
+from distill.training import description, engine, pairing, recipe, state, step
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description
 
 SHAPE, N, K, TAU = (4, 4, 1), 12, 5, 0.2
 INDEX = jnp.array([3, 1, 7, 0])
@@ -116,7 +117,7 @@ def _made(seeds, batch=4):
         make_optimizer=state.optimizer(configs.training("teacher", schedule="constant"), 10),
         taps=pairs, tapped=FrozenDict({"crd_memory": shapes}), memory=MEMORY,
     )  # fmt: skip
-    hyper = recipe.hyper({"recipe": {"learning_rate": 0.01}, "loss": loss, "seeds": seeds})
+    hyper = recipe.hyper(Description({"learning_rate": 0.01}, loss, seeds))
     states = state.create(
         student, task.make_optimizer, hyper, SHAPE, seeds, tapped=task.tapped, memory=MEMORY
     )
@@ -167,13 +168,13 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     run = Run(config, tmp_path, dataset, Display())
     about = run.student_about(run.teacher_about())
     task = recipe.task(about, recipe.Length(1, 1))
-    assert task.memory == losses.Memory(300, 7) and about["examples"] == 300
+    assert task.memory == losses.Memory(300, 7) and about.examples == 300
     assert "crd_memory.negatives" not in recipe.hyper(about)
     config.loss.terms.crd_memory.negatives = 8
     other = run.student_about(run.teacher_about())
-    assert recipe.apart(other) != recipe.apart(about)
+    assert description.apart(other) != description.apart(about)
     config.loss.terms = {"crd": {}}
-    assert "examples" not in run.student_about(run.teacher_about())
+    assert "examples" not in run.student_about(run.teacher_about()).json()
 
     config.loss.terms = {"crd_memory": {}}
     images = dataset.train.images

@@ -12,8 +12,9 @@ from distill import config as configs
 from distill import losses, pipeline
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
-from distill.training import engine, mutual, recipe, state, step
+from distill.training import description, engine, mutual, recipe, state, step
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description
 
 SHAPE, N, BATCH = (8, 8, 1), 24, 6
 INDEX = jnp.array([3, 1, 7, 0])
@@ -55,7 +56,7 @@ def _made(loss, seeds=(0,), rate=0.0, clip_norm=0.0):
         make_optimizer=state.optimizer(section, 10),
         peers=max(0, losses.structure(loss, "peers") - 1),
     )  # fmt: skip
-    hyper = recipe.hyper({"recipe": {"learning_rate": 0.01}, "loss": loss, "seeds": list(seeds)})
+    hyper = recipe.hyper(Description({"learning_rate": 0.01}, loss, list(seeds)))
     states = state.create(task.model, task.make_optimizer, hyper, SHAPE, seeds, peers=task.peers)
     return task, states, hyper
 
@@ -164,10 +165,10 @@ def test_a_student_with_peers_is_the_same_among_others_and_after_a_restart(data,
 
 def test_students_with_more_peers_are_a_program_of_their_own():
     abouts = [
-        {"recipe": {"learning_rate": 0.1}, "loss": _loss(**numbers), "seeds": [0]}
+        Description({"learning_rate": 0.1}, _loss(**numbers), [0])
         for numbers in ({}, {"peers": 3}, {"weight": 3.0})
     ]
-    two, three, heavier = map(recipe.apart, abouts)
+    two, three, heavier = map(description.apart, abouts)
     assert two == heavier != three
     assert "mutual.peers" not in recipe.hyper(abouts[0])
 
