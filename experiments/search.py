@@ -8,7 +8,6 @@ docs/search.md and its picture are written; --notrain writes these from the comm
 """
 
 import pandas as pd
-from distill.progress import Display
 from matplotlib.figure import Figure
 
 from configs import search_mnist

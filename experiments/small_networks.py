@@ -18,7 +18,6 @@ from typing import Any
 
 import pandas as pd
 from absl import flags
-from distill.progress import Display
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
