@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distill.data import photos
+
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
 CROP_PADDING = 4  # pixels, on CIFAR-like images
@@ -122,4 +124,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
+    "resized_crop": Augmentation(photos.draw_crop, photos.resized_crop, None),
+    "photo": Augmentation(photos.draw_photo, photos.photo, None),
 }

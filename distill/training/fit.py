@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distill import ops, processes, stopping
-from distill.data import Split
+from distill.data import Split, streaming
 from distill.errors import InputError
 from distill.training import compile_clock, engine
 from distill.training.checkpoints import Checkpointer
@@ -19,7 +19,7 @@ from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData
 
 CHUNK_STEPS = 100  # updates per compiled call: long enough to hide the call, short for progress
-CHUNK_BYTES = 256 * 2**20  # of pixels sent to the device per call, where they do not live there
+CHUNK_BYTES = 64 * 2**20  # of pixels sent to the device per call, where they do not live there
 
 Record = dict[str, Any]
 
@@ -56,7 +56,8 @@ def fit(
 
     From a restored state it ends with the same parameters, bit for bit: every random choice
     follows from a student's key and the step. Checkpoints lie between epochs, but for that of a
-    process which is asked to stop: it ends within one, as soon as a compiled call is back.
+    process which is asked to stop: it ends within one, as soon as a compiled call is back; and but
+    for sets that are streamed, whose epochs may be long.
 
     Args:
       task: what is trained, and how.
@@ -102,9 +103,10 @@ def fit(
             duration.steps_per_epoch, duration.total_steps - epoch * duration.steps_per_epoch
         )
         sums, stopped = begun.get("sums", {}), False
-        for chunk in _chunks(np.asarray(order)[:, offset:], steps - offset, stream):
+        chunks = _chunks(np.asarray(order)[:, offset:], steps - offset, stream)
+        for chunk, read in _placed(data, stream, chunks, plan):
             states, measured = engine.run_chunk(
-                task, plan, states, hyper, *_place(data, stream, chunk, plan), np.int32(chunk.steps)
+                task, plan, states, hyper, *read, np.int32(chunk.steps)
             )
             measured = jax.device_get(measured)
             bad_steps = measured.pop("bad_step")
@@ -119,24 +121,27 @@ def fit(
             progress.advance(
                 chunk.steps * batch_size, f"loss {np.nanmean(measured['loss']) / chunk.steps:.4f}"
             )
+            compiling = compile_clock.seconds() - compiled
+            seconds = time.monotonic() - began - compiling + begun.get("seconds", 0.0)
+            compiling += begun.get("compile_seconds", 0.0)
             stopped = processes.of_any(stopping.asked())
-            if stopped and step % duration.steps_per_epoch and step < duration.total_steps:
-                break
-        compiled = compile_clock.seconds() - compiled
-        seconds = time.monotonic() - began - compiled + begun.get("seconds", 0.0)
-        compiled += begun.get("compile_seconds", 0.0)
+            if step % duration.steps_per_epoch == 0 or step >= duration.total_steps:
+                continue
+            late = time.monotonic() - saved_at > checkpoint_every_s
+            if stopped or (stream is not None and processes.of_first(late)):
+                under_way = {
+                    "sums": {name: value.tolist() for name, value in sums.items()},
+                    "diverged_at": diverged_at,
+                    "seconds": seconds,
+                    "compile_seconds": compiling,
+                }
+                checkpointer.save(
+                    step, states, {**saved(task, meta, history, complete=False), "begun": under_way}
+                )
+                saved_at = time.monotonic()
+            if stopped:
+                raise _stop(step, duration)
         begun = {}
-        if step % duration.steps_per_epoch and step < duration.total_steps:
-            begun = {
-                "sums": {name: value.tolist() for name, value in sums.items()},
-                "diverged_at": diverged_at,
-                "seconds": seconds,
-                "compile_seconds": compiled,
-            }
-            checkpointer.save(
-                step, states, {**saved(task, meta, history, complete=False), "begun": begun}
-            )
-            raise _stop(step, duration)
         records = [
             {
                 "epoch": epoch + 1,
@@ -145,7 +150,7 @@ def fit(
                 **({} if diverged_at[i] is None else {"diverged_at": diverged_at[i]}),
                 **extra,
                 "seconds": round(seconds, 3),
-                "compile_seconds": round(compiled, 3),
+                "compile_seconds": round(compiling, 3),
                 "examples_per_second": round(steps * batch_size / seconds, 1),
             }
             for i, extra in enumerate(evaluate(states))
@@ -213,23 +218,38 @@ def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Ch
         yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
 
 
-def _place(
-    data: TrainData, stream: Split | None, chunk: _Chunk, plan: engine.Execution
-) -> tuple[TrainData, jax.Array]:
-    """Returns what the chunk reads and which examples its steps take from that.
+def _placed(
+    data: TrainData, stream: Split | None, chunks: Iterator[_Chunk], plan: engine.Execution
+) -> Iterator[tuple[_Chunk, tuple[TrainData, jax.Array]]]:
+    """Yields each chunk with what it reads and which examples its steps take from that.
 
     Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in
-    the order of their use.
+    the order of their use; each process reads those of its own devices.
     """
     if stream is None:
-        return data, plan.place_order(chunk.order)
-    index = chunk.order.reshape(-1)
-    if data.teacher_logits is not None:
-        table = plan.place(data.teacher_logits[:, index])
-        data = dataclasses.replace(data, teacher_logits=table)
-    images, labels = plan.place((stream.images[index], stream.labels[index]))
-    order = np.arange(index.size, dtype=np.int32).reshape(chunk.order.shape)
-    return dataclasses.replace(data, images=images, labels=labels), plan.place_order(order)
+        for chunk in chunks:
+            yield chunk, (data, plan.place_order(chunk.order))
+        return
+    known = list(chunks)
+    columns = plan.columns(known[0].order.shape[2])
+    pieces = [chunk.order[:, : chunk.steps, columns] for chunk in known]
+    found = streaming.ahead(stream.images, [piece.reshape(-1) for piece in pieces])
+    for chunk, piece, images in zip(known, pieces, found, strict=True):
+        images = np.asarray(images).reshape(*piece.shape, *images.shape[1:])
+        missing = chunk.order.shape[1] - chunk.steps
+        images = np.pad(images, [(0, 0), (0, missing)] + [(0, 0)] * 4) if missing else images
+        index = chunk.order.reshape(-1)
+        order = np.arange(index.size, dtype=np.int32).reshape(chunk.order.shape)
+        part = dataclasses.replace(
+            data,
+            images=plan.place_examples(images, chunk.order.shape[2]),
+            labels=plan.place(stream.labels[index]),
+        )
+        if data.teacher_logits is not None:
+            part = dataclasses.replace(
+                part, teacher_logits=plan.place(data.teacher_logits[:, index])
+            )
+        yield chunk, (part, plan.place_order(order))
 
 
 def _require_finite(task: Task, bad_steps: np.ndarray, checkpointer: Checkpointer) -> None:
