@@ -65,11 +65,12 @@ pixels. They say how the networks compare, and not what CIFAR-10 allows.
 
 *Head alone* leaves all layers as they are, with the statistics of their batch normalisation: what
 they make of the images is computed once. *All layers* goes on from there on the first {IMAGES:,}
-training images, at a learning rate that falls by a fifth from block to block towards the image. From
-that network the filters inside the blocks that matter least to the loss (Molchanov et al. 2017) are
-removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same shape with
-fresh weights on the same images, with more epochs. *Small* is a MobileNetV2 of 0.35 of the width,
-trained on {SMALL_IMAGES:,} images, on their labels or mostly on what *all layers* says of them."""
+training images, at a learning rate that falls by a fifth from block to block towards the image.
+From that network the filters inside the blocks that matter least to the loss (Molchanov et al.
+2017) are removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same
+shape with fresh weights on the same images, with more epochs. *Small* is a MobileNetV2 of 0.35 of
+the width, trained on {SMALL_IMAGES:,} images, on their labels or mostly on what *all layers* says of
+them."""
 
 
 def config_of(name: str, init: str, base: pathlib.Path, quick: bool = False) -> ConfigDict:
@@ -201,8 +202,8 @@ def render(table: pd.DataFrame) -> str:
     """Returns the page."""
     table = table.set_index("network").reindex([n for n in SHOWN if n in set(table.network)])
     header = [
-        "network", "px", "trained on", "test images", "epochs", "before tuning", "accuracy", "int8", "weights",
-        "MACs", "float32 kB", "int8 kB", "float32 ms", "int8 ms",
+        "network", "px", "trained on", "test images", "epochs", "before tuning", "accuracy", "int8",
+        "weights", "MACs", "float32 kB", "int8 kB", "float32 ms", "int8 ms",
     ]  # fmt: skip
     lines = []
     for name, found in table.iterrows():
@@ -226,9 +227,10 @@ def render(table: pd.DataFrame) -> str:
 
 {markdown(header, lines)}
 
-Accuracy in percent on test images after the last epoch, in brackets its 95 % interval, of one seed. Epochs are those of the training and, behind the plus, of the fine-tuning. Files are those
-of TensorFlow Lite; int8 is the accuracy of that file, on the same test images. Milliseconds are
-medians for one image on one thread, all files in turns.
+Accuracy in percent on test images after the last epoch, in brackets its 95 % interval, of one seed.
+Epochs are those of the training and, behind the plus, of the fine-tuning; *before tuning* is the
+accuracy between the two. Files are those of TensorFlow Lite; *int8* is the accuracy of that file on
+the same images. Milliseconds are medians for one image on one thread, all files in turns.
 
 {pages.extent(table.reset_index())}"""
 

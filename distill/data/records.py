@@ -7,6 +7,7 @@ computed once per machine. On the way the label of each record is read, and no i
 
 import hashlib
 import mmap
+import os
 import pathlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -91,30 +92,29 @@ def _array_records(
 def _tf_records(
     paths: Sequence[pathlib.Path], known: str
 ) -> tuple[Callable[[int], bytes], np.ndarray]:
-    maps = [_mapped(path) for path in paths]
-
     def index() -> dict[str, np.ndarray]:
-        rows = [
-            (number, start, stop, _label(data[start:stop]))
-            for number, (path, data) in enumerate(zip(paths, maps, strict=True))
-            for start, stop in _chain(path, data)
-        ]
-        columns = np.array(rows, np.int64).reshape(-1, 4).T
-        return dict(zip(("file", "start", "stop", "labels"), columns, strict=True))
+        columns = np.concatenate([_rows(number, path) for number, path in enumerate(paths)]).T
+        return dict(zip(("shard", "start", "length", "labels"), columns, strict=True))
 
-    found = _kept(known, index)
+    found, opened = _kept(known, index), [path.open("rb") for path in paths]
 
-    def read(i: int) -> bytes:
-        return bytes(maps[found["file"][i]][found["start"][i] : found["stop"][i]])
+    def read(i: int) -> bytes:  # not from a mapping, whose pages would count as memory
+        file = opened[found["shard"][i]].fileno()
+        return os.pread(file, int(found["length"][i]), int(found["start"][i]))
 
     return read, found["labels"]
 
 
-def _mapped(path: pathlib.Path) -> memoryview:
+def _rows(number: int, path: pathlib.Path) -> np.ndarray:
+    """Returns of each record of a TFRecord file `number`, its start, its length and its label."""
     with path.open("rb") as file:
-        if not path.stat().st_size:
-            return memoryview(b"")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        empty = not path.stat().st_size
+        data = memoryview(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    rows = [
+        (number, start, stop - start, _label(data[start:stop]))
+        for start, stop in _chain(path, data)
+    ]
+    return np.array(rows, np.int64).reshape(-1, 4)
 
 
 def _chain(path: pathlib.Path, data: memoryview) -> Iterator[tuple[int, int]]:
