@@ -2,7 +2,8 @@
 
 python -m distill.main --config=configs/cifar10_simplenet_v1.py
 
-Not measured yet in full; the recipe is the one that was chosen for MNIST.
+On paper: 0.0733 PFLOP; an A100 needs 4 seconds or more.
+The recipe is the one that was chosen for MNIST.
 """
 
 from distill import presets

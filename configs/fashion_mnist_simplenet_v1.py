@@ -2,7 +2,8 @@
 
 python -m distill.main --config=configs/fashion_mnist_simplenet_v1.py
 
-Not measured yet in full; the recipe is the one that was chosen for MNIST.
+On paper: 0.0611 PFLOP; an A100 needs 3 seconds or more.
+The recipe is the one that was chosen for MNIST.
 """
 
 from distill import presets

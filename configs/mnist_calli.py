@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/mnist_calli.py[:quick]
 python -m distill.summary --config=configs/mnist_calli.py
 
-Not measured yet.
+On paper: 0.0478 PFLOP; an A100 needs 2 seconds or more.
 """
 
 from distill import presets

@@ -5,7 +5,7 @@
 python -m distill.main --config=configs/mnist_calli_1d.py[:quick]
 python -m distill.summary --config=configs/mnist_calli_1d.py
 
-Not measured yet.
+On paper: 0.0164 PFLOP; an A100 needs 1 seconds or more.
 """
 
 from distill import presets

@@ -38,8 +38,8 @@ def load(
 ) -> dict[str, Any]:
     """Reads the variables of a network from a file of another program.
 
-    Names are PyTorch's, or Keras's where that has written the file. All of the file is used, and all of the network comes from it,
-    but for the head where that is of other classes.
+    Names are PyTorch's, or Keras's where that has written the file. All of the file is used, and
+    all of the network comes from it, but for the head where that is of other classes.
 
     Args:
       path: see `files.read`.

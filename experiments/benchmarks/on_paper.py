@@ -6,18 +6,24 @@ The arithmetic of a step is three times its forward pass; its memory traffic is 
 layer written and read once forward and once backward, and each weight with its gradient and Adam's
 two moments read and written. At the data sheet's rates the longer of the two is the least time of a
 step. Starting kernels is not in it, which small networks are bound by, a few students at a time.
+
+`training` says the same of a whole configuration, for those in configs/ that nobody has measured.
 """
 
 import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from distill import cost, models, provenance
+from ml_collections import ConfigDict
+
+from distill import cost, losses, models, provenance
+from distill.data import sources
 from experiments.benchmarks import side_by_side, train_step
 
 BATCH = train_step.BATCH
 FLOATS_OF_A_WEIGHT = 10  # read forward and backward; gradient, m and v and itself read, written
 PASSES_OF_AN_OUTPUT = 4
+EXAMPLES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenet2012": 1_281_167}
 
 
 class Accelerator(NamedTuple):
@@ -45,13 +51,8 @@ def main() -> None:
 def row(model: str, accelerator: Accelerator) -> dict[str, Any]:
     """Returns what a step of one network needs, and its least time; of 600 it is 600 times that."""
     module = models.build(model, {}, num_classes=10)
-    layers = cost.layers(module, train_step.input_shape(model))
-    flops = 6 * BATCH * sum(layer.macs for layer in layers)
-    outputs = BATCH * sum(layer.activation_bytes for layer in layers)
-    weights = 4 * sum(layer.num_params for layer in layers)
-    moved = PASSES_OF_AN_OUTPUT * outputs + FLOATS_OF_A_WEIGHT * weights
-    arithmetic = flops / (accelerator.tflops * 1e12)
-    memory = moved / (accelerator.terabytes_per_second * 1e12)
+    flops, moved = step(module, train_step.input_shape(model), BATCH)
+    arithmetic, memory = times(flops, moved, accelerator)
     return {
         "model": model,
         "accelerator": accelerator.name,
@@ -63,6 +64,45 @@ def row(model: str, accelerator: Accelerator) -> dict[str, Any]:
         "batch": BATCH,
         "commit": provenance.commit(),
     }
+
+
+def step(module: Any, input_shape: tuple[int, ...], batch: int) -> tuple[int, int]:
+    """Returns the operations of a step, and the bytes that it moves."""
+    layers = cost.layers(module, input_shape)
+    flops = 6 * batch * sum(layer.macs for layer in layers)
+    outputs = batch * sum(layer.activation_bytes for layer in layers)
+    weights = 4 * sum(layer.num_params for layer in layers)
+    return flops, PASSES_OF_AN_OUTPUT * outputs + FLOATS_OF_A_WEIGHT * weights
+
+
+def times(flops: int, moved: int, accelerator: Accelerator) -> tuple[float, float]:
+    """Returns the least seconds of a step by its arithmetic, and by its memory traffic."""
+    return (
+        flops / (accelerator.tflops * 1e12),
+        moved / (accelerator.terabytes_per_second * 1e12),
+    )
+
+
+def training(config: ConfigDict) -> str:
+    """Says what a configuration would cost on the first of `ACCELERATORS`, at the least."""
+    shape, classes = sources.shape(config.dataset.name, config.dataset.image_size)
+    taught = losses.needs_teacher(losses.name_of(config.loss))
+    operations = seconds = 0.0
+    for section in (config.teacher, config.student) if taught else (config.student,):
+        module = models.build(section.model, section.args, num_classes=classes)
+        steps = section.epochs * (EXAMPLES[config.dataset.name] // section.batch_size)
+        flops, moved = step(module, shape, section.batch_size)
+        operations += steps * flops
+        seconds += steps * max(times(flops, moved, ACCELERATORS[0]))
+    name = ACCELERATORS[0].name.partition(" ")[0]
+    return f"On paper: {operations / 1e15:,.3g} PFLOP; an {name} needs {_span(seconds)} or more."
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.0f} seconds"
 
 
 if __name__ == "__main__":
