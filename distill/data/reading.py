@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import pathlib
 from typing import cast
 
 import numpy as np
@@ -145,7 +146,8 @@ def _fit(tf, example, image_size, labels):
 
 def _streamed(tf, builder, split, image_size, shape, labels) -> Split:
     """Returns images that are decoded when they are needed, to the pixels of `_from_tfds`."""
-    found = records.find(builder.info.splits[split].filepaths, builder.info.file_format.value)
+    paths = [pathlib.Path(path) for path in builder.info.splits[split].filepaths]
+    found = records.find(paths, builder.info.file_format.value)
     feature = builder.info.features["image"]
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])

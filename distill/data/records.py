@@ -7,7 +7,6 @@ computed once per machine. On the way the label of each record is read, and no i
 
 import hashlib
 import mmap
-import os
 import pathlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -96,11 +95,12 @@ def _tf_records(
         columns = np.concatenate([_rows(number, path) for number, path in enumerate(paths)]).T
         return dict(zip(("shard", "start", "length", "labels"), columns, strict=True))
 
-    found, opened = _kept(known, index), [path.open("rb") for path in paths]
+    found = _kept(known, index)
 
     def read(i: int) -> bytes:  # not from a mapping, whose pages would count as memory
-        file = opened[found["shard"][i]].fileno()
-        return os.pread(file, int(found["length"][i]), int(found["start"][i]))
+        with paths[found["shard"][i]].open("rb", buffering=0) as file:
+            file.seek(found["start"][i])
+            return file.read(found["length"][i])
 
     return read, found["labels"]
 

@@ -49,7 +49,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _layers(group: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Yields the arrays of a file of Keras 3, whose groups are called by the kinds of layers."""
     for kind, layer in group.items():
-        if not (variables := layer.get("vars")):
+        variables = layer.get("vars", ())
+        if not len(variables):
             continue
         name = layer.attrs.get("name", variables.attrs.get("name", kind))
         arrays = [np.asarray(variables[str(i)]) for i in range(len(variables))]

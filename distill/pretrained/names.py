@@ -134,9 +134,7 @@ def keras_mobilenet_v1(model: Any) -> Table:
       InputError: if its activations are not those of Keras.
     """
     if not model.relu6:
-        raise InputError(
-            "Keras's MobileNet has relu6 where the paper has relu; set args.relu6=True"
-        )
+        raise InputError("Keras has relu6 where the paper has relu; set args.relu6=True")
     layers = {"stem": "conv1", "stem_norm": "conv1_bn", "logits": "conv_preds"}
     for i in range(len(model.features)):
         for ours, theirs in (("depthwise", "dw"), ("pointwise", "pw")):

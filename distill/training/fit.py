@@ -104,7 +104,7 @@ def fit(
         )
         sums, stopped = begun.get("sums", {}), False
         chunks = _chunks(np.asarray(order)[:, offset:], steps - offset, stream)
-        for chunk, read in _placed(data, stream, chunks, plan):
+        for chunk, read in placed(data, stream, chunks, plan):
             states, measured = engine.run_chunk(
                 task, plan, states, hyper, *read, np.int32(chunk.steps)
             )
@@ -200,12 +200,19 @@ def _diverged_at(history: list[list[Record]]) -> list[int | None]:
     return [record.get("diverged_at") for record in history[-1]] if history else []
 
 
-class _Chunk(NamedTuple):
-    order: np.ndarray  # [students, CHUNK_STEPS or fewer, batch]
-    steps: int  # how many of those are real
+class Chunk(NamedTuple):
+    """The steps of a compiled call.
+
+    Attributes:
+      order: `[students, steps, batch]`, the examples of each.
+      steps: how many of those are real.
+    """
+
+    order: np.ndarray
+    steps: int
 
 
-def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Chunk]:
+def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[Chunk]:
     """Cuts the first `steps` of an epoch into chunks of one shape; the last one is padded."""
     students, available, batch = order.shape
     size = min(CHUNK_STEPS, available)
@@ -215,12 +222,12 @@ def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Ch
     for start in range(0, steps, size):
         part = order[:, start : min(start + size, steps)]
         padding = np.zeros((students, size - part.shape[1], batch), order.dtype)
-        yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
+        yield Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
 
 
-def _placed(
-    data: TrainData, stream: Split | None, chunks: Iterator[_Chunk], plan: engine.Execution
-) -> Iterator[tuple[_Chunk, tuple[TrainData, jax.Array]]]:
+def placed(
+    data: TrainData, stream: Split | None, chunks: Iterator[Chunk], plan: engine.Execution
+) -> Iterator[tuple[Chunk, tuple[TrainData, jax.Array]]]:
     """Yields each chunk with what it reads and which examples its steps take from that.
 
     Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in

@@ -95,14 +95,15 @@ def training(config: ConfigDict) -> str:
         operations += steps * flops
         seconds += steps * max(times(flops, moved, ACCELERATORS[0]))
     name = ACCELERATORS[0].name.partition(" ")[0]
-    return f"On paper: {operations / 1e15:,.3g} PFLOP; an {name} needs {_span(seconds)} or more."
+    shown = f"{operations / 1e15:,.{0 if operations > 1e17 else 2}f} PFLOP"
+    return f"On paper: {shown}; an {name} needs {_span(seconds)} or more, and nobody has tried."
 
 
 def _span(seconds: float) -> str:
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:,.0f} seconds"
+    return f"{seconds:,.1f} seconds"
 
 
 if __name__ == "__main__":

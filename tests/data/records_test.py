@@ -17,16 +17,28 @@ def _cache(monkeypatch, tmp_path):
     monkeypatch.setenv("DISTILL_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def example(image, label):
-    import tensorflow as tf
+def number(value):
+    """Writes a number seven bits a byte, the lowest first."""
+    value %= 2**64
+    low = [value >> 7 * i & 127 for i in range(10)]
+    last = max((i for i, bits in enumerate(low) if bits), default=0)
+    return bytes([bits | 128 for bits in low[:last]] + [low[last]])
 
-    feature = {
-        "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"a name"])),
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image, b"another"])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-        "weight": tf.train.Feature(float_list=tf.train.FloatList(value=[1.5])),
+
+def field(index, content):
+    return number(index << 3 | 2) + number(len(content)) + content
+
+
+def example(image, label):
+    """Returns a `tf.train.Example` as TensorFlow writes it."""
+    features = {
+        b"id": field(1, field(1, b"a name")),
+        b"image": field(1, field(1, image) + field(1, b"another")),
+        b"label": field(3, field(1, number(label))),
+        b"weight": field(2, field(1, struct.pack("<f", 1.5))),
     }
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    entries = (field(1, name) + field(2, feature) for name, feature in features.items())
+    return field(1, b"".join(field(1, entry) for entry in entries))
 
 
 def write(path, kind, numbers):
@@ -76,14 +88,19 @@ def test_damage_is_named(tmp_path):
 
 
 def test_records_without_images_are_refused():
-    import tensorflow as tf
-
-    empty = tf.train.Example().SerializeToString()
     with pytest.raises(ValueError, match="a record has no image"):
-        records.image(empty)
+        records.image(field(1, field(1, field(1, b"label") + field(2, field(3, b"\x08\x01")))))
+
+
+def test_unpacked_labels_are_read_too():
+    feature = field(3, number(1 << 3) + number(300))
+    entries = [field(1, b"image") + field(2, field(1, field(1, b"")))]
+    entries.append(field(1, b"label") + field(2, feature))
+    assert records._label(field(1, b"".join(field(1, entry) for entry in entries))) == 300
 
 
 def test_numbers_are_read_as_they_are_written():
     written = {0: b"\0", 300: b"\xac\x02", 2**63: b"\x80" * 9 + b"\x01"}
     for value, data in written.items():
+        assert number(value) == data
         assert records._varint(memoryview(data), 0) == (value, len(data))
