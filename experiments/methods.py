@@ -20,11 +20,11 @@ import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from distill import cli, presets, provenance, statistics
+from distill import cli, presets, provenance
 from distill import config as configs
 from distill.errors import InputError
-from distill.report.progress import Display
-from experiments import ROOT, methods_page, options, pages
+from distill.progress import Display
+from experiments import ROOT, methods_page, options, pages, significance
 
 MODELS = ("simplenet_v1", "simplenet_v4")
 IMAGES = 10_000  # so that a table of all that the teacher sees of them fits the memory
@@ -182,7 +182,7 @@ def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
             counts = (0, 0)
             if seeds:
                 both = (np.stack([of[s] for s in seeds]) for of in (right[method], alone))
-                counts = statistics.discordant(*both)
+                counts = significance.discordant(*both)
             counted = {"a_better": counts[0], "b_better": counts[1], "test_images": len(labels)}
             rows += [row | counted for row in group.to_dict("records")]
     return rows

@@ -8,9 +8,8 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from distill import statistics
 from distill.report.tables import markdown
-from experiments import pages
+from experiments import pages, significance
 from experiments.thesis import text
 from experiments.thesis.comparisons import word
 
@@ -48,8 +47,8 @@ class Cell(NamedTuple):
       word: `better`, `worse` or `open`.
     """
 
-    mean: statistics.Mean
-    difference: statistics.Difference | None = None
+    mean: significance.Mean
+    difference: significance.Difference | None = None
     p_images: float = 1.0
     p_seeds: float = 1.0
     word: str = "open"
@@ -73,15 +72,15 @@ def judge(table: pd.DataFrame) -> dict[Setting, dict[str, Cell]]:
         for group in groups.values():
             seeds = group.index.intersection(alone.index)
             pair = (of.accuracy[seeds].tolist() for of in (group, alone))
-            differences.append(statistics.paired_t(*pair))
+            differences.append(significance.paired_t(*pair))
             counts = (int(group[column].iloc[0]) for column in ("a_better", "b_better"))
-            p_images.append(statistics.mcnemar(*counts))
-        p_images = statistics.holm(p_images)
-        p_seeds = statistics.holm([difference.p_value for difference in differences])
-        cells = {LABELS: Cell(statistics.mean(alone.accuracy.tolist()))}
+            p_images.append(significance.mcnemar(*counts))
+        p_images = significance.holm(p_images)
+        p_seeds = significance.holm([difference.p_value for difference in differences])
+        cells = {LABELS: Cell(significance.mean(alone.accuracy.tolist()))}
         for i, (method, group) in enumerate(groups.items()):
             verdict = word(differences[i].mean, p_images[i], p_seeds[i])
-            mean = statistics.mean(group.accuracy.tolist())
+            mean = significance.mean(group.accuracy.tolist())
             cells[method] = Cell(mean, differences[i], p_images[i], p_seeds[i], verdict)
         found[setting] = cells
     return found
@@ -160,7 +159,7 @@ def _listed(methods: Sequence[str]) -> str:
 def _accuracy(cell: Cell | None) -> str:
     if cell is None:
         return text.NONE
-    shown = f"{text.percent(cell.mean.mean)} ± {text.percent(cell.mean.student)}"
+    shown = f"{text.percent(cell.mean.mean)} ± {text.percent(cell.mean.t_half_width)}"
     return shown if cell.word == "open" else f"{shown}, {text.WORDS[cell.word]}"
 
 

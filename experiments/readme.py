@@ -70,7 +70,7 @@ def unlabelled_table() -> str:
     lines = [
         [
             text.short(verdict.a.model),
-            *(f"{_percent(m.mean)} ± {_percent(m.student)}"
+            *(f"{_percent(m.mean)} ± {_percent(m.t_half_width)}"
               for m in map(study.mean, (verdict.b, verdict.a))),
             f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
         ]
@@ -86,7 +86,7 @@ def unlabelled_table() -> str:
 
 def _with_thesis(study: Study, group: Group, published: float) -> list[str]:
     mean = study.mean(group)
-    return [f"{_percent(mean.mean)} ± {_percent(mean.student)}", _published(published)]
+    return [f"{_percent(mean.mean)} ± {_percent(mean.t_half_width)}", _published(published)]
 
 
 def speed_table() -> str:

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from absl import flags, logging
+from distill.report.progress import Display
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from distill import cli, presets
 from distill import config as configs
 from distill.errors import InputError, unknown
-from distill.report.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 

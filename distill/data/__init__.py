@@ -212,7 +212,7 @@ def load(
       source, transfer_source: from `find`.
       announce: told of images that are learned from and measured on, where `find` could not know
         the sizes yet.
-      work: shows how far the decoding of a folder is, as `report.progress.Display.work`.
+      work: shows how far the decoding of a folder is, as `progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.

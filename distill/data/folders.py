@@ -127,7 +127,7 @@ def read(
       image_size: side of the square that the middle of an image is resized to; 0: as stored.
       color: a key of `COLORS`.
       resident_mb: as for `reading.read`.
-      work: shows how far it is, as `report.progress.Display.work`.
+      work: shows how far it is, as `progress.Display.work`.
 
     Raises:
       InputError: naming the first file that cannot be read, and how many more there are; or two of

@@ -1,6 +1,7 @@
 """One training step of one student: a pure function from arrays to arrays."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,12 +13,16 @@ from flax import struct
 from flax.core import FrozenDict
 
 from distill import constraints, losses
-from distill.data import Augmentation
+from distill.config import FLOAT32
+from distill.data import Augmentation, mixing
 from distill.models import taps
 from distill.models.layers import HEAD
 from distill.models.taps import TAPS, Pairs
-from distill.training import bilevel, curriculum, freezing
+from distill.training import averaging, bilevel, curriculum, freezing, precision
 from distill.training.state import Hyper, TrainState
+
+# What the key of a step is folded with; its split has taken 0 and 1.
+_VALIDATION, _MIXTURE = 2, 3
 
 
 @struct.dataclass
@@ -66,6 +71,9 @@ class Task:
       l1: weight of the sum of absolute kernel weights in the objective.
       total_steps: length of the run, of which a curriculum takes a share.
       frozen: layers that stay as they are, with the statistics of their batch normalisation.
+      mixup, cutmix: as of `mixing.draw`; what teacher and student see is mixed after augmentation.
+      ema_decay: of the average of the weights; 0: none is kept.
+      dtype: that the networks compute in, see `precision`.
     """
 
     model: nn.Module
@@ -81,6 +89,10 @@ class Task:
     l1: float = 0.0
     total_steps: int = 1
     frozen: frozenset[str] = frozenset()
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    dtype: str = FLOAT32
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -109,26 +121,36 @@ def train_step(
     augment_key, dropout_key = jax.random.split(step_key)
     choices = task.augmentation.draw(augment_key, index.shape[0])
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
+    labels, mixed_with = data.labels[index], None
+    if task.mixup or task.cutmix:
+        batch, height, width, _ = pixels.shape
+        mixture = mixing.draw(
+            jax.random.fold_in(step_key, _MIXTURE), batch, (height, width),
+            mixup=task.mixup, cutmix=task.cutmix,
+        )  # fmt: skip
+        pixels = mixture.apply(pixels)
+        mixed_with = labels[mixture.partner], mixture.share
     images = normalize(pixels, task.mean, task.std)
-    labels = data.labels[index]
     hyper = bilevel.current(state.learned, hyper)
     teacher_logits, theirs, last_layer = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
 
     def forward(params):
         if data.head_inputs is not None:
-            return head_logits(params, data.head_inputs[choices, index]), {}
+            reached = data.head_inputs[choices, index]
+            return precision.apply(task.dtype, _head, {"params": params}, reached), {}
         with (
             nn.intercept_methods(constraints.interceptor(state.held)),
             nn.intercept_methods(freezing.interceptor(task.frozen)),
         ):
-            return task.model.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                images,
+            apply = functools.partial(
+                task.model.apply,
                 train=True,
                 rngs={"dropout": dropout_key},
                 mutable=collections,
             )
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            return precision.apply(task.dtype, apply, variables, images)
 
     def objective(trained, hyper):
         params, parts = state.apart(trained)
@@ -141,8 +163,9 @@ def train_step(
             for name, pairs in task.taps.items()
         }
         terms = losses.weighted_terms(
-            task.loss, logits, labels, teacher_logits, hyper, pixels, compared, parts, last_layer
-        )
+            task.loss, logits, labels, teacher_logits, hyper, pixels, compared, parts, last_layer,
+            mixed_with,
+        )  # fmt: skip
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
             kernels = [leaf for leaf in jax.tree.leaves(effective) if leaf.ndim > 1]
@@ -164,12 +187,17 @@ def train_step(
     if losses.reuses_classifier(task.loss):
         params = {**params, "logits": losses.reused_classifier(parts, last_layer)}
     new_state = dataclasses.replace(new_state, params=params, parts=parts)
+    if task.ema_decay:
+        average = averaging.update(
+            state.average, params, new_state.batch_stats, task.ema_decay, state.step
+        )
+        new_state = dataclasses.replace(new_state, average=average)
     if state.learned:
 
         def judge(params):
-            key = jax.random.fold_in(step_key, 2)  # the split has taken 0 and 1
+            key = jax.random.fold_in(step_key, _VALIDATION)
             state = dataclasses.replace(new_state, params=params)
-            variables = state.variables(task.constraints)
+            variables = state.variables(task.constraints, raw=True)
             return validation_loss(task, variables, data, index.shape[0], key)
 
         hypergradient = bilevel.hypergradient(
@@ -185,9 +213,16 @@ def train_step(
     measured = {"loss": loss, **terms}
     if losses.compares_with_pixels(task.loss):
         return new_state, measured
-    visible = labels >= 0
-    correct = (logits.argmax(-1) == labels) & visible
-    return new_state, {**measured, "correct": correct.sum(), "visible": visible.sum()}
+    correct = _correct(logits, labels)
+    if mixed_with is not None:
+        others, share = mixed_with
+        correct = share * correct + (1 - share) * _correct(logits, others)
+    return new_state, {**measured, "correct": correct, "visible": (labels >= 0).sum()}
+
+
+def _correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns how many of the visible labels are predicted."""
+    return ((logits.argmax(-1) == labels) & (labels >= 0)).sum()
 
 
 def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
@@ -204,13 +239,18 @@ def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
     return x @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
+def _head(variables: Mapping[str, Any], x: jax.Array) -> jax.Array:
+    return head_logits(variables["params"], x)
+
+
 def validation_loss(
     task: Task, variables: dict[str, Any], data: TrainData, batch: int, key: jax.Array
 ) -> jax.Array:
     """Returns the cross-entropy of `batch` validation images, which the key draws, as a scalar."""
     index = jax.random.randint(key, (batch,), 0, data.validation_images.shape[0])
     pixels = data.validation_images[index].astype(jnp.float32) / 255
-    logits: Any = task.model.apply(variables, normalize(pixels, task.mean, task.std))
+    images = normalize(pixels, task.mean, task.std)
+    logits = precision.apply(task.dtype, task.model.apply, variables, images)
     return losses.cross_entropy(logits, data.validation_labels[index]).mean()
 
 
@@ -228,10 +268,12 @@ def _teacher(task, data, index, choices, images):
     if task.teacher is None:
         return None, {}, None
     if not task.taps:
-        logits = jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables)
+        one = functools.partial(precision.apply, task.dtype, task.teacher.apply)
+        logits = jax.lax.map(lambda v: one(v, images), data.teacher_variables)
         return logits, {}, None
     variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
-    logits, found = task.teacher.apply(variables, images, mutable=[TAPS])
+    apply = functools.partial(task.teacher.apply, mutable=[TAPS])
+    logits, found = precision.apply(task.dtype, apply, variables, images)
     return logits[None], taps.tapped(found), classifier(variables)
 
 

@@ -85,9 +85,14 @@ def build(model: str, loss: methods.Loss) -> Round:
     config.student.model, config.student.schedule = model, "constant"
     config.loss.update(loss)
     section = recipe.loss_section(config.loss)
-    described = {"input_shape": SHAPE, "num_classes": CLASSES}
-    taught_by = {"recipe": config.teacher.to_dict()}
-    about = recipe.describe(config.student, section, [0], config.dataset, described, taught_by)
+    data = {
+        "dataset": "noise", "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": SHAPE, "num_classes": CLASSES,
+    }  # fmt: skip
+    teacher_about = recipe.describe(
+        config.teacher, {"name": "cross_entropy"}, [0], config.dataset, data, None
+    )
+    about = recipe.describe(config.student, section, [0], config.dataset, data, teacher_about)
     taught = losses.needs_teacher(section["name"])
     teacher = models.build(config.teacher.model, {}, num_classes=CLASSES) if taught else None
     task = recipe.task(about, recipe.Length(STEPS, 100 * STEPS), teacher)

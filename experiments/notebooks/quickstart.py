@@ -26,7 +26,7 @@ import numpy as np
 from distill import data, pipeline
 from distill.export import bundle, preprocess, reference
 from distill.export.runtime import Model
-from distill.report.progress import Display
+from distill.progress import Display
 
 workdir = pathlib.Path(tempfile.mkdtemp(prefix="quickstart-"))
 display = Display()

@@ -13,7 +13,7 @@ from distill.data import folders, streaming
 from distill.data.streaming import Streamed
 from distill.errors import InputError
 from distill.export import bundle, reference
-from distill.report.progress import Display
+from distill.progress import Display
 
 
 def save(path, pixels=None, *, side=8, seed=None, **options):
