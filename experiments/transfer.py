@@ -52,7 +52,8 @@ RUNS = {  # how each is called on the page
     "scratch_30": "30 % fewer MACs, from scratch",
 }
 SHOWN = (
-    "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50", "scratch_50",
+    "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
+    "scratch_50",
     "small_labels", "small_distilled",
 )  # fmt: skip
 FORMATS = ("float32", "int8")
