@@ -190,8 +190,8 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
     """Trains and prunes; returns the rows, and those of networks that are not named."""
     rows = []
     every = runs(
-        options.NETWORKS.value or list(AMOUNTS), options.seeds(1), WIDTH.value, options.EPOCHS.value, FINE_TUNE.value,
-        IMAGES.value, call.quick,
+        options.NETWORKS.value or list(AMOUNTS), options.seeds(1), WIDTH.value,
+        options.EPOCHS.value, FINE_TUNE.value, IMAGES.value, call.quick,
     )  # fmt: skip
     for name, config, directory in every:
         place = call.workdir / directory
