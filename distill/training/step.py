@@ -121,15 +121,16 @@ def train_step(
     augment_key, dropout_key = jax.random.split(step_key)
     choices = task.augmentation.draw(augment_key, index.shape[0])
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
-    labels, mixed_with = data.labels[index], None
+    mixture = None
     if task.mixup or task.cutmix:
         mixture = mixing.draw(
             jax.random.fold_in(step_key, _MIXTURE), len(index), pixels.shape[1:3],
             mixup=task.mixup, cutmix=task.cutmix,
         )  # fmt: skip
         pixels = mixture.apply(pixels)
-        mixed_with = labels[mixture.partner], mixture.share
     images = normalize(pixels, task.mean, task.std)
+    labels = data.labels[index]
+    mixed_with = None if mixture is None else (labels[mixture.partner], mixture.share)
     hyper = bilevel.current(state.learned, hyper)
     teacher_logits, theirs, last_layer = _teacher(task, data, index, choices, images)
     collections = ["batch_stats", TAPS] if task.taps else ["batch_stats"]
@@ -212,16 +213,13 @@ def train_step(
     measured = {"loss": loss, **terms}
     if losses.compares_with_pixels(task.loss):
         return new_state, measured
-    correct = _correct(logits, labels)
+    visible = labels >= 0
+    correct = ((logits.argmax(-1) == labels) & visible).sum()
     if mixed_with is not None:
         others, share = mixed_with
-        correct = share * correct + (1 - share) * _correct(logits, others)
-    return new_state, {**measured, "correct": correct, "visible": (labels >= 0).sum()}
-
-
-def _correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns how many of the visible labels are predicted."""
-    return ((logits.argmax(-1) == labels) & (labels >= 0)).sum()
+        of_others = ((logits.argmax(-1) == others) & (others >= 0)).sum()
+        correct = share * correct + (1 - share) * of_others
+    return new_state, {**measured, "correct": correct, "visible": visible.sum()}
 
 
 def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
