@@ -382,7 +382,8 @@ def _hard(logits: jax.Array, labels: jax.Array, hyper: Mapping[str, jax.Array]) 
 
 def _over_visible(value: Callable[[jax.Array], jax.Array], labels: jax.Array) -> jax.Array:
     """Returns what a loss gives for labels that are visible; 0 for the others."""
-    return _mean_over_visible(labels) * jnp.where(labels >= 0, value(labels), 0)
+    found = value(labels)
+    return _mean_over_visible(labels) * jnp.where(labels >= 0, found, 0)
 
 
 def _mean_over_visible(labels: jax.Array) -> jax.Array:

@@ -170,7 +170,7 @@ def _batch(task: Task, state: TrainState, data: TrainData, index: jax.Array) -> 
     augment_key, dropout_key = jax.random.split(step_key)
     choices = task.augmentation.draw(augment_key, index.shape[0])
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
-    labels, mixed_with = data.labels[index], None
+    mixture = None
     if task.mixup or task.cutmix:
         examples, height, width, _ = pixels.shape
         mixture = mixing.draw(
@@ -178,8 +178,9 @@ def _batch(task: Task, state: TrainState, data: TrainData, index: jax.Array) -> 
             mixup=task.mixup, cutmix=task.cutmix,
         )  # fmt: skip
         pixels = mixture.apply(pixels)
-        mixed_with = labels[mixture.partner], mixture.share
     images = normalize(pixels, task.mean, task.std)
+    labels = data.labels[index]
+    mixed_with = None if mixture is None else (labels[mixture.partner], mixture.share)
     teacher = _teacher(task, data, index, choices, images)
     keys = step_key, dropout_key
     return Batch(index, choices, pixels, images, labels, mixed_with, teacher, keys)
@@ -289,16 +290,13 @@ def _update(
     measured = {"loss": loss, **terms}
     if losses.compares_with_pixels(task.loss):
         return new_state, measured
-    correct = _correct(logits, labels)
+    visible = labels >= 0
+    correct = ((logits.argmax(-1) == labels) & visible).sum()
     if batch.mixed_with is not None:
         partners, share = batch.mixed_with
-        correct = share * correct + (1 - share) * _correct(logits, partners)
-    return new_state, {**measured, "correct": correct, "visible": (labels >= 0).sum()}
-
-
-def _correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns how many of the visible labels are predicted."""
-    return ((logits.argmax(-1) == labels) & (labels >= 0)).sum()
+        of_partners = ((logits.argmax(-1) == partners) & (partners >= 0)).sum()
+        correct = share * correct + (1 - share) * of_partners
+    return new_state, {**measured, "correct": correct, "visible": visible.sum()}
 
 
 def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
