@@ -7,7 +7,10 @@ column = prediction.
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 
+TEMPERATURES = (1 / 16, 16)  # between these one is fitted
 FEW = 10  # classes, at most, of which five guesses say little
 BINS = 15  # of the expected calibration error, equally wide; as many as the paper has
 
@@ -125,6 +128,30 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
     error = float((counts * np.abs(means[0] - means[1])).sum() / len(labels))
     bins = zip(*(column[counts > 0].tolist() for column in (*means, counts)), strict=True)
     return Calibration(error, list(bins))
+
+
+def temperature(labels: np.ndarray, log_probabilities: np.ndarray) -> float:
+    """Returns by what to divide logits so that probabilities say how often they are right.
+
+    Guo, Pleiss, Sun and Weinberger (2017), section 4.2: the likelihood of labels that were not
+    trained on is the greatest. The class with the highest score stays the same.
+
+    Args:
+      labels: ground truth `[n]`.
+      log_probabilities: `[n, num_classes]`, or logits.
+
+    Returns:
+      A number within `TEMPERATURES`, to three digits.
+    """
+    logits = log_probabilities.astype(np.float64)
+    own = np.arange(len(labels)), labels
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        return float((logsumexp(scaled, axis=1) - scaled[own]).mean())
+
+    found = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded")
+    return float(f"{np.exp(found.x):.3g}")
 
 
 def summary(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

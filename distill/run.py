@@ -18,6 +18,7 @@ from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
 from distill.progress import Display
+from distill.settings import Settings
 from distill.training import engine, freezing, pairing, recipe, train
 from distill.training import start as starts
 from distill.training.description import Description
@@ -33,10 +34,14 @@ _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 class Run:
     """A configuration with its data and directory, and where its models are kept."""
 
-    config: ConfigDict
+    settings: Settings
     workdir: pathlib.Path
     dataset: Dataset
     display: Display
+
+    @property
+    def config(self) -> ConfigDict:
+        return self.settings.config
 
     @property
     def student_checkpoints(self) -> pathlib.Path:
@@ -55,10 +60,9 @@ class Run:
 
     def student_about(self, teacher: Description | None, seed: int | None = None) -> Description:
         """What decides the outcome of a student's training; the seed: `config.seed` if None."""
-        loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
         seeds = [self.config.seed if seed is None else seed]
-        return self.about(self.config.student, loss, seeds, teacher, transfer)
+        return self.about(self.config.student, self.settings.loss, seeds, teacher, transfer)
 
     def about(
         self,
@@ -80,7 +84,9 @@ class Run:
         if losses.needs_memory(loss["name"]):
             described["examples"] = len(self.training_set)
         init = starts.digest(section.init) if section.init else None
-        return recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
+        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
+        dtype = self.config.engine.dtype
+        return about if dtype == configs.FLOAT32 else dataclasses.replace(about, dtype=dtype)
 
     def check_models(self) -> None:
         """Checks that the models that are to be trained take the images, and that these suffice.
@@ -98,7 +104,7 @@ class Run:
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
             self._check_start(role)
-        loss = recipe.loss_section(self.config.loss)
+        loss = self.settings.loss
         self._check_memory(loss)
         if losses.needs_features(loss["name"]):
             student, teacher = (
@@ -296,20 +302,30 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        found = _read(path) if path.exists() else None
-        if found is not None:
-            difference = configs.first_difference(_deciding(found), _deciding(wanted))
+        there = _read(path) if path.exists() else None
+        if there is not None:
+            difference = configs.first_difference(_deciding(there), _deciding(wanted))
             if difference:
-                key, there, here = difference
+                key, given, asked = difference
                 raise InputError(
-                    f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
-                    "choose another --workdir or remove it"
+                    f"{workdir} holds a run with {key}={given!r}, this one has {asked!r}; "
+                    f"choose another --workdir or remove it{_how_to_go_on(key, workdir)}"
                 )
-        if found != wanted:
+        if there != wanted:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
     return configs.digest(_deciding(wanted))
+
+
+def _how_to_go_on(key: str, workdir: pathlib.Path) -> str:
+    """Says how a student is trained for longer, whose learning rate has come to its end."""
+    if key not in ("student.epochs", "student.steps"):
+        return ""
+    return (
+        f". Its schedule has ended; to train its student further, by a schedule of its own, start "
+        f"from it: --config.student.init={workdir} with another --workdir"
+    )
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -319,19 +335,24 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
       InputError: if it is damaged, or of another program.
     """
     try:
-        found = json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except ValueError as error:  # no JSON, or no text
         raise InputError(f"{path} is damaged ({one_line(error)}); remove it") from error
     sections = ("dataset", "teacher")
-    if not (isinstance(found, dict) and all(isinstance(found.get(s), dict) for s in sections)):
+    if not (isinstance(config, dict) and all(isinstance(config.get(s), dict) for s in sections)):
         raise InputError(f"{path} is not the configuration of a run; choose another --workdir")
-    return found
+    return config
 
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
+    dtype = config.get("engine", {}).get("dtype", configs.FLOAT32)
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
+    if isinstance(search := config.get("search"), dict):  # which may go on for longer
+        config["search"] = {k: v for k, v in search.items() if k != "generations"}
+    if dtype != configs.FLOAT32:
+        config["engine"] = {"dtype": dtype}
     later = (
         "standardise", "taps", "label_smoothing", "terms", "temperature_curriculum", "hint_stage",
     )  # fmt: skip
@@ -352,7 +373,7 @@ def in_rows(text: str) -> str:
 
     Within a string there is no line break, so none is changed.
     """
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return _NUMBERS.sub(lambda rows: f"[{' '.join(rows[1].split())}]", text)
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:

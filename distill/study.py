@@ -17,6 +17,7 @@ from distill.errors import InputError, unknown
 from distill.progress import Display
 from distill.report import rows
 from distill.run import Run, alone, claim
+from distill.settings import Settings
 from distill.training import bilevel, description, engine, train, trained
 from distill.training import job as jobs
 from distill.training.description import Description
@@ -70,9 +71,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    points = expand(config)
-    for point in points:
-        pipeline.validate(point)
+    points = [pipeline.validate(point) for point in expand(config)]
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
@@ -93,14 +92,19 @@ def _train_all(
     shard: tuple[int, int],
 ) -> pathlib.Path:
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
-    students = list(_students(runs, seeds))
+    everyone = list(students(runs, seeds))
     done = table.ids()
-    for batch in _batches(students, shard):
+    for batch in batches(everyone, shard):
         batch = [student for student in batch if student.id not in done]
         if batch:
-            table.append(_train(batch, workdir, config_hash, display))
-            ready = len(table.ids() & {student.id for student in students})
-            display.say(f"{ready} of {len(students)} students are trained")
+            table.append(
+                [
+                    _row(student, model, size, config_hash)
+                    for student, model, size in train_together(batch, workdir, display)
+                ]
+            )
+            ready = len(table.ids() & {student.id for student in everyone})
+            display.say(f"{ready} of {len(everyone)} students are trained")
     return table.path
 
 
@@ -127,7 +131,7 @@ def expand(config: ConfigDict) -> list[ConfigDict]:
     for combination in itertools.product(*settings):
         point = config.copy_and_resolve_references()
         for key, value in (item for setting in combination for item in setting.items()):
-            _set(point, key, value)
+            put(point, key, value)
         points.append(point)
     return points
 
@@ -146,7 +150,12 @@ def _check_axis(axis: Any) -> None:
         raise InputError("sweep axis seed would vary the teacher's seed too; use sweep.seeds")
 
 
-def _set(config: ConfigDict, key: str, value: Any) -> None:
+def put(config: ConfigDict, key: str, value: Any) -> None:
+    """Sets a key of a configuration, such as `student.args.filters`.
+
+    Raises:
+      InputError: if there is no such key, or it takes no such value.
+    """
     *path, name = key.split(".")
     section = config
     for part in path:
@@ -169,7 +178,7 @@ def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> list[Run]:
+def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> list[Run]:
     """Reads the data of every point, and checks that what is to be trained fits them.
 
     Raises:
@@ -185,10 +194,11 @@ def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> 
 
     runs = []
     for point in points:
-        sources = data.find(point, warn)
-        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
+        config = point.config
+        sources = data.find(config, warn)
+        section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
-            datasets[section] = data.load(point, *sources, warn, display.work)
+            datasets[section] = data.load(config, *sources, warn, display.work)
         runs.append(Run(point, workdir, datasets[section], display))
         runs[-1].check_models()
         assistants.check_models(runs[-1])
@@ -217,7 +227,7 @@ def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
     return seeds
 
 
-def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
+def students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
     """Yields every student of the sweep, with the teachers trained."""
     teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
     for run in runs:
@@ -235,7 +245,7 @@ def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
             yield Student(about.digest, run, about, teacher, original, predictions)
 
 
-def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
+def batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
     """Yields the students of a shard that train together, as many as the memory holds."""
     index, shards = shard
     groups: dict[str, list[Student]] = {}
@@ -256,10 +266,14 @@ def _size(group: list[Student]) -> int:
     return jobs.students_that_fit(one, memory) * jax.local_device_count()
 
 
-def _train(
-    batch: list[Student], workdir: pathlib.Path, config_hash: str, display: Display
-) -> list[rows.Row]:
-    """Trains a batch, and returns the row of each of its students."""
+def train_together(
+    batch: list[Student], workdir: pathlib.Path, display: Display
+) -> list[tuple[Student, Trained, int]]:
+    """Trains a batch from `batches`, unless that is done.
+
+    Returns:
+      For each student the trained model, and how many were trained with it, itself among them.
+    """
     run, teacher = batch[0].run, batch[0].teacher
     padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
     about = description.together([student.about for student in [*batch, *padding]])
@@ -271,7 +285,7 @@ def _train(
         train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=False)  # the padding comes last
-    return [_row(student, model, len(members), config_hash) for student, model in found]
+    return [(student, model, len(members)) for student, model in found]
 
 
 def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
@@ -298,8 +312,8 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "train_examples": len(run.training_set),
         "labelled_fraction": config.dataset.labelled_fraction,
         "teacher_members": len(student.teacher.members) if student.teacher else None,
-        "train_seconds": _total(model.history, "seconds") / batch_size,
-        "compile_seconds": _total(model.history, "compile_seconds"),
+        "train_seconds": total(model.history, "seconds") / batch_size,
+        "compile_seconds": total(model.history, "compile_seconds"),
     }
     if row["status"] == "diverged":
         return row
@@ -317,5 +331,6 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     return row
 
 
-def _total(history: list[dict[str, Any]], name: str) -> float:
+def total(history: list[dict[str, Any]], name: str) -> float:
+    """Returns the sum of what the records of all epochs say under a name."""
     return sum(record.get(name, 0.0) for record in history)

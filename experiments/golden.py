@@ -175,7 +175,7 @@ def write_images(out: pathlib.Path) -> None:
 
 
 def write_scores(out: pathlib.Path) -> None:
-    """Writes `scores.json`: softmax, dequantisation, the filter over 50 frames, top-K with ties."""
+    """Writes `scores.json`: softmax, temperature, dequantisation, the filter, top-K with ties."""
     blob = Blob(out / "scores.bin")
     rng = np.random.default_rng(0)
     filters = []
@@ -198,6 +198,16 @@ def write_scores(out: pathlib.Path) -> None:
     for logits in ([0.0, 0.0, 0.0], [1.0, 2.0, 3.0, -4.0], [1000.0, 999.0, -1000.0], [-80.5]):
         array = np.array(logits, np.float32)
         softmaxes.append({"logits": logits, "probabilities": blob.add(reference.softmax(array))})
+    tempered = []
+    for kind, scores in (
+        ("probabilities", [0.0, 0.00390625, 0.99609375]),
+        ("probabilities", [0.25, 0.5, 0.25, 0.0]),
+        ("logits", [1.0, 2.0, 3.0, -4.0]),
+    ):
+        for temperature in (0.5, 1.0, 2.75):
+            output = {"kind": kind, "temperature": temperature}
+            found = reference.probabilities(np.array(scores, np.float32), output)
+            tempered.append({**output, "scores": scores, "probabilities": blob.add(found)})
     values = np.array([-128, -127, -1, 0, 1, 127], np.int8)
     quantization = {"scale": 0.00390625, "zero_point": -128}
     dequantized = {
@@ -222,6 +232,7 @@ def write_scores(out: pathlib.Path) -> None:
         {
             "filter": filters,
             "softmax": {"tolerance": 1e-6, "cases": softmaxes},
+            "temper": {"tolerance": 1e-6, "cases": tempered},
             "dequantize": dequantized,
             "top_k": top,
         },

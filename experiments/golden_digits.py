@@ -1,8 +1,8 @@
 """Digits of three hands, on a drawing pad and as ink on paper: `mobile/golden/digits.json`.
 
 Each condition has twenty images, two of each digit, and the part of them that a reader with the
-committed int8 model has to get right. Lines are given by hand; everything else is arithmetic that
-rounds alike on every machine. `digits.bin.gz` holds the arrays, compressed: the images of a
+committed int8 model has to get right. Lines are those of `hands`; everything else is arithmetic
+that rounds alike on every machine. `digits.bin.gz` holds the arrays, compressed: the images of a
 condition share their paper.
 """
 
@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distill.export import preprocess
+from experiments.hands import HANDS
 
-Strokes = list[list[tuple[float, float]]]
 SIDE = 96  # pixels a side of an image
 MARGIN = 4  # pixels that ink keeps from the edge
+COUNT = 20  # images of a condition
+GOLDEN_HANDS = 3  # the first of `HANDS`; the others are kept back for `in_hand`
 EXACT = 2  # images of a condition of which the tensor is kept too
 FLOOR = 0.97
 SPEC = {
@@ -71,62 +73,6 @@ CONDITIONS = {
     "ruled paper": Condition(ruled=True, size=0.6, places=True),
     "chalk on a board": Condition(paper=50, ink=220, size=0.6, places=True),
 }
-
-# Digits as lines in a square of 100 by 100, y downwards.
-HANDS: list[dict[int, Strokes]] = [
-    {
-        0: [[(50, 2), (25, 8), (10, 30), (8, 60), (20, 90), (45, 98), (75, 92), (92, 65), (93, 35),
-             (80, 10), (50, 2)]],
-        1: [[(50, 0), (50, 100)]],
-        2: [[(12, 25), (25, 6), (50, 0), (78, 8), (86, 28), (72, 52), (40, 78), (8, 98), (92, 98)]],
-        3: [[(12, 8), (45, 0), (78, 8), (84, 25), (66, 42), (38, 47), (70, 52), (90, 70), (80, 92),
-             (45, 100), (8, 92)]],
-        4: [[(30, 2), (8, 58), (92, 58)], [(70, 10), (64, 100)]],
-        5: [[(85, 2), (20, 2), (14, 42), (48, 36), (80, 50), (86, 72), (66, 95), (30, 100),
-             (8, 88)]],
-        6: [[(72, 2), (35, 24), (14, 55), (14, 82), (42, 100), (75, 93), (84, 70), (62, 54),
-             (32, 58), (16, 76)]],
-        7: [[(8, 3), (92, 3), (66, 42), (42, 100)]],
-        8: [[(50, 47), (18, 30), (22, 10), (50, 0), (78, 10), (80, 30), (50, 47), (14, 70),
-             (18, 90), (50, 100), (82, 90), (86, 70), (50, 47)]],
-        9: [[(84, 24), (58, 2), (26, 8), (16, 30), (38, 48), (68, 42), (84, 22), (80, 55),
-             (68, 100)]],
-    },
-    {
-        0: [[(55, 0), (30, 10), (18, 45), (25, 85), (50, 100), (72, 85), (80, 45), (72, 12),
-             (50, 2)]],
-        1: [[(62, 0), (40, 100)]],
-        2: [[(15, 18), (45, 0), (75, 12), (75, 35), (50, 65), (15, 92), (30, 84), (55, 95),
-             (90, 92)]],
-        3: [[(20, 5), (75, 5), (45, 38), (78, 50), (85, 75), (60, 97), (15, 93)]],
-        4: [[(15, 5), (12, 45), (40, 52), (85, 45)], [(85, 5), (80, 50), (75, 100)]],
-        5: [[(25, 5), (20, 45), (55, 42), (80, 62), (70, 90), (35, 100), (10, 92)],
-            [(25, 5), (85, 2)]],
-        6: [[(55, 0), (28, 35), (20, 75), (40, 100), (68, 92), (72, 68), (50, 58), (25, 72)]],
-        7: [[(10, 10), (50, 4), (85, 6), (75, 35), (50, 70), (40, 100)]],
-        8: [[(80, 12), (50, 0), (22, 15), (40, 42), (72, 62), (78, 85), (50, 100), (22, 86),
-             (32, 60), (66, 38), (80, 14)]],
-        9: [[(78, 15), (45, 2), (20, 20), (30, 45), (60, 45), (78, 20), (78, 10), (76, 100)]],
-    },
-    {
-        0: [[(50, 5), (20, 15), (2, 50), (20, 88), (50, 96), (82, 85), (98, 50), (80, 15),
-             (45, 4)]],
-        1: [[(30, 22), (52, 0), (52, 100)]],
-        2: [[(20, 20), (40, 2), (70, 5), (80, 25), (65, 50), (42, 75), (20, 100), (50, 97),
-             (85, 100)]],
-        3: [[(15, 15), (40, 0), (75, 8), (70, 35), (40, 47), (75, 58), (80, 85), (50, 100),
-             (12, 85)]],
-        4: [[(65, 100), (65, 0), (10, 68), (95, 68)]],
-        5: [[(78, 4), (30, 6), (22, 45), (55, 40), (78, 60), (72, 85), (50, 98), (15, 95)]],
-        6: [[(80, 8), (50, 5), (22, 35), (15, 70), (35, 97), (65, 97), (82, 75), (65, 55),
-             (35, 58), (20, 75)]],
-        7: [[(10, 5), (88, 2), (60, 50), (52, 100)]],
-        8: [[(70, 10), (40, 2), (25, 22), (50, 45), (75, 72), (55, 98), (25, 85), (30, 65),
-             (55, 45), (75, 20), (65, 8)]],
-        9: [[(75, 20), (50, 2), (22, 15), (22, 40), (50, 50), (75, 30), (78, 12), (72, 60),
-             (50, 95), (25, 98)]],
-    },
-]  # fmt: skip
 
 
 def strokes(digit: int, hand: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -183,22 +129,44 @@ def images(name: str) -> np.ndarray:
     """Returns the images of a condition, `[20, SIDE, SIDE]` uint8; the labels are 0 to 9, twice."""
     condition = CONDITIONS[name]
     rng = np.random.default_rng(list(CONDITIONS).index(name))
-    lit, noise = light(condition, rng)
+    sheet = light(condition, rng)
+    hands = [(number // 10 + number + 1) % GOLDEN_HANDS for number in range(COUNT)]
+    return np.stack([picture(condition, n % 10, hand, sheet, rng) for n, hand in enumerate(hands)])
+
+
+def picture(
+    condition: Condition,
+    digit: int,
+    hand: int,
+    sheet: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Returns a digit in a condition, `[SIDE, SIDE]` uint8.
+
+    Args:
+      condition: how it is written and seen.
+      digit, hand: which.
+      sheet: as of `light`.
+      rng: for its place and for what differs each time.
+    """
+    room = SIDE - 2 * MARGIN
+    size = condition.size * room / (1 + condition.pen)
+    half = size * (1 + condition.pen) / 2
+    free = round(room / 2 - half) if condition.places else 0
+    x, y = SIDE / 2 + rng.integers(-free, free + 1, 2)
+    lines = strokes(digit, hand, rng)
+    ink = coverage(lines, x, y, size, max(1.5, size * condition.pen))
+    return seen(condition, ink, sheet)
+
+
+def seen(condition: Condition, ink: np.ndarray, sheet: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Returns ink on paper as a camera sees it, `[SIDE, SIDE]` uint8; `ink` is from 0 to 1."""
+    lit, noise = sheet
     paper = np.full((SIDE, SIDE), float(condition.paper))
     if condition.ruled:
         paper[6::13] -= 45
-    found = []
-    for number in range(20):
-        room = SIDE - 2 * MARGIN
-        size = condition.size * room / (1 + condition.pen)
-        half = size * (1 + condition.pen) / 2
-        free = round(room / 2 - half) if condition.places else 0
-        x, y = SIDE / 2 + rng.integers(-free, free + 1, 2)
-        lines = strokes(number % 10, (number // 10 + number + 1) % 3, rng)
-        ink = coverage(lines, x, y, size, max(1.5, size * condition.pen))
-        seen = (paper + (condition.ink - paper) * ink) * lit + noise
-        found.append(np.clip(np.rint(seen), 0, 255).astype(np.uint8))
-    return np.stack(found)
+    shown = (paper + (condition.ink - paper) * ink) * lit + noise
+    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
 
 
 def oddities() -> dict[str, tuple[str, np.ndarray]]:

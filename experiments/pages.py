@@ -3,7 +3,7 @@
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -27,13 +27,16 @@ class Page(NamedTuple):
 
     Attributes:
       name: of `experiments/results/NAME.csv`, `docs/NAME.md` and `docs/results/NAME.png`.
-      render: from the rows to the Markdown in which `PICTURE` stands for the picture.
+      tables: by name, what is made of the rows and stands between its markers in the page; the
+        rest of the page is written by hand.
       draw: draws the rows into a figure.
+      size: of the figure, in inches.
     """
 
     name: str
-    render: Callable[[pd.DataFrame], str]
+    tables: Mapping[str, Callable[[pd.DataFrame], str]]
     draw: Callable[[pd.DataFrame, Figure], None]
+    size: tuple[float, float] = (9.6, 5.4)
 
     def files(self, root: pathlib.Path = ROOT) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
         """Returns the CSV file, the page and the picture."""
@@ -42,17 +45,11 @@ class Page(NamedTuple):
         return csv, docs / f"{self.name}.md", docs / "results" / f"{self.name}.png"
 
     def text(self, table: pd.DataFrame) -> str:
-        """Returns the contents of the page."""
-        title, rest = self.render(table).split("\n", 1)
-        written = (
-            f"<!-- written by python -m experiments.{self.name}; change the results, not this page"
-            " -->"
-        )
-        picture = f"![{title.removeprefix('# ')}](results/{self.name}.png)"
-        return f"{title}\n\n{written}\n{rest.replace(PICTURE, picture)}\n"
-
-
-PICTURE = "{picture}"
+        """Returns the page of the checkout with each table made anew."""
+        text = self.files()[1].read_text(encoding="utf-8")
+        for name, make in self.tables.items():
+            text = between(text, name, make(table))
+        return text
 
 
 def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pathlib.Path]:
@@ -71,9 +68,9 @@ def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pa
         path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(csv, index=False)
     table = read_csv(csv)
-    text.write_text(page.text(table))
+    text.write_text(page.text(table), encoding="utf-8")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        figure = Figure(figsize=page.size, layout="constrained")
         page.draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={SOURCE: digest(csv)})
     return [csv, text, picture]

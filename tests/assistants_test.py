@@ -23,7 +23,7 @@ def _config(*given):
 
 def _run(config, tmp_path, display=None):
     dataset = data.load(config, *data.find(config, print))
-    return Run(config, tmp_path / "run", dataset, display or Display())
+    return Run(pipeline.validate(config), tmp_path / "run", dataset, display or Display())
 
 
 def test_each_learns_from_the_one_before(tmp_path):

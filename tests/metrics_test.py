@@ -118,3 +118,17 @@ def test_mistakes_begin_with_the_most_confident():
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
     assert metrics.mistakes(np.array([1, 1, 1, 1]), probabilities, 2) == [1, 3]
     assert metrics.mistakes(np.array([0, 0, 1, 0]), probabilities, 2) == []
+
+
+@pytest.mark.parametrize("truth", [0.5, 1.0, 3.0])
+def test_a_temperature_undoes_what_made_logits_too_sure(truth):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 4))
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (chances.cumsum(1) > rng.random((20_000, 1))).argmax(1)
+    assert metrics.temperature(labels, truth * logits) == pytest.approx(truth, rel=0.05)
+
+
+def test_a_temperature_of_labels_that_are_all_right_is_the_lowest():
+    logits = np.array([[0.1, 0.0], [0.0, 0.1]])
+    assert metrics.temperature(np.array([0, 1]), logits) == pytest.approx(1 / 16, rel=0.01)

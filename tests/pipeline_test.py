@@ -180,6 +180,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path,
         {"student.weight_decay": 1e-2, "student.clip_norm": 1.0, "student.schedule": "cosine"},
         {"dataset.validation": "train[400:500]"},
         {"student.args.downsample": "strided_conv"},
+        {
+            "student.mixup": 0.2,
+            "student.cutmix": 1.0,
+            "student.ema_decay": 0.9,
+            "student.warmup_epochs": 0.5,
+            "engine.dtype": "bfloat16",
+        },
     ],
 )
 def test_variants_run_to_the_end(tmp_path, change):

@@ -67,7 +67,7 @@ def identity(section: ConfigDict, directory: pathlib.Path) -> str:
       section: `config.export`.
       directory: as for `files`.
     """
-    other = ("formats", "labels", "max_accuracy_drop", "batch_size")
+    other = ("formats", "labels", "max_accuracy_drop", "batch_size", "temperature")
     settings = {key: value for key, value in section.to_dict().items() if key not in other}
     written = [path(directory, format) for format in FORMATS]
     contents = [p.read_bytes() if p.is_file() else b"" for p in written]

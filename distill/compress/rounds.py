@@ -14,9 +14,9 @@ from distill.compress import measure, methods, packing
 from distill.compress import network as networks
 from distill.compress.context import Context
 from distill.compress.network import Network
-from distill.compress.plan import Step
 from distill.errors import InputError, one_line
 from distill.run import Run, write
+from distill.settings import Step
 from distill.training import start, trained
 from distill.training.description import Description
 from distill.training.recipe import deciding
@@ -92,9 +92,9 @@ def apply(
     name = f"{number}_{step.method}-{configs.digest(identity)}"
     directory = run.workdir / DIRECTORY / name
     if record := read(run, directory):
-        found = trained.load(directory / "steps", run.display.warn)
+        tuned = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
-        return Round(found, as_network(found), record, directory)
+        return Round(tuned, as_network(tuned), record, directory)
     seen = context(run, number, step, round, begin)
     try:
         network = methods.COMPRESSORS[step.method](before.network, seen, **step.at(round))
@@ -109,14 +109,14 @@ def apply(
         f"{measure.describe(measure.counts(_obeying(network)))}"
     )
     _train(run, f"compress{number}.{round}", directory, about, network, step, original)
-    found = trained.load(directory / "steps", run.display.warn)
-    network = as_network(found)
+    tuned = trained.load(directory / "steps", run.display.warn)
+    network = as_network(tuned)
     record = {
         "step": number, "method": step.method, "round": round, "given": step.given,
-        f"untuned_{quality_of(about)}": untuned, **judge(run, found, network),
+        f"untuned_{quality_of(about)}": untuned, **judge(run, tuned, network),
     }  # fmt: skip
     write(directory / RECORD, sealed(record))
-    return Round(found, network, record, directory)
+    return Round(tuned, network, record, directory)
 
 
 def read(run: Run, directory: pathlib.Path) -> Record | None:
@@ -164,10 +164,10 @@ def opened(contents: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: if the checksum is missing or another one.
     """
-    found = {key: value for key, value in contents.items() if key != CHECKSUM}
-    if contents.get(CHECKSUM) != configs.digest(found):
+    bare = {key: value for key, value in contents.items() if key != CHECKSUM}
+    if contents.get(CHECKSUM) != configs.digest(bare):
         raise ValueError("its checksum does not match")
-    return found
+    return bare
 
 
 def with_files(run: Run, made: Round) -> Record:

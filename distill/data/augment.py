@@ -5,7 +5,7 @@ that has few distinct outcomes says how many (`num_variants`): a teacher's outpu
 can then be computed once instead of in every epoch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,17 @@ import jax.numpy as jnp
 
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
+MAX_SCALING = 0.1  # up and down, on MNIST-like images
+MAX_OFFSET = 2.0  # pixels, with fractions, on MNIST-like images
 CROP_PADDING = 4  # pixels, on CIFAR-like images
+HAND = {  # how far each of `hand` goes, to both sides
+    "degrees": 15.0,
+    "scale": 0.15,  # of rows and of columns, each by itself; of the logarithm
+    "shear": 0.25,  # columns a row
+    "shift": 1.5,  # pixels
+    "stroke": 0.6,  # 1 is a pixel more, or less, at each side of a stroke
+    "gamma": 0.4,  # of the logarithm
+}
 
 
 class Augmentation(NamedTuple):
@@ -54,19 +64,66 @@ def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
       images: `[batch, height, width, channels]`.
       degrees: `[batch]`.
     """
+    return _warp(images, _turn(degrees), jnp.zeros((len(degrees), 2)))
+
+
+def _turn(degrees):
+    """Returns the matrices `[batch, 2, 2]` for `_warp` that turn counter-clockwise."""
+    cos, sin = jnp.cos(jnp.deg2rad(degrees)), jnp.sin(jnp.deg2rad(degrees))
+    return _matrix(cos, sin, -sin, cos)
+
+
+def _matrix(*entries):
+    """Returns matrices `[batch, 2, 2]` from their four entries `[batch]`, row by row."""
+    return jnp.stack(entries, -1).reshape(-1, 2, 2)
+
+
+def _warp(images: jax.Array, matrix: jax.Array, offset: jax.Array) -> jax.Array:
+    """Takes each pixel from another place, bilinearly; black enters.
+
+    Args:
+      images: `[batch, height, width, channels]`.
+      matrix: `[batch, 2, 2]`, from a place to where its pixel comes from, (y, x) about the centre.
+      offset: `[batch, 2]`, in pixels, added to that.
+    """
     _, h, w, _ = images.shape
-    y, x = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
+    centre = jnp.array([(h - 1) / 2, (w - 1) / 2]).reshape(2, 1, 1)
+    places = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")) - centre
+    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre[None]
+    return _sample(images, sources[:, 0], sources[:, 1])
 
-    def turn(image, angle):
-        cos, sin = jnp.cos(angle), jnp.sin(angle)
-        source = [cos * y + sin * x + (h - 1) / 2, cos * x - sin * y + (w - 1) / 2]
 
-        def channel(plane):
-            return jax.scipy.ndimage.map_coordinates(plane, source, order=1, mode="constant")
+def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
+    """Turns, scales and moves each image about its centre, bilinearly; black enters.
 
-        return jax.vmap(channel, in_axes=-1, out_axes=-1)(image)
+    Args:
+      images: `[batch, height, width, channels]`.
+      choices: degrees counter-clockwise `[batch]`, the scale `[batch]`, pixels down and to the
+        right `[batch, 2]`.
+    """
+    degrees, scale, offset = choices
+    matrix = _turn(degrees) / scale[:, None, None]
+    return _warp(images, matrix, -jnp.einsum("bij,bj->bi", matrix, offset))
 
-    return jax.vmap(turn)(images, jnp.deg2rad(degrees))
+
+def _sample(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    """Reads images between their pixels, bilinearly, at `[batch, height, width]` rows and columns.
+
+    Outside it is black, as everything is that lies a pixel and more away.
+    """
+    n, h, w, c = images.shape
+    flat = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))).reshape(n, -1, c)
+    y, x = jnp.clip(y, -1, h) + 1, jnp.clip(x, -1, w) + 1
+    top, left = jnp.floor(y), jnp.floor(x)
+    fy, fx = (y - top).reshape(n, -1, 1), (x - left).reshape(n, -1, 1)
+    index = (top * (w + 3) + left).astype(jnp.int32).reshape(n, -1, 1)
+
+    def corner(down: int, right: int) -> jax.Array:
+        return jnp.take_along_axis(flat, index + (down * (w + 3) + right), axis=1)
+
+    upper = corner(0, 0) * (1 - fx) + corner(0, 1) * fx
+    lower = corner(1, 0) * (1 - fx) + corner(1, 1) * fx
+    return (upper * (1 - fy) + lower * fy).reshape(n, *y.shape[1:], c)
 
 
 def flip(images: jax.Array, variant: jax.Array) -> jax.Array:
@@ -83,6 +140,16 @@ def _draw_shift_rotate(key, batch):
 def _shift_rotate(images, choices):
     variant, degrees = choices
     return shift(rotate(images, degrees), variant)
+
+
+def _draw_affine(key, batch):
+    keys = jax.random.split(key, 3)
+
+    def within(key, limit, *shape):
+        return jax.random.uniform(key, (batch, *shape), minval=-limit, maxval=limit)
+
+    scale = 1 + within(keys[1], MAX_SCALING)
+    return within(keys[0], MAX_ROTATION), scale, within(keys[2], MAX_OFFSET, 2)
 
 
 def _draw_crop_flip(key, batch):
@@ -103,6 +170,44 @@ def crop_flip(images: jax.Array, choices: tuple[jax.Array, jax.Array]) -> jax.Ar
     return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
+def _draw_hand(key, batch):
+    keys = jax.random.split(key, len(HAND))
+    sizes = {"scale": 2, "shift": 2}
+    return {
+        name: jax.random.uniform(
+            k, (batch, sizes[name]) if name in sizes else (batch,), minval=-most, maxval=most
+        )
+        for k, (name, most) in zip(keys, HAND.items(), strict=True)
+    }
+
+
+def hand(images: jax.Array, choices: Mapping[str, jax.Array]) -> jax.Array:
+    """Varies digits as hands and pens do: an affine map, the width of strokes, their softness.
+
+    Simard, Steinkraus and Platt (2003) is the usual source for affine distortions of MNIST.
+
+    Args:
+      images: `[batch, height, width, channels]` from 0 to 1, light on dark.
+      choices: by the names of `HAND`: `degrees`, `shear`, `stroke` and `gamma` `[batch]`, `scale`
+        and `shift` `[batch, 2]` (y, x). Zeros leave images as they are.
+    """
+    sy, sx = jnp.exp(-choices["scale"]).T
+    lean = _matrix(sy, jnp.zeros_like(sy), choices["shear"], sx)
+    images = _warp(images, _turn(choices["degrees"]) @ lean, choices["shift"])
+    stroke, gamma = (choices[name].reshape(-1, 1, 1, 1) for name in ("stroke", "gamma"))
+    images += jnp.maximum(stroke, 0) * (_around(images, jax.lax.max) - images)
+    images += jnp.maximum(-stroke, 0) * (_around(images, jax.lax.min) - images)
+    return jnp.clip(images, 0, 1) ** jnp.exp(gamma)
+
+
+def _around(images, function):
+    """Returns the largest or smallest of each pixel and the four beside it; black lies outside."""
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    down = function(padded[:, 2:, 1:-1], padded[:, :-2, 1:-1])
+    across = function(padded[:, 1:-1, 2:], padded[:, 1:-1, :-2])
+    return function(images, function(down, across))
+
+
 NUM_SHIFTS = (2 * MAX_SHIFT + 1) ** 2
 
 NONE = Augmentation(
@@ -121,5 +226,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "shift": SHIFT,
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
+    "affine": Augmentation(_draw_affine, affine, None),
+    "hand": Augmentation(_draw_hand, hand, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
 }

@@ -79,12 +79,19 @@ def bounds(spec: str, sizes: dict[str, int]) -> slice:
     """Returns which examples `spec` selects, given the size of each split.
 
     Raises:
-      InputError: if the split is unknown or the selection is empty.
+      InputError: if the split is unknown or smaller, or the selection is empty.
     """
     name, start, stop = parse(spec)
     if name not in sizes:
         raise unknown("split", name, sizes)
     size = sizes[name]
+    for bound in filter(None, (start, stop)):
+        whole = 100 if bound.endswith("%") else size
+        if abs(int(bound.rstrip("%"))) > whole:
+            raise InputError(
+                f"split {spec!r} reaches beyond the {size} examples of {name}; leave the bound out "
+                "for all of them"
+            )
     selected = slice(*slice(_index(start, size), _index(stop, size)).indices(size))
     if selected.stop <= selected.start:
         raise InputError(f"split {spec!r} selects nothing from {size} examples")

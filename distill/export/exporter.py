@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 import distill
 from distill import config as configs
 from distill import cost, data, metrics, provenance
-from distill.data import Dataset
+from distill.data import Dataset, Split
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
 from distill.export import (
@@ -45,6 +45,7 @@ TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TOP_K = 3
+TEMPERATURES = ("none", "fit")
 DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
@@ -62,17 +63,21 @@ class NotProven(InputError):
         self.proofs, self.failures = proofs, failures
 
 
-def check(section: ConfigDict) -> None:
+def check(section: ConfigDict) -> tuple[str, ...]:
     """Checks `config.export` before any work.
+
+    Returns:
+      The formats that it names.
 
     Raises:
       InputError: for the first value that cannot be used.
     """
-    formats(section)
+    formats = _formats(section)
     choices = {
         "output": manifests.KINDS,
         "polarity": manifests.POLARITIES,
         "normalize": ("auto", *manifests.NORMALIZATIONS),
+        "temperature": TEMPERATURES,
     }
     for key, known in choices.items():
         if section[key] not in known:
@@ -89,6 +94,7 @@ def check(section: ConfigDict) -> None:
         raise InputError(
             f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
         )
+    return formats
 
 
 def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None:
@@ -117,6 +123,11 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
             f"images of {dataset.name} have {shape[-1]} channels; a bundle is of 1 or 3: leave "
             "the stage export out"
         )
+    if section.temperature == "fit" and dataset.validation is None:
+        raise InputError(
+            "export.temperature is 'fit', and no images are held out for it: set "
+            "dataset.train=train[:90%] and dataset.validation=train[90%:]"
+        )
     values = section.batch_size * int(np.prod(shape))
     if values > manifests.MAX_VALUES:
         raise InputError(
@@ -125,15 +136,14 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
         )
 
 
-def formats(section: ConfigDict) -> list[str]:
-    """Returns the formats that `config.export.formats` names."""
+def _formats(section: ConfigDict) -> tuple[str, ...]:
     names = [name.strip() for name in section.formats.split(",") if name.strip()]
     for name in names:
         if name not in convert.FORMATS:
             raise unknown("format", name, convert.FORMATS)
     if not names:
         raise InputError(f"export.formats is empty; name some of {','.join(convert.FORMATS)}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def export(
@@ -141,6 +151,7 @@ def export(
     dataset: Dataset,
     labels: list[str],
     section: ConfigDict,
+    formats: Sequence[str],
     directory: pathlib.Path,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
@@ -152,6 +163,7 @@ def export(
         checked on its whole test set.
       labels: names of the classes.
       section: `config.export`.
+      formats: those that it names, from `check`.
       directory: a bundle for each format goes to `directory/FORMAT`.
       say: told in one line about each format.
 
@@ -167,7 +179,7 @@ def export(
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
     expected = None  # computed when it is needed
-    for format in formats(section):
+    for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
@@ -188,7 +200,7 @@ def export(
         proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
         _write_proofs(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
-    asked = {format: proofs[format] for format in formats(section) if format not in failures}
+    asked = {format: proofs[format] for format in formats if format not in failures}
     if failures:
         raise NotProven(asked, failures)
     return asked
@@ -206,7 +218,7 @@ def _proven(
     variables, test = trained.members[0], dataset.test
     bundle, operators = draft(trained, dataset, labels, section, format)
     model = Model(bundle)
-    scores = model.scores(test.images)
+    raw = scores = model.scores(test.images)
     some = slice(None, None, -(-len(test) // READ_IMAGES))
     read = _read(model, bundle, test.images[some], scores[some])
     if section.output == "logits":
@@ -215,6 +227,9 @@ def _proven(
     flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
     checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
+    if section.temperature == "fit":
+        manifest["output"]["temperature"] = _temperature(model, dataset.validation, section.output)
+        scores = np.stack([reference.probabilities(s, manifest["output"]) for s in raw])
     manifest["golden"] = _golden(bundle, test.images, format)
     manifest["provenance"] = _provenance(trained, tflite, flax)
     proof = {
@@ -232,6 +247,14 @@ def _proven(
     return bundle, proof
 
 
+def _temperature(model: Model, held_out: Split | None, kind: str) -> float:
+    """Returns what the probabilities of a file are calibrated with, on images held out."""
+    assert held_out is not None  # see `check_data`
+    scores = model.scores(held_out.images)
+    logits = np.log(np.maximum(scores, reference.LEAST)) if kind == "probabilities" else scores
+    return metrics.temperature(held_out.labels, logits)
+
+
 def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Returns the scores that a reader gets, which crops, resizes and inverts images itself.
 
@@ -246,14 +269,14 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
       scores: `[n, classes]`, of the images as they are.
     """
     spec = bundle.manifest["input"]
-    found = scores.copy()
+    answers = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
         read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
-            found[part][other] = model.run(read[other])
-    return found
+            answers[part][other] = model.run(read[other])
+    return answers
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
@@ -415,15 +438,15 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
 def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        found = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
+        contents = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
         return {}
-    return proofs_in(found)
+    return proofs_in(contents)
 
 
-def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
+def proofs_in(contents: Any) -> dict[str, dict[str, Any]]:
     """Returns what is whole among the proofs that a file holds; what is not is made again."""
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         return {}
 
     def is_whole(proof: Any) -> bool:
@@ -434,7 +457,7 @@ def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
             and all(type(count) is int for count in proof["operators"].values())
         )
 
-    return {format: proof for format, proof in found.items() if is_whole(proof)}
+    return {format: proof for format, proof in contents.items() if is_whole(proof)}
 
 
 def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:

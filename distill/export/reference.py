@@ -17,9 +17,11 @@ from distill.pixels import Window, area_resize, center_crop, image_cells
 
 __all__ = [
     "Window", "area_resize", "center_crop", "check_scores", "dequantize", "image_cells",
-    "is_inverted", "low_pass", "quantize", "softmax", "to_tensor", "top_k",
+    "is_inverted", "low_pass", "probabilities", "quantize", "softmax", "temper", "to_tensor",
+    "top_k",
 ]  # fmt: skip
 
+LEAST = 1 / 1024  # what a probability counts at least where it is tempered: an int8 file's may be 0
 INTEGERS = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
@@ -76,9 +78,41 @@ def dequantize(values: np.ndarray, quantization: Mapping[str, Any]) -> np.ndarra
     ).astype(np.float32)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def probabilities(scores: np.ndarray, output: Mapping[str, Any]) -> np.ndarray:
+    """Returns what readers show for the scores of an image.
+
+    Args:
+      scores: `[classes]` float32, as of `dequantize` where the tensor holds integers.
+      output: the bundle's; read are `kind` and `temperature`.
+
+    Returns:
+      `[classes]` float32.
+    """
+    temperature = output.get("temperature")
+    if output["kind"] == "logits":
+        return softmax(scores, temperature or 1.0)
+    return temper(scores, temperature) if temperature else scores
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Returns probabilities, `[classes]` float32; readers agree to 1e-6."""
-    powers = np.exp(logits.astype(np.float64) - np.max(logits))
+    return _normalized(np.exp((logits.astype(np.float64) - np.max(logits)) / temperature))
+
+
+def temper(scores: np.ndarray, temperature: float) -> np.ndarray:
+    """Divides the logarithms of probabilities by a temperature; readers agree to 1e-6.
+
+    Args:
+      scores: probabilities `[classes]` float32; none counts as less than `LEAST`.
+      temperature: as of Guo et al. (2017); above 1 the highest becomes lower.
+
+    Returns:
+      Probabilities `[classes]` float32.
+    """
+    return _normalized(np.maximum(scores.astype(np.float64), LEAST) ** (1 / temperature))
+
+
+def _normalized(powers: np.ndarray) -> np.ndarray:
     return (powers / np.add.accumulate(powers)[-1]).astype(np.float32)
 
 

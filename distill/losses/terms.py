@@ -1,5 +1,6 @@
 """The losses by name, what each needs, and the weighted terms that `config.loss` makes of them."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -216,6 +217,11 @@ def needs_labels(name: str) -> bool:
     return "labels" in _parameters(name)
 
 
+def needs_hard_labels(name: str) -> list[str]:
+    """Returns the parts of the loss `name` for which each image has one label and no mixture."""
+    return [m for m in methods(name) if needs_labels(m) and m != "cross_entropy"]
+
+
 def compares_with_pixels(name: str) -> bool:
     """Whether the loss `name` is of a model that reconstructs images instead of classifying."""
     return "pixels" in _parameters(name)
@@ -235,6 +241,7 @@ def weighted_terms(
     tapped: Mapping[str, Tapped] = MappingProxyType({}),
     parts: Mapping[str, Any] = MappingProxyType({}),
     teacher_classifier: tuple[jax.Array, jax.Array] | None = None,
+    mixed_with: tuple[jax.Array, jax.Array] | None = None,
     others: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
@@ -256,29 +263,42 @@ def weighted_terms(
       tapped: for each part of the loss that compares features, those of student and teacher.
       parts: parameters of what is trained beside the student, from `init_parts`.
       teacher_classifier: kernel and bias of the teacher's last layer, where a loss reads them.
+      mixed_with: of images that are mixtures, the labels of the others `[batch]`, and what share
+        is of the first, a scalar. Terms that read labels are mixed likewise.
       others: `peer_logits`, `memory` and `candidates`, where a loss reads them.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
     """
-    arrays: dict[str, Any] = {"logits": logits, "labels": labels, **others}
+    arrays: dict[str, Any] = {"logits": logits, **others}
     if pixels is not None:
         arrays["pixels"] = pixels
     if teacher_classifier is not None:
         arrays["teacher_classifier"] = teacher_classifier
+
+    def over_labels(value: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        if mixed_with is None:
+            return value(labels)
+        partners, share = mixed_with
+        return share * value(labels) + (1 - share) * value(partners)
+
     weighted = f"{methods(name)[0]}.weight" in hyper
     values = {}
     for method in methods(name):
         numbers = _of_term(method, hyper) if weighted else hyper
         compared = _named(method, tapped.get(method), parts.get(method, {}))
-        value = _value(method, arrays | compared, teacher_logits, numbers)
-        if needs_teacher(name) and needs_labels(method):
-            value = _mean_over_visible(labels) * jnp.where(labels >= 0, value, 0)
+        one = functools.partial(_value, method, arrays | compared, teacher_logits, numbers)
+        if not needs_labels(method):
+            value = one(labels)
+        elif needs_teacher(name):
+            value = over_labels(functools.partial(_over_visible, one))
+        else:
+            value = over_labels(one)
         values[method] = numbers["weight"] * value if weighted else value
     if weighted or not needs_teacher(name):
         return values
     alpha = hyper["alpha"]
-    hard = _mean_over_visible(labels) * _hard(logits, labels, hyper)
+    hard = over_labels(lambda labels: _mean_over_visible(labels) * _hard(logits, labels, hyper))
     return {name: alpha * values[name], "hard_loss": (1 - alpha) * hard}
 
 
@@ -330,11 +350,12 @@ def _value(
     arrays: Mapping[str, Any],
     teacher_logits: jax.Array | None,
     hyper: Mapping[str, jax.Array],
+    labels: jax.Array,
 ) -> jax.Array:
     """Evaluates one entry of `LOSSES`, `[batch]`."""
     if method == "cross_entropy":
-        return _hard(arrays["logits"], arrays["labels"], hyper)
-    arrays = dict(arrays)
+        return _hard(arrays["logits"], labels, hyper)
+    arrays = {**arrays, "labels": labels}
     if teacher_logits is not None:
         if "standardise" in hyper:
             chosen = hyper["standardise"]
@@ -357,6 +378,11 @@ def _hard(logits: jax.Array, labels: jax.Array, hyper: Mapping[str, jax.Array]) 
         return LOSSES["cross_entropy"](logits, labels)
     share = hyper["label_smoothing"]
     return basic.smoothed_cross_entropy(logits, labels, label_smoothing=share)
+
+
+def _over_visible(value: Callable[[jax.Array], jax.Array], labels: jax.Array) -> jax.Array:
+    """Returns what a loss gives for labels that are visible; 0 for the others."""
+    return _mean_over_visible(labels) * jnp.where(labels >= 0, value(labels), 0)
 
 
 def _mean_over_visible(labels: jax.Array) -> jax.Array:

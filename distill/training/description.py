@@ -11,12 +11,7 @@ from ml_collections import ConfigDict
 from distill import config as configs
 from distill import losses
 
-LATER = (
-    "init",
-    "constraints",
-    "compression",
-    "examples",
-)  # left out of the JSON where they are None
+LATER = ("init", "constraints", "compression", "examples", "dtype")  # not in the JSON if None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +37,7 @@ class Description:
       init: hash of the weights that it starts from, if it does.
       constraints: on the weights, of a network that was compressed; see `distill.constraints`.
       compression: the round that made such a network.
+      dtype: an entry of `config.DTYPES`, if the networks are not trained in float32.
       examples: number of the images, where the loss keeps something of each.
     """
 
@@ -60,6 +56,7 @@ class Description:
     init: str | None = None
     constraints: dict[str, Any] | None = None
     compression: dict[str, Any] | None = None
+    dtype: str | None = None
     examples: int | None = None
 
     @property
@@ -85,18 +82,18 @@ class Description:
     def json(self) -> dict[str, Any]:
         """Returns JSON values."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        found = {k: v for k, v in fields.items() if v is not None or k not in LATER}
-        found["teacher"] = self.teacher and self.teacher.json()
-        return json.loads(json.dumps(found))
+        values = {k: v for k, v in fields.items() if v is not None or k not in LATER}
+        values["teacher"] = self.teacher and self.teacher.json()
+        return json.loads(json.dumps(values))
 
 
-def from_json(found: Mapping[str, Any]) -> Description:
+def from_json(contents: Mapping[str, Any]) -> Description:
     """Returns the description whose JSON values are given; tuples are taken for lists.
 
     Raises:
       ValueError: if something is missing or unknown.
     """
-    values = json.loads(json.dumps(found))
+    values = json.loads(json.dumps(contents))
     for name in ("input_shape", "mean", "std"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])

@@ -185,21 +185,21 @@ def saved(job: Job, task: Task, at: Reached) -> dict[str, Any]:
     """
     kernels = ops.kernels_of(getattr(task.model, "conv", None))
     about = job.about.json()
-    found = {"of": about, "history": at.history, "complete": at.complete, "kernels": kernels}
+    meta = {"of": about, "history": at.history, "complete": at.complete, "kernels": kernels}
     if at.epoch is None:
-        return found
+        return meta
     sums = {name: value.tolist() for name, value in at.epoch.sums.items()}
-    return {**found, "begun": {**at.epoch._asdict(), "sums": sums}}
+    return {**meta, "begun": {**at.epoch._asdict(), "sums": sums}}
 
 
-def restored(states: TrainState, found: Mapping[str, Any]) -> Reached:
+def restored(states: TrainState, meta: Mapping[str, Any]) -> Reached:
     """Returns how far the training of a checkpoint has come, from what `saved` has returned."""
-    begun = found.get("begun")
+    begun = meta.get("begun")
     epoch = None
     if begun:
         sums = {name: np.asarray(value) for name, value in begun["sums"].items()}
         epoch = Epoch(**{**begun, "sums": sums})
-    return Reached(states, found["history"], epoch, found["complete"])
+    return Reached(states, meta["history"], epoch, meta["complete"])
 
 
 def _plus(epoch: Epoch, measured: Mapping[str, np.ndarray], bad_steps: np.ndarray) -> Epoch:

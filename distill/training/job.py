@@ -82,20 +82,20 @@ class Job:
 def task(job: Job) -> Task:
     """Returns what is trained; its steps have no teacher where tables have what it knows."""
     teacher = job.teacher
-    found = recipes.task(job.about, job.duration, teacher.model if teacher else None)
-    if teacher is not None and _tabulates(job, found, teacher):
-        return dataclasses.replace(found, teacher=None)
-    return found
+    made = recipes.task(job.about, job.duration, teacher.model if teacher else None)
+    if teacher is not None and _tabulates(job, made, teacher):
+        return dataclasses.replace(made, teacher=None)
+    return made
 
 
-def _tabulates(job: Job, found: Task, teacher: Trained) -> bool:
-    if not found.taps:  # a training of weights that are given may find what one before it has left
-        return job.start is not None and soft_targets.is_there(found, job.split, teacher)
+def _tabulates(job: Job, steps: Task, teacher: Trained) -> bool:
+    if not steps.taps:  # a training of weights that are given may find what one before it has left
+        return job.start is not None and soft_targets.is_there(steps, job.split, teacher)
     return (
         job.resident
         and job.plan.batch_mesh is None
         and soft_targets.tabulates_features(
-            found, job.split, teacher, job.duration.epochs, job.table_bytes
+            steps, job.split, teacher, job.duration.epochs, job.table_bytes
         )
     )
 
@@ -140,17 +140,21 @@ def students_that_fit(job: Job, memory: int) -> int:
       job: of one student.
       memory: bytes that may be used.
     """
-    found = task(job)
-    states = recipes.shapes(job.about, found)
+    steps_task = task(job)
+    states = recipes.shapes(job.about, steps_task)
     steps = job.duration.steps_per_epoch
     order = jax.ShapeDtypeStruct((1, steps, job.batch_size), jnp.int32)
     table = variables = features = last = None
-    if job.teacher is not None and found.teacher is not None:
+    if job.teacher is not None and steps_task.teacher is not None:
         variables = jax.eval_shape(job.teacher.stacked)
     elif job.teacher is not None:
-        shape = soft_targets.shape(found, job.split, job.teacher)
+        shape = soft_targets.shape(steps_task, job.split, job.teacher)
         table = jax.ShapeDtypeStruct(shape, jnp.float32)
-        wanted = soft_targets.feature_shapes(found, job.split, job.teacher) if found.taps else {}
+        wanted = (
+            soft_targets.feature_shapes(steps_task, job.split, job.teacher)
+            if steps_task.taps
+            else {}
+        )
         features = {k: jax.ShapeDtypeStruct(v, jnp.float32) for k, v in wanted.items()} or None
         last = jax.tree.map(jax.typeof, classifier(job.teacher.members[0])) if features else None
     examples = len(job.split) if job.resident else CHUNK_STEPS * job.batch_size
@@ -164,7 +168,7 @@ def students_that_fit(job: Job, memory: int) -> int:
         **_validation(job),
     )
     return engine.students_that_fit(
-        found, states, recipes.hyper(job.about), data, order,
+        steps_task, states, recipes.hyper(job.about), data, order,
         students=job.plan.students, memory=memory,
     )  # fmt: skip
 

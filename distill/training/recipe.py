@@ -23,6 +23,28 @@ from distill.training.description import Description
 from distill.training.state import TrainState
 from distill.training.step import Task
 
+MIXTURES = ("mixup", "cutmix")
+
+
+def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
+    """Checks that a loss can do with mixtures of images, where these are asked for.
+
+    Args:
+      role: whose section it is.
+      section: made by `config.training`.
+      loss: the name of a loss, or of its terms.
+
+    Raises:
+      InputError: naming the part of it that needs the label of each image.
+    """
+    for name in MIXTURES:
+        if section[name] and (needing := losses.needs_hard_labels(loss)):
+            raise InputError(
+                f"{role}.{name} is {section[name]}, and a mixture of images has no label that loss "
+                f"{needing[0]} could take: use losses without labels and cross_entropy, or leave "
+                "it out"
+            )
+
 
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
     """Returns of `config.loss` what the loss takes: its name, its numbers, alpha if it is mixed.
@@ -180,7 +202,7 @@ def length(recipe: Any, num_examples: int) -> Length:
     """Converts the duration of a recipe to steps.
 
     Raises:
-      InputError: if a batch is larger than the set.
+      InputError: if a batch is larger than the set, or the warm-up longer than the run.
     """
     steps_per_epoch = num_examples // recipe.batch_size
     if steps_per_epoch == 0:
@@ -188,7 +210,13 @@ def length(recipe: Any, num_examples: int) -> Length:
             f"batch_size of {recipe.model} is {recipe.batch_size}; "
             f"there are {num_examples} examples to train on"
         )
-    return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
+    total_steps = recipe.steps or recipe.epochs * steps_per_epoch
+    if recipe.get("warmup_steps", 0) > total_steps:
+        raise InputError(
+            f"warmup_steps of {recipe.model} is {recipe.warmup_steps}, more than the {total_steps} "
+            "of the training; lower it"
+        )
+    return Length(steps_per_epoch, total_steps)
 
 
 def task(
@@ -227,6 +255,9 @@ def task(
         memory = losses.Memory(about.examples or 0, losses.structure(about.loss, "negatives"))
     frozen, rates = freezing.frozen(freeze, layers), freezing.rates(decay, layers) if decay else {}
     augmentation = AUGMENTATIONS[recipe.augmentation]
+    mixed = {name: recipe.get(name, 0.0) for name in MIXTURES}
+    if any(mixed.values()):  # what is mixed has no number of outcomes
+        augmentation = augmentation._replace(num_variants=None)
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
     variants = augmentation.num_variants
@@ -247,6 +278,9 @@ def task(
         constraints=models.frozen(about.constraints or {}),
         l1=recipe.l1,
         total_steps=max(1, duration.total_steps),
+        ema_decay=recipe.get("ema_decay", 0.0),
+        dtype=about.dtype or configs.FLOAT32,
+        **mixed,
     )
 
 
@@ -269,6 +303,7 @@ def _arguments(about: Description, task: Task) -> tuple:
         about.seeds,
         task.constraints,
         task.tapped,
+        task.ema_decay > 0,
         task.memory,
         task.peers,
     )

@@ -1,6 +1,7 @@
 """One training step of one student: a pure function from arrays to arrays."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,12 +13,16 @@ from flax import struct
 from flax.core import FrozenDict
 
 from distill import constraints, losses
-from distill.data import Augmentation
+from distill.config import FLOAT32
+from distill.data import Augmentation, mixing
 from distill.models import taps
 from distill.models.layers import HEAD
 from distill.models.taps import TAPS, Pairs
-from distill.training import bilevel, curriculum, freezing, hint_stage, mutual
+from distill.training import averaging, bilevel, curriculum, freezing, hint_stage, mutual, precision
 from distill.training.state import Hyper, TrainState
+
+# What the key of a step is folded with; its split has taken 0 and 1.
+_VALIDATION, _MIXTURE, _MEMORY = 2, 3, 4
 
 
 @struct.dataclass
@@ -68,6 +73,9 @@ class Task:
       l1: weight of the sum of absolute kernel weights in the objective.
       total_steps: length of the run, of which a curriculum takes a share.
       frozen: layers that stay as they are, with the statistics of their batch normalisation.
+      mixup, cutmix: as of `mixing.draw`; what teacher and student see is mixed after augmentation.
+      ema_decay: of the average of the weights; 0: none is kept.
+      dtype: that the networks compute in, see `precision`.
     """
 
     model: nn.Module
@@ -85,6 +93,10 @@ class Task:
     l1: float = 0.0
     total_steps: int = 1
     frozen: frozenset[str] = frozenset()
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    dtype: str = FLOAT32
 
 
 def normalize(pixels: jax.Array, mean: tuple[float, ...], std: tuple[float, ...]) -> jax.Array:
@@ -102,6 +114,8 @@ class Batch(NamedTuple):
       pixels: augmented, between 0 and 1, `[batch, height, width, channels]`.
       images: what the networks are fed: the pixels, normalised.
       labels: `[batch]` int32.
+      mixed_with: where images are mixtures, the labels of the others `[batch]`, and the share of
+        the first, a scalar.
       teacher: logits `[members, batch, num_classes]`, features by the names of their taps, and
         kernel and bias of the last layer.
       keys: of the step, and of the dropout.
@@ -112,6 +126,7 @@ class Batch(NamedTuple):
     pixels: jax.Array
     images: jax.Array
     labels: jax.Array
+    mixed_with: tuple[jax.Array, jax.Array] | None
     teacher: tuple[Any, Any, Any]
     keys: tuple[jax.Array, jax.Array]
 
@@ -155,10 +170,19 @@ def _batch(task: Task, state: TrainState, data: TrainData, index: jax.Array) -> 
     augment_key, dropout_key = jax.random.split(step_key)
     choices = task.augmentation.draw(augment_key, index.shape[0])
     pixels = task.augmentation.apply(data.images[index].astype(jnp.float32) / 255, choices)
+    labels, mixed_with = data.labels[index], None
+    if task.mixup or task.cutmix:
+        examples, height, width, _ = pixels.shape
+        mixture = mixing.draw(
+            jax.random.fold_in(step_key, _MIXTURE), examples, (height, width),
+            mixup=task.mixup, cutmix=task.cutmix,
+        )  # fmt: skip
+        pixels = mixture.apply(pixels)
+        mixed_with = labels[mixture.partner], mixture.share
     images = normalize(pixels, task.mean, task.std)
-    labels = data.labels[index]
     teacher = _teacher(task, data, index, choices, images)
-    return Batch(index, choices, pixels, images, labels, teacher, (step_key, dropout_key))
+    keys = step_key, dropout_key
+    return Batch(index, choices, pixels, images, labels, mixed_with, teacher, keys)
 
 
 def _forward(
@@ -166,18 +190,20 @@ def _forward(
 ) -> tuple[Any, Any]:
     """Applies the student with some parameters; returns its logits and what has changed in it."""
     if data.head_inputs is not None:
-        return head_logits(params, data.head_inputs[batch.choices, batch.examples]), {}
+        reached = data.head_inputs[batch.choices, batch.examples]
+        return precision.apply(task.dtype, _head, {"params": params}, reached), {}
     with (
         nn.intercept_methods(constraints.interceptor(state.held)),
         nn.intercept_methods(freezing.interceptor(task.frozen)),
     ):
-        return task.model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            batch.images,
+        apply = functools.partial(
+            task.model.apply,
             train=True,
             rngs={"dropout": batch.keys[1]},
             mutable=["batch_stats", TAPS] if task.taps else ["batch_stats"],
         )
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        return precision.apply(task.dtype, apply, variables, batch.images)
 
 
 def _update(
@@ -195,7 +221,7 @@ def _update(
     teacher_logits, theirs, last_layer = batch.teacher
     others: dict[str, Any] = {} if peer_logits is None else {"peer_logits": peer_logits}
     if task.memory is not None:
-        candidates = task.memory.candidates(jax.random.fold_in(batch.keys[0], 3), index)
+        candidates = task.memory.candidates(jax.random.fold_in(batch.keys[0], _MEMORY), index)
         others |= {"memory": state.memory, "candidates": candidates}
 
     def objective(trained, hyper):
@@ -210,7 +236,7 @@ def _update(
         }
         terms = losses.weighted_terms(
             task.loss, logits, labels, teacher_logits, hyper, batch.pixels, compared, parts,
-            last_layer, others,
+            last_layer, batch.mixed_with, others,
         )  # fmt: skip
         means = {name: value.mean() for name, value in terms.items()}
         if task.l1:
@@ -237,12 +263,17 @@ def _update(
     if losses.reuses_classifier(task.loss):
         params = {**params, "logits": losses.reused_classifier(parts, last_layer)}
     new_state = dataclasses.replace(new_state, params=params, parts=parts)
+    if task.ema_decay:
+        average = averaging.update(
+            state.average, params, new_state.batch_stats, task.ema_decay, state.step
+        )
+        new_state = dataclasses.replace(new_state, average=average)
     if state.learned:
 
         def judge(params):
-            key = jax.random.fold_in(batch.keys[0], 2)  # the split has taken 0 and 1
+            key = jax.random.fold_in(batch.keys[0], _VALIDATION)
             state = dataclasses.replace(new_state, params=params)
-            variables = state.variables(task.constraints)
+            variables = state.variables(task.constraints, raw=True)
             return validation_loss(task, variables, data, index.shape[0], key)
 
         hypergradient = bilevel.hypergradient(
@@ -258,9 +289,16 @@ def _update(
     measured = {"loss": loss, **terms}
     if losses.compares_with_pixels(task.loss):
         return new_state, measured
-    visible = labels >= 0
-    correct = (logits.argmax(-1) == labels) & visible
-    return new_state, {**measured, "correct": correct.sum(), "visible": visible.sum()}
+    correct = _correct(logits, labels)
+    if batch.mixed_with is not None:
+        partners, share = batch.mixed_with
+        correct = share * correct + (1 - share) * _correct(logits, partners)
+    return new_state, {**measured, "correct": correct, "visible": (labels >= 0).sum()}
+
+
+def _correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns how many of the visible labels are predicted."""
+    return ((logits.argmax(-1) == labels) & (labels >= 0)).sum()
 
 
 def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
@@ -277,13 +315,18 @@ def head_logits(params: Mapping[str, Any], x: jax.Array) -> jax.Array:
     return x @ layer["kernel"] + jnp.expand_dims(layer["bias"], 0)
 
 
+def _head(variables: Mapping[str, Any], x: jax.Array) -> jax.Array:
+    return head_logits(variables["params"], x)
+
+
 def validation_loss(
     task: Task, variables: dict[str, Any], data: TrainData, batch: int, key: jax.Array
 ) -> jax.Array:
     """Returns the cross-entropy of `batch` validation images, which the key draws, as a scalar."""
     index = jax.random.randint(key, (batch,), 0, data.validation_images.shape[0])
     pixels = data.validation_images[index].astype(jnp.float32) / 255
-    logits: Any = task.model.apply(variables, normalize(pixels, task.mean, task.std))
+    images = normalize(pixels, task.mean, task.std)
+    logits = precision.apply(task.dtype, task.model.apply, variables, images)
     return losses.cross_entropy(logits, data.validation_labels[index]).mean()
 
 
@@ -301,10 +344,12 @@ def _teacher(task, data, index, choices, images):
     if task.teacher is None:
         return None, {}, None
     if not task.taps:
-        logits = jax.lax.map(lambda v: task.teacher.apply(v, images), data.teacher_variables)
+        one = functools.partial(precision.apply, task.dtype, task.teacher.apply)
+        logits = jax.lax.map(lambda v: one(v, images), data.teacher_variables)
         return logits, {}, None
     variables = jax.tree.map(lambda leaf: leaf[0], data.teacher_variables)
-    logits, found = task.teacher.apply(variables, images, mutable=[TAPS])
+    apply = functools.partial(task.teacher.apply, mutable=[TAPS])
+    logits, found = precision.apply(task.dtype, apply, variables, images)
     return logits[None], taps.tapped(found), classifier(variables)
 
 

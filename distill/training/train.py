@@ -70,14 +70,14 @@ def _reached(job: Job, task: Task, checkpointer: Checkpointer) -> tuple[Task, Re
     if restored is None:
         states = recipes.create(job.about, task)
         return task, Reached(states if job.start is None else job.start.put_into(states))
-    states, found = restored
-    if found["of"] != job.about.json():
+    states, meta = restored
+    if meta["of"] != job.about.json():
         raise InputError(f"{job.directory} is of another configuration; choose another workdir")
-    kernels = found.get("kernels", "xla")
+    kernels = meta.get("kernels", "xla")
     if kernels != ops.kernels_of(getattr(task.model, "conv", None)):
         model = recipes.task(job.about, job.duration, kernels=kernels).model
         task = dataclasses.replace(task, model=model)
-    return task, fitting.restored(states, found)
+    return task, fitting.restored(states, meta)
 
 
 @contextlib.contextmanager
@@ -103,5 +103,5 @@ def is_finished(directory: pathlib.Path) -> bool:
     if not directory.is_dir():
         return False
     with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
-        found = checkpointer.meta()
-    return found is not None and bool(found.get("complete"))
+        meta = checkpointer.meta()
+    return meta is not None and bool(meta.get("complete"))

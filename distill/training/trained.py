@@ -130,19 +130,19 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
     if not directory.is_dir():
         raise InputError(f"no checkpoint in {directory}; run the stage that trains it first")
     with Checkpointer(directory, warn, alone=True) as checkpointer:
-        found = checkpointer.meta()
-        if found is None or not found["complete"]:
+        meta = checkpointer.meta()
+        if meta is None or not meta["complete"]:
             raise InputError(f"the training in {directory} is not finished; start it again")
         try:
-            about = description.from_json(found["of"])
+            about = description.from_json(meta["of"])
         except ValueError as error:
             raise InputError(f"{directory} is of another program ({error}); train again") from error
         task = recipe.task(about, recipe.Length(1, 1))
         restored = checkpointer.restore(recipe.shapes(about, task))
     if restored is None or not restored[1]["complete"]:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
-    states, found = restored
-    histories = [list(records) for records in zip(*found["history"], strict=True)]
+    states, meta = restored
+    histories = [list(records) for records in zip(*meta["history"], strict=True)]
     held = {k: {p: np.asarray(a) for p, a in v.items()} for k, v in states.held.items()}
     return Trained(task.model, members(states, task), about, directory, histories, held)
 
@@ -154,10 +154,10 @@ def checksum(directory: pathlib.Path) -> str:
       InputError: if there is none.
     """
     with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
-        found = checkpointer.meta()
-    if found is None:
+        meta = checkpointer.meta()
+    if meta is None:
         raise InputError(f"no checkpoint in {directory} can be read")
-    return found["checksum"]
+    return meta["checksum"]
 
 
 def members(states: TrainState, task: Task) -> list[dict[str, Any]]:

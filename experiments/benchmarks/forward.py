@@ -2,10 +2,11 @@
 
     python -m experiments.benchmarks.forward --csv experiments/results/forward.csv
 
-What evaluation and tables of soft targets do: uint8 images on the host to logits on the host, all of
-them in batches, through `distill.training.predict`. PyTorch does the same without gradients, eager
-and through `torch.compile`; LiteRT runs the exported float32 file with a thread for each core. They
-take turns (see `side_by_side`). It takes about two minutes on two cores; PyTorch is optional.
+What evaluation and tables of soft targets do: uint8 images on the host to logits on the host, all
+of them in batches, through `distill.training.predict`. PyTorch does the same without gradients,
+eager and through `torch.compile`; LiteRT runs the exported float32 file with a thread for each
+core. They take turns (see `side_by_side`). It takes about two minutes on two cores; PyTorch is
+optional.
 """
 
 import argparse

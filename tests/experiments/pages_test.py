@@ -10,14 +10,16 @@ from experiments import (
     filter_pruning,
     pages,
     pareto,
+    search,
     sensitivity,
+    small_networks,
     svd,
     xy,
 )
 
 PAGES = [
-    autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, pareto.PAGE, sensitivity.PAGE, svd.PAGE,
-    xy.PAGE,
+    autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, pareto.PAGE, search.PAGE,
+    sensitivity.PAGE, small_networks.PAGE, svd.PAGE, xy.PAGE,
 ]  # fmt: skip
 
 

@@ -63,7 +63,9 @@ def settings(**overrides):
 
 def export(trained, directory, dataset=None, say=print, **overrides):
     dataset = dataset or embedded()
-    return exporter.export(trained, dataset, LABELS, settings(**overrides), directory, say)
+    section = settings(**overrides)
+    formats = exporter.check(section)
+    return exporter.export(trained, dataset, LABELS, section, formats, directory, say)
 
 
 @pytest.fixture(scope="session")

@@ -126,6 +126,22 @@ def test_every_byte_keeps_its_step():
     np.testing.assert_allclose(reference.dequantize(values, BYTES), pixels / 255, rtol=1e-6)
 
 
+def test_a_temperature_divides_logarithms():
+    output = {"kind": "probabilities", "temperature": 2.0}
+    scores = np.array([0.9, 0.1, 0.0], np.float32)
+    roots = np.sqrt([0.9, 0.1, 1 / 1024])
+    np.testing.assert_allclose(
+        reference.probabilities(scores, output), roots / roots.sum(), rtol=1e-6
+    )
+    logits = {"kind": "logits", "temperature": 2.0}
+    np.testing.assert_allclose(
+        reference.probabilities(np.array([0.0, np.log(9)], np.float32), logits),
+        [0.25, 0.75],
+        rtol=1e-6,
+    )
+    assert reference.probabilities(scores, {"kind": "probabilities"}) is scores
+
+
 def test_softmax_of_large_logits():
     probabilities = reference.softmax(np.array([1000.0, 1000.0, -1000.0], np.float32))
     assert probabilities.tolist() == [0.5, 0.5, 0.0]

@@ -4,7 +4,7 @@ import test from "node:test";
 import * as scores from "../src/scores.js";
 import { array, golden } from "./golden.js";
 
-const { filter, softmax, dequantize, top_k: ranked } = golden("scores");
+const { filter, softmax, temper, dequantize, top_k: ranked } = golden("scores");
 
 for (const { stages, factor, scores: given, filtered } of filter) {
   test(`golden filter of ${stages} stages and factor ${factor}`, () => {
@@ -23,6 +23,15 @@ test("golden softmax", () => {
     scores.softmax(logits).forEach((p, i) =>
       assert.ok(Math.abs(p - expected[i]) <= softmax.tolerance));
   }
+});
+
+test("golden temperature", () => {
+  for (const { kind, temperature, scores: given, probabilities } of temper.cases) {
+    const expected = array(probabilities);
+    const found = scores.probabilities(Float32Array.from(given), { kind, temperature, quantization: null });
+    found.forEach((p, i) => assert.ok(Math.abs(p - expected[i]) <= temper.tolerance));
+  }
+  assert.equal(temper.cases.length, 9);
 });
 
 test("golden dequantisation, and what is made of an output", () => {

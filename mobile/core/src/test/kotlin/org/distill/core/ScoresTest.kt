@@ -61,6 +61,19 @@ class ScoresTest {
     }
 
     @Test
+    fun temperatureIsThatOfTheReference() {
+        val temper = golden["temper"] as Map<*, *>
+        for (case in (temper["cases"] as List<*>).map { it as Map<*, *> }) {
+            val scores = (case["scores"] as List<*>).map { it as Double }.toDoubleArray()
+            val kind = ScoreKind.valueOf((case["kind"] as String).uppercase())
+            val tensor = TensorSpec(listOf(1, scores.size), DType.FLOAT32)
+            val output = OutputSpec(tensor, kind, null, case["temperature"] as Double)
+            val expected = GoldenFiles.floats(case["probabilities"])
+            assertArrayEquals("$case", expected, probabilities(scores, output), 1e-6f)
+        }
+    }
+
+    @Test
     fun stepsStandForWhatTheReferenceSays() {
         val case = golden["dequantize"] as Map<*, *>
         val fields = case["quantization"] as Map<*, *>

@@ -1,0 +1,149 @@
+"""Digits as people write them: what a model recognises, with and without `normalize: mnist`.
+
+    python -m experiments.in_hand [--model=mobile/app/src/main/assets/mnist]
+
+Drawings of six hands in each condition of `golden_digits`, three of the hands seen by nothing else;
+and digits of MNIST's test set as ink on paper. All of it goes through what a reader does with an
+image. Writes results/in_hand.csv, of which mobile/README.md has a table.
+"""
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from absl import flags
+
+from distill import cli, provenance
+from distill.export import bundle, preprocess
+from distill.export.runtime import Model
+from experiments import RESULTS, ROOT
+from experiments.golden_digits import CONDITIONS, SIDE, Condition, light, picture, seen
+from experiments.hands import HANDS
+
+CSV = RESULTS / "in_hand.csv"
+SHIPPED = ROOT / "mobile" / "app" / "src" / "main" / "assets" / "mnist"
+TIMES = 2  # that each hand writes each digit in each condition
+PRINTED = 1000  # digits of the test set
+SHEETS = 20  # papers that they share
+ZOOM = 3
+PRINTS = {
+    **{f"paper of {paper}": Condition(paper=paper) for paper in (255, 200, 170, 140, 110)},
+    "half the size": Condition(size=0.5),
+    "shaded": Condition(paper=220, shade=0.6),
+    "a shadow's edge": Condition(paper=220, shadow=0.5),
+    "noise": Condition(paper=190, noise=30),
+    "faint ink": Condition(paper=200, ink=140, noise=3),
+    "ruled paper": Condition(ruled=True),
+    "chalk on a board": Condition(paper=50, ink=220),
+}
+
+MODEL = flags.DEFINE_string("model", str(SHIPPED), "The bundle.")
+OUT = flags.DEFINE_string("out", str(CSV), "The file to write.")
+
+
+class Set(NamedTuple):
+    """Images of one condition.
+
+    Attributes:
+      source: `drawn` or `printed`.
+      condition: its name.
+      polarity: of a reader's input; what is drawn on the pad is light on dark for certain.
+      images: `[n, SIDE, SIDE]` uint8.
+      labels: `[n]`.
+    """
+
+    source: str
+    condition: str
+    polarity: str
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def drawn() -> Iterator[Set]:
+    """Yields each digit of each hand, `TIMES`, in each condition; none is of the golden files."""
+    labels = np.tile(np.arange(10), TIMES * len(HANDS))
+    hands = np.repeat(np.arange(len(HANDS)), TIMES * 10)
+    for number, (name, condition) in enumerate(CONDITIONS.items()):
+        rng = np.random.default_rng([2026, number])
+        images = [
+            picture(condition, digit, hand, light(condition, rng), rng)
+            for digit, hand in zip(labels, hands, strict=True)
+        ]
+        polarity = "as_is" if condition.noise == 0 else "auto"
+        yield Set("drawn", name, polarity, np.stack(images), labels)
+
+
+def printed(digits: np.ndarray, labels: np.ndarray) -> Iterator[Set]:
+    """Yields digits as ink, enlarged, somewhere on paper, in each condition of `PRINTS`.
+
+    Args:
+      digits: `[n, 28, 28, 1]` uint8, light on dark.
+      labels: `[n]`.
+    """
+    for number, (name, condition) in enumerate(PRINTS.items()):
+        rng = np.random.default_rng([28, number])
+        sheets = [light(condition, rng) for _ in range(SHEETS)]
+        side = round(28 * ZOOM * condition.size / Condition().size)
+        nearest = (np.arange(side) * 28) // side
+        images = []
+        for n, digit in enumerate(digits[..., 0] / 255):
+            ink = np.zeros((SIDE, SIDE))
+            y, x = rng.integers(0, SIDE - side + 1, 2)
+            ink[y : y + side, x : x + side] = digit[nearest][:, nearest]
+            images.append(seen(condition, ink, sheets[n % SHEETS]))
+        yield Set("printed", name, "auto", np.stack(images), labels)
+
+
+def answers(model: Model, spec: dict, found: Set) -> np.ndarray:
+    """Returns the class of each image, `[n]`, -1 where there is no digit in sight."""
+    spec = {**spec, "polarity": found.polarity}
+    read = [preprocess.see_image(image, spec) for image in found.images]
+    best = model.run(np.concatenate([one.tensor for one in read])).argmax(axis=1)
+    return np.where([one.notice == "blank" for one in read], -1, best)
+
+
+def measure(path: pathlib.Path, sets: Iterator[Set]) -> Iterator[dict]:
+    """Yields a row for each condition: how many are right, normalised and as they are."""
+    opened = bundle.read(path)
+    model, spec = Model(opened), opened.manifest["input"]
+    for one in sets:
+        right = {
+            column: int((answers(model, {**spec, "normalize": how}, one) == one.labels).sum())
+            for column, how in (("right", "mnist"), ("right_plain", "none"))
+        }
+        yield {
+            "source": one.source, "condition": one.condition, "images": len(one.labels), **right,
+            "model": opened.manifest["name"], "sha256": opened.manifest["model"]["sha256"][:12],
+            "commit": provenance.commit(),
+        }  # fmt: skip
+
+
+def test_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first `PRINTED` digits of MNIST's test set, and their labels."""
+    from distill import data, presets
+    from distill.progress import Display
+
+    config = presets.simplenet(1, None)
+    config.dataset.fallback = ""  # the figures are of MNIST itself
+    config.dataset.train = "train[:1000]"  # none of them is used
+    config.dataset.test = f"test[:{PRINTED}]"
+    test = data.load(config, *data.find(config, Display().warn)).test
+    return test.images, test.labels
+
+
+def main(argv: list[str]) -> None:
+    """Measures and writes."""
+    del argv
+    path = pathlib.Path(MODEL.value)
+    rows = []
+    for row in measure(path, itertools.chain(drawn(), printed(*test_digits()))):
+        print(f"{row['source']}, {row['condition']}: {row['right']} of {row['images']}")
+        rows.append(row)
+    pd.DataFrame(rows).to_csv(OUT.value, index=False)
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parse)
