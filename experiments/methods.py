@@ -173,11 +173,7 @@ def collect(
     table = pages.read_csv(path)
     names = {_shown(loss): method for method, loss in methods.items()}
     table = table.assign(method=table.loss.map(names)).dropna(subset="method")
-    order = {method: i for i, method in enumerate(methods)}
-    table = table.sort_values(
-        ["labelled_fraction", "model", "method", "seed"], ascending=[False, True, True, True],
-        key=lambda column: column.map(order) if column.name == "method" else column,
-    )  # fmt: skip
+    table = in_order(table, methods)
     rows: list[dict[str, Any]] = []
     for _, setting in table.groupby(["labelled_fraction", "model"], sort=False):
         right = {
@@ -194,6 +190,32 @@ def collect(
             counted = {"a_better": counts[0], "b_better": counts[1], "test_images": len(labels)}
             rows += [row | counted for row in group.to_dict("records")]
     return rows
+
+
+def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
+    """Sorts rows: all labels first, then by model, by method as they are given, and by seed."""
+    order = {method: i for i, method in enumerate(methods)}
+    return table.sort_values(
+        ["labelled_fraction", "model", "method", "seed"], ascending=[False, True, True, True],
+        key=lambda column: column.map(order) if column.name == "method" else column,
+    )  # fmt: skip
+
+
+def with_kept(
+    rows: Sequence[Mapping[str, Any]], csv: pathlib.Path, methods: Collection[str]
+) -> list[dict[str, Any]]:
+    """Adds what a file has of students that were trained elsewhere, in the order of the methods.
+
+    Args:
+      rows: from `collect`.
+      csv: of earlier rows, if there is one.
+      methods: in their order.
+    """
+    table = pd.DataFrame(rows)
+    if csv.exists():
+        earlier = pages.read_csv(csv)
+        table = pd.concat([table, earlier[~earlier.id.isin(table.id)]])
+    return in_order(table, methods).to_dict("records")
 
 
 def _shown(loss: Loss) -> str:
@@ -228,6 +250,8 @@ def main(argv: list[str]) -> None:
     labels = data.load(config, *data.find(config, display.warn)).test.labels
     root = workdir / "tables" if quick else ROOT
     rows = collect(workdir, labels, METHODS)
+    if not quick:
+        rows = with_kept(rows, methods_page.MNIST.csv(ROOT), METHODS)
     for path in methods_page.write(rows, root, methods_page.MNIST):
         display.say(str(path))
 
