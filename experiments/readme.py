@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and two pages of docs from the committed CSV files.
+"""Writes the tables of README.md and a page of docs from the committed CSV files.
 
 python -m experiments.readme
 """
@@ -8,14 +8,13 @@ import pathlib
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT, methods_page, pages, pareto_page
+from experiments import RESULTS, ROOT, pages, pareto_page
 from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
-METHODS = ROOT / methods_page.PAGE
 
 
 def study_table() -> str:
@@ -228,18 +227,12 @@ def pareto_table() -> str:
     return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"
 
 
-def methods_table() -> str:
-    """Every method of distillation, measured on two small networks."""
-    return methods_page.render(pages.read_csv(ROOT / methods_page.CSV))
-
-
 TABLES = {
     README: {
         "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
         "export": export_table, "speed": speed_table, "sweep": sweep_table,
     },
     PERFORMANCE: {"kernels": kernels_table, "on_paper": on_paper_table},
-    METHODS: {methods_page.TABLE: methods_table},
 }  # fmt: skip
 
 
