@@ -160,6 +160,13 @@ def test_an_epoch_remembers_every_example_and_goes_on_from_a_checkpoint(tmp_path
     assert not np.array_equal(ended.memory["student"][0], ended.memory["student"][1])
 
 
+def test_a_mixture_of_two_examples_is_none_to_remember():
+    section = configs.training("simplenet_v4", mixup=0.2)
+    recipe.check_mixtures("student", section, "crd")
+    with pytest.raises(InputError, match=r"student.mixup is 0.2, and loss crd_memory keeps"):
+        recipe.check_mixtures("student", section, "crd_memory")
+
+
 def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path):
     config = presets.simplenet(4, "quick")
     config.dataset.train, config.dataset.test = "train[:300]", "test[:150]"
