@@ -8,12 +8,12 @@ docs/search.md and its picture are written; --notrain writes these from the comm
 """
 
 import pandas as pd
-from distill.report.progress import Display
 from matplotlib.figure import Figure
 
 from configs import search_mnist
 from distill import cli
 from distill.errors import InputError
+from distill.progress import Display
 from distill.report import fronts
 from experiments import ROOT, options, pages
 

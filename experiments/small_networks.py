@@ -18,13 +18,13 @@ from typing import Any
 
 import pandas as pd
 from absl import flags
-from distill.report.progress import Display
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import small_mnist
 from distill import cli, statistics
 from distill.errors import unknown
+from distill.progress import Display
 from distill.report import records
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages

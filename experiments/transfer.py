@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from absl import flags, logging
-from distill.report.progress import Display
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from distill import cli, presets
 from distill import config as configs
 from distill.errors import InputError, unknown
+from distill.progress import Display
 from distill.report.tables import markdown
 from experiments import ROOT, options, pages
 
@@ -52,8 +52,8 @@ RUNS = {  # how each is called on the page
     "scratch_30": "30 % fewer MACs, from scratch",
 }
 SHOWN = (
-    "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50", "scratch_50",
-    "small_labels", "small_distilled",
+    "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
+    "scratch_50", "small_labels", "small_distilled",
 )  # fmt: skip
 FORMATS = ("float32", "int8")
 RUNS_TIMED = 300

@@ -6,12 +6,12 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import pytest
-from distill.report.progress import Display
 
 from configs import thesis_study
 from distill import ops, pipeline, presets, records, study
 from distill.data import sources
 from distill.errors import InputError
+from distill.progress import Display
 from distill.training import recipe
 from distill.training.step import TrainData, train_step
 from experiments.benchmarks import on_paper
