@@ -120,6 +120,12 @@ def _fine_tuning(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
+    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
+        raise InputError(
+            f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is kept "
+            f"of every example, is not there any more: give {of_loss}, as "
+            "{'name': 'cross_entropy'}"
+        )
     if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(
             f"{where}.fine_tune.teacher is original, but the loss {of_tuning} has no teacher; "

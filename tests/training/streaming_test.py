@@ -6,10 +6,9 @@ import pytest
 from PIL import Image
 
 from distill import config as config_lib
-from distill import pipeline
+from distill import pipeline, records
 from distill.data import streaming
 from distill.progress import Display
-from distill.report import records
 from distill.training import engine, fit, trained
 
 STEPS = 6  # of an epoch, in calls of two
