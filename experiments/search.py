@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from configs import search_mnist
 from distill.errors import InputError
-from distill.progress import Display
 from distill.report import fronts
 from experiments import driver, options, pages
 

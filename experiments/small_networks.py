@@ -17,24 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-<<<<<<< HEAD
-from absl import flags
-=======
->>>>>>> main
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import small_mnist
-<<<<<<< HEAD
-from distill import cli, statistics
-from distill.errors import unknown
-from distill.progress import Display
-from distill.report import records
-=======
 from distill import records
 from distill.errors import InputError, unknown
 from distill.progress import Display
->>>>>>> main
 from distill.report.tables import markdown
 from experiments import ROOT, driver, options, pages, significance
 from experiments.thesis.text import plural
