@@ -53,8 +53,7 @@ RUNS = {  # how each is called on the page
 }
 SHOWN = (
     "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
-    "scratch_50",
-    "small_labels", "small_distilled",
+    "scratch_50", "small_labels", "small_distilled",
 )  # fmt: skip
 FORMATS = ("float32", "int8")
 RUNS_TIMED = 300

@@ -100,7 +100,7 @@ def _fine_tuning(
     of_loss = f"{where}.fine_tune.loss"
     given_loss = _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}")
     if "name" in given_loss:
-        loss.terms = ConfigDict()  # which would stand before it
+        loss.terms, loss.hint_stage = ConfigDict(), 0.0  # which would stand before it
     for name, value in given_loss.items():
         if name not in loss:
             raise unknown(of_loss, name, loss)

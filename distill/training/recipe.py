@@ -35,7 +35,7 @@ def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
       loss: the name of a loss, or of its terms.
 
     Raises:
-      InputError: naming the part of it that needs the label of each image.
+      InputError: naming the part of it that needs the label of each image, or the image.
     """
     for name in MIXTURES:
         if section[name] and (needing := losses.needs_hard_labels(loss)):
@@ -43,6 +43,11 @@ def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
                 f"{role}.{name} is {section[name]}, and a mixture of images has no label that loss "
                 f"{needing[0]} could take: use losses without labels and cross_entropy, or leave "
                 "it out"
+            )
+        if section[name] and losses.needs_memory(loss):
+            raise InputError(
+                f"{role}.{name} is {section[name]}, and loss {loss} keeps something of every "
+                "example, where a mixture is of two: leave one of them out"
             )
 
 
