@@ -104,7 +104,16 @@ def _try(
         parts = losses.init_parts(key, tapped)
         kept = {"memory": memory.init(key), "candidates": memory.candidates(key, labels)}
         return losses.weighted_terms(
-            name, logits, labels, teacher_logits, hyper, None, tapped, parts, classifier, kept
+            name,
+            logits,
+            labels,
+            teacher_logits,
+            hyper,
+            None,
+            tapped,
+            parts,
+            classifier,
+            others=kept,
         )
 
     try:

@@ -11,7 +11,7 @@ from flax.core import FrozenDict
 
 from distill import config as configs
 from distill import data as data_lib
-from distill import losses, presets
+from distill import losses, pipeline, presets
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.losses import contrast
@@ -172,16 +172,21 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     config.dataset.train, config.dataset.test = "train[:300]", "test[:150]"
     config.loss.terms = {"crd_memory": {"negatives": 7}, "cross_entropy": {}}
     dataset = data_lib.load(config, *data_lib.find(config, print))
-    run = Run(config, tmp_path, dataset, Display())
-    about = run.student_about(run.teacher_about())
+
+    def made():
+        return Run(pipeline.validate(config), tmp_path, dataset, Display())
+
+    def described():
+        return made().student_about(made().teacher_about())
+
+    about = described()
     task = recipe.task(about, recipe.Length(1, 1))
     assert task.memory == losses.Memory(300, 7) and about.examples == 300
     assert "crd_memory.negatives" not in recipe.hyper(about)
     config.loss.terms.crd_memory.negatives = 8
-    other = run.student_about(run.teacher_about())
-    assert description.apart(other) != description.apart(about)
+    assert description.apart(described()) != description.apart(about)
     config.loss.terms = {"crd": {}}
-    assert "examples" not in run.student_about(run.teacher_about()).json()
+    assert "examples" not in described().json()
 
     config.loss.terms = {"crd_memory": {}}
     images = dataset.train.images
@@ -196,5 +201,5 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     ):
         config.dataset.resident_mb = limit
         with pytest.raises(InputError, match=said) as error:
-            dataclasses.replace(run, dataset=dataset).check_models()
+            made().check_models()
         assert "\n" not in str(error.value)
