@@ -69,10 +69,9 @@ pixels. They say how the networks compare, and not what CIFAR-10 allows.
 *Head alone* leaves all layers as they are, with the statistics of their batch normalisation: what
 they make of the images is computed once. *All layers* goes on from there on the first {IMAGES:,}
 training images, at a learning rate that falls by a fifth from block to block towards the image.
-Batch normalisation stays as it is there, as docs/your_images.md advises; where it learned too, on
-batches of 64 images of which it sees 2×2 pixels in the end, it was worse than the head alone. From
-that network the filters inside the blocks that matter least to the loss (Molchanov et al.
-2017) are removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same
+Batch normalisation stays as it is there, as docs/your_images.md advises, but for one row, where all
+is trained with three times the rate. From that network the filters inside the blocks that matter
+least to the loss (Molchanov et al. 2017) are removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same
 shape with fresh weights on the same images, with more epochs. *Small* is a MobileNetV2 of 0.35 of
 the width, trained on {SMALL_IMAGES:,} images, on their labels or mostly on what *all layers* says
 of them."""
