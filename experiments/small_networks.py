@@ -1,7 +1,7 @@
 """Small networks for MNIST: how accurate some thousand weights can be.
 
     python -m experiments.small_networks                     # ten seeds of each network
-    python -m experiments.small_networks --networks=tiny_3k --seeds=3
+    python -m experiments.small_networks --only=tiny_3k --seeds=3
     python -m experiments.small_networks --quick             # a minute or two, for a look
     python -m experiments.small_networks --notrain           # only collects what is there
 
@@ -29,7 +29,7 @@ from distill.report.tables import markdown
 from experiments import ROOT, options, pages, significance
 from experiments.thesis.text import plural
 
-NETWORKS = flags.DEFINE_string("networks", None, "Some of them, by commas; by default all.")
+ONLY = flags.DEFINE_string("only", None, "Some of them, by commas; by default all.")
 PUBLIC = ROOT / "third_party" / "small_networks" / "public.csv"
 SIZES = ("num_params", "macs", "float32_bytes", "int8_bytes")
 # What was to be reached, as the mean of ten seeds: at most so many weights or bytes, and percent.
@@ -116,7 +116,7 @@ def render(table: pd.DataFrame) -> str:
 Accuracy in percent, mean and 95 % t-interval over the seeds; of one seed, the 95 % interval by the
 test images. int8 files are quantised after training. The last column is how many points the epoch
 that is best on the test set lies above the last one. A row is made again by
-`python -m experiments.small_networks --networks=NAME --epochs=EPOCHS`.
+`python -m experiments.small_networks --only=NAME --epochs=EPOCHS`.
 
 ## What was to be reached
 
@@ -194,7 +194,7 @@ def chosen() -> list[str]:
     Raises:
       InputError: if one is not known.
     """
-    names = NETWORKS.value.split(",") if NETWORKS.value else list(small_mnist.NETWORKS)
+    names = ONLY.value.split(",") if ONLY.value else list(small_mnist.NETWORKS)
     for name in names:
         if name not in small_mnist.NETWORKS:
             raise unknown("network", name, small_mnist.NETWORKS)
