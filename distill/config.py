@@ -115,6 +115,7 @@ def defaults() -> ConfigDict:
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
     config.loss.temperature_curriculum = 0.0  # share of the run in which CTKD begins; 0: none
+    config.loss.hint_stage = 0.0  # share of the run with the terms of features alone; 0: together
     config.loss.standardise = False  # logits, before they are compared with a teacher's
     config.loss.taps = ()  # features to compare, as (("stage0", "stage1"),), the student's first
     config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
@@ -209,13 +210,17 @@ _LOSS = {
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
     "temperature_curriculum": values.SHARE,
+    "hint_stage": values.SHARE,
     "standardise": values.FLAG,
     "taps": values.each(
         values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'
     ),
     "label_smoothing": _BELOW_ONE,
 }
-_TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more
+_TERM = {  # all other numbers of a method are 0 or more
+    "weight": values.POSITIVE, "peers": values.whole(1), "negatives": values.whole(1),
+    "normalised": values.FLAG, **_LOSS,
+}  # fmt: skip
 _FOR_CHANNELS = "one for each channel or one for all"
 VALUES = {
     "seed": values.whole(0, SEEDS - 1),

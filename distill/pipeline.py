@@ -32,7 +32,7 @@ from distill.export import exporter
 from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.settings import Settings
-from distill.training import parallel, recipe, trained
+from distill.training import mutual, parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
@@ -61,6 +61,7 @@ def validate(config: ConfigDict) -> Settings:
     loss = recipe.loss_section(config.loss)
     _check_kind(config, stages)
     recipe.check_mixtures("student", config.student, loss["name"])
+    mutual.check(config, loss)
     labelled = losses.needs_labels(loss["name"]) or not losses.needs_teacher(loss["name"])
     if config.transfer.name and (labelled or loss.get("alpha", 1) != 1):
         raise InputError(

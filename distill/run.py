@@ -81,6 +81,8 @@ class Run:
             "input_shape": self.dataset.test.images.shape[1:],
             "num_classes": self.dataset.num_classes,
         }
+        if losses.needs_memory(loss["name"]):
+            described["examples"] = len(self.training_set)
         init = starts.digest(section.init) if section.init else None
         about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
         dtype = self.config.engine.dtype
@@ -103,6 +105,7 @@ class Run:
             )  # fmt: skip
             self._check_start(role)
         loss = self.settings.loss
+        self._check_memory(loss)
         if losses.needs_features(loss["name"]):
             student, teacher = (
                 models.build(
@@ -112,6 +115,25 @@ class Run:
                 for role in ("student", "teacher")
             )  # fmt: skip
             pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
+
+    def _check_memory(self, loss: dict[str, Any]) -> None:
+        """Checks that what the loss keeps of every example has a place."""
+        if not losses.needs_memory(loss["name"]):
+            return
+        split, limit = self.training_set, self.config.dataset.resident_mb
+        if split.images.nbytes > limit * 2**20:
+            raise InputError(
+                f"loss {loss['name']} keeps something of every example, and images that are sent "
+                f"in pieces, {split.images.nbytes / 2**20:,.0f} MiB, have no number: raise "
+                f"--config.dataset.resident_mb, which is {limit}, or use crd"
+            )
+        memory = losses.Memory(len(split), losses.structure(loss, "negatives"))
+        if memory.num_bytes > limit * 2**20:
+            raise InputError(
+                f"loss {loss['name']} keeps {memory.num_bytes / 2**20:,.0f} MiB of "
+                f"{len(split):,} examples: raise --config.dataset.resident_mb, which is {limit}, "
+                "or use crd"
+            )
 
     def _check_start(self, role: str) -> None:
         """Checks what a model starts from, and says what of it is fresh."""
@@ -331,7 +353,9 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
         config["search"] = {k: v for k, v in search.items() if k != "generations"}
     if dtype != configs.FLOAT32:
         config["engine"] = {"dtype": dtype}
-    later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
+    later = (
+        "standardise", "taps", "label_smoothing", "terms", "temperature_curriculum", "hint_stage",
+    )  # fmt: skip
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.

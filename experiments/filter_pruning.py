@@ -24,7 +24,6 @@ from distill.errors import InputError, unknown
 from distill.report.tables import markdown
 from experiments import ROOT, driver, options, pages
 
-NETWORKS = flags.DEFINE_list("networks", ["vgg16", "resnet56", "densenet40"], "Which of them.")
 WIDTH = flags.DEFINE_float("width", 1.0, "Multiplier of all channels, to train on a CPU.")
 IMAGES = flags.DEFINE_integer("images", None, "To train on; by default all.")
 FINE_TUNE = flags.DEFINE_integer("fine_tune", 10, "Epochs of the fine-tuning.")
@@ -191,8 +190,8 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
     """Trains and prunes; returns the rows, and those of networks that are not named."""
     rows = []
     every = runs(
-        NETWORKS.value, options.seeds(1), WIDTH.value, options.EPOCHS.value, FINE_TUNE.value,
-        IMAGES.value, call.quick,
+        options.NETWORKS.value or list(AMOUNTS), options.seeds(1), WIDTH.value,
+        options.EPOCHS.value, FINE_TUNE.value, IMAGES.value, call.quick,
     )  # fmt: skip
     for name, config, directory in every:
         place = call.workdir / directory

@@ -139,8 +139,8 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
     base, rows = options.workdir("filter_pruning"), []
     width, fine_tune = filter_pruning.WIDTH.value, filter_pruning.FINE_TUNE.value
     every = filter_pruning.runs(
-        filter_pruning.NETWORKS.value, [0], width, options.EPOCHS.value, fine_tune,
-        filter_pruning.IMAGES.value, call.quick,
+        options.NETWORKS.value or list(filter_pruning.AMOUNTS), [0], width, options.EPOCHS.value,
+        fine_tune, filter_pruning.IMAGES.value, call.quick,
     )  # fmt: skip
     for name, config, directory in every:
         place = base / directory

@@ -1,7 +1,7 @@
 """Small networks for MNIST: how accurate some thousand weights can be.
 
     python -m experiments.small_networks                     # ten seeds of each network
-    python -m experiments.small_networks --only=tiny_3k --seeds=3
+    python -m experiments.small_networks --networks=tiny_3k --seeds=3
     python -m experiments.small_networks --quick             # a minute or two, for a look
     python -m experiments.small_networks --notrain           # only collects what is there
 
@@ -17,19 +17,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import small_mnist
-from distill import cli, records
-from distill.errors import unknown
+from distill import records
+from distill.errors import InputError, unknown
 from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages, significance
+from experiments import ROOT, driver, options, pages, significance
 from experiments.thesis.text import plural
 
-ONLY = flags.DEFINE_string("only", None, "Some of them, by commas; by default all.")
 PUBLIC = ROOT / "third_party" / "small_networks" / "public.csv"
 SIZES = ("num_params", "macs", "float32_bytes", "int8_bytes")
 # What was to be reached, as the mean of ten seeds: at most so many weights or bytes, and percent.
@@ -39,16 +37,6 @@ GOALS = (
     ("int8_bytes", 12_000, 99.5),
 )  # fmt: skip
 UNITS = {"num_params": "weights", "int8_bytes": "bytes, int8"}
-
-WHAT = """\
-How accurate can a network for MNIST be that has some thousand weights? `v1` is the thesis's largest
-student, 3,484 weights without batch normalisation. The others are stages of 3×3 convolutions with
-batch normalisation, of which those behind the first of a stage add their input, max-pooling between
-the stages, and the mean of each channel before the last layer. All are trained on labels, with
-turned, scaled and moved images (`affine`), by a learning rate that rises and falls to zero. Weights
-and files are those of what is shipped, batch normalisation folded into the convolutions.
-
-Nothing was chosen on the test set, and reported is the last epoch."""
 
 
 def runs(
@@ -87,14 +75,14 @@ def row(
     }
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def networks(table: pd.DataFrame) -> str:
+    """Lays out each network and length of training."""
     images = table.test_images.iloc[0]
     lines = []
     for (name, epochs), group in _groups(table):
         first, inflation = group.iloc[0], group.best_epoch_accuracy - group.accuracy
         best = significance.mean(inflation.tolist())
-        sure = f" ± {100 * best.student:.2f}" if best.n > 1 else ""
+        sure = f" ± {100 * best.t_half_width:.2f}" if best.n > 1 else ""
         lines.append(
             [f"[{name}](../configs/small_mnist.py)", f"{len(group)}", f"{epochs}",
              f"{first.num_params:,}", f"{first.macs:,}", f"{first.float32_bytes:,}",
@@ -105,28 +93,7 @@ def render(table: pd.DataFrame) -> str:
         "network", "seeds", "epochs", "weights", "MACs", "float32 bytes", "int8 bytes",
         "accuracy %", "int8 accuracy %", "best epoch − last",
     ]  # fmt: skip
-    return f"""# Small networks
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Accuracy in percent, mean and 95 % t-interval over the seeds; of one seed, the 95 % interval by the
-test images. int8 files are quantised after training. The last column is how many points the epoch
-that is best on the test set lies above the last one. A row is made again by
-`python -m experiments.small_networks --only=NAME --epochs=EPOCHS`.
-
-## What was to be reached
-
-{_goals(table)}
-
-## Beside others
-
-{_public()}
-
-{pages.extent(table)}"""
+    return f"{markdown(header, lines)}\n\n{pages.extent(table)}"
 
 
 def _groups(table: pd.DataFrame) -> Any:
@@ -134,7 +101,8 @@ def _groups(table: pd.DataFrame) -> Any:
     return table.sort_values(["num_params", "epochs"]).groupby(["network", "epochs"], sort=False)
 
 
-def _goals(table: pd.DataFrame) -> str:
+def goals(table: pd.DataFrame) -> str:
+    """Lays out what was to be reached, and what was."""
     lines = []
     for size, limit, goal in GOALS:
         measured = "int8_accuracy" if size == "int8_bytes" else "accuracy"
@@ -153,7 +121,9 @@ def _goals(table: pd.DataFrame) -> str:
     return markdown(header, lines)
 
 
-def _public() -> str:
+def public(table: pd.DataFrame) -> str:
+    """Lays out what others have reached."""
+    del table
     others = pd.read_csv(PUBLIC)
     lines = [
         [f"{other.network} ({other.source})", _count(other.weights), _count(other.bytes),
@@ -175,7 +145,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axis.plot(others.weights, others.accuracy, "x", color="#767676", label="others, see the page")
     for (name, epochs), group in _groups(table):
         mean = significance.mean(group.accuracy.tolist())
-        interval = 100 * mean.student if mean.n > 1 else None
+        interval = 100 * mean.t_half_width if mean.n > 1 else None
         axis.errorbar(
             group.num_params.iloc[0], 100 * mean.mean, interval, fmt="o", capsize=4,
             label=f"{name}, {epochs} epochs, n = {mean.n}",
@@ -185,7 +155,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axis.legend(loc="lower right")
 
 
-PAGE = pages.Page("small_networks", render, draw)
+PAGE = pages.Page("small_networks", {"networks": networks, "goals": goals, "public": public}, draw)
 
 
 def chosen() -> list[str]:
@@ -194,7 +164,7 @@ def chosen() -> list[str]:
     Raises:
       InputError: if one is not known.
     """
-    names = ONLY.value.split(",") if ONLY.value else list(small_mnist.NETWORKS)
+    names = options.NETWORKS.value or list(small_mnist.NETWORKS)
     for name in names:
         if name not in small_mnist.NETWORKS:
             raise unknown("network", name, small_mnist.NETWORKS)
@@ -217,17 +187,16 @@ def collect(
         yield rows
 
 
-def main(argv: list[str]) -> None:
-    """Trains, measures, and writes the page after each run."""
-    del argv
-    display, workdir = Display(), options.workdir("small_networks")
-    root = workdir / "tables" if options.QUICK.value else ROOT
-    written: list[pathlib.Path] = []
-    for rows in collect(chosen(), workdir, display):
-        written = pages.write(PAGE, pages.with_others(PAGE, rows, root, "run"), root)
-    for path in written:
-        display.say(str(path))
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains and measures, and writes the page after each run; returns the rows."""
+    merged: list[dict[str, Any]] = []
+    for rows in collect(chosen(), call.workdir, call.display):
+        merged = pages.with_others(PAGE, rows, call.root, "run")
+        pages.write(PAGE, merged, call.root)
+    if not merged:
+        raise InputError(f"there are no runs in {call.workdir}; leave out --notrain")
+    return merged
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

@@ -166,3 +166,11 @@ def test_without_labels_nobody_makes_fewer_steps():
 def test_the_study_names_one_sweep_at_a_time():
     with pytest.raises(InputError, match="unknown configuration argument"):
         thesis_study.get_config("students,kl")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_not_measured_says_what_it_would_cost(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert "Not measured yet" not in module.__doc__
+    if "On paper:" in module.__doc__:
+        assert on_paper.training(module.get_config()) in " ".join(module.__doc__.split())

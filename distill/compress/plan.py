@@ -100,7 +100,7 @@ def _fine_tuning(
     of_loss = f"{where}.fine_tune.loss"
     given_loss = _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}")
     if "name" in given_loss:
-        loss.terms = ConfigDict()  # which would stand before it
+        loss.terms, loss.hint_stage = ConfigDict(), 0.0  # which would stand before it
     for name, value in given_loss.items():
         if name not in loss:
             raise unknown(of_loss, name, loss)
@@ -119,6 +119,12 @@ def _fine_tuning(
         raise InputError(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
+        )
+    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
+        raise InputError(
+            f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is kept "
+            f"of every example, is not there any more: give {of_loss}, as "
+            "{'name': 'cross_entropy'}"
         )
     if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distill.data import photos
+
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
 MAX_SCALING = 0.1  # up and down, on MNIST-like images
@@ -229,4 +231,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "affine": Augmentation(_draw_affine, affine, None),
     "hand": Augmentation(_draw_hand, hand, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
+    "resized_crop": Augmentation(photos.draw_crop, photos.resized_crop, None),
+    "photo": Augmentation(photos.draw_photo, photos.photo, None),
 }

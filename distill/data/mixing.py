@@ -55,7 +55,7 @@ def draw(
         masks.append(_around(place_key, size, jax.random.beta(share_key, cutmix, cutmix)))
     mask = masks[0]
     if len(masks) == 2:
-        mask = jnp.where(jax.random.bernoulli(kind_key), *masks)
+        mask = jnp.where(jax.random.bernoulli(kind_key), masks[0], masks[1])
     return Mixture(jax.random.permutation(partner_key, batch), mask)
 
 

@@ -220,7 +220,7 @@ def _proven(
     model = Model(bundle)
     raw = scores = model.scores(test.images)
     some = slice(None, None, -(-len(test) // READ_IMAGES))
-    read = _read(model, bundle, test.images[some], scores[some])
+    read = _read(model, bundle, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
     error = checks.parity(expected, scores, format)
@@ -301,7 +301,7 @@ def draft(
     """
     variables = trained.members[0]
     step = max(1, len(dataset.train) // section.calibration_images)
-    typical = dataset.train.images[::step][: section.calibration_images]
+    typical = np.asarray(dataset.train.images[::step][: section.calibration_images])
     image = _describe_input(trained.about, section, typical)
     model = convert.to_tflite(
         graph.inference(trained.model, variables, section.output),
@@ -381,7 +381,7 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     usual, own = Model(bundle), Model(bundle, delegate=False)
     best: tuple[float, np.ndarray, np.ndarray] | None = None
     for tensor in usual.batches(
-        input_tensors(bundle.manifest["input"], images[:GOLDEN_CANDIDATES])
+        input_tensors(bundle.manifest["input"], np.asarray(images[:GOLDEN_CANDIDATES]))
     ):
         output, other = usual(tensor), own(tensor)
         difference = float(np.abs(output.astype(np.float64) - other).max())

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from distill.losses import basic, decoupled, features, hints, relations
+from distill.losses import basic, contrast, decoupled, features, hints, relations
 from distill.losses import parts as parts_lib
 
 STAGES = ("features", "teacher_features", "projected", "predicted", "variances")
@@ -18,7 +18,7 @@ EMBEDDINGS = (
 )  # fmt: skip
 ARRAYS = (
     "logits", "labels", "teacher_logits", "log_soft_targets", "pixels", "teacher_classifier",
-    *STAGES, *EMBEDDINGS,
+    "peer_logits", "memory", "candidates", *STAGES, *EMBEDDINGS,
 )  # fmt: skip
 LOGITS_OF_TEACHER = ("teacher_logits", "log_soft_targets")
 FROM_TEACHER = (*LOGITS_OF_TEACHER, *STAGES, *EMBEDDINGS)
@@ -32,6 +32,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "reverse_kl": basic.reverse_kl,
     "jensen_shannon": basic.jensen_shannon,
     "cross_entropy": basic.cross_entropy,
+    "mutual": basic.mutual,
     "teacher_free": basic.teacher_free,
     "logit_mse": basic.logit_mse,
     "dkd": decoupled.dkd,
@@ -46,6 +47,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "vid": hints.vid,
     "srrl": hints.srrl,
     "crd": hints.crd,
+    "crd_memory": contrast.crd_memory,
     "simkd": hints.simkd,
     "rkd_distance": relations.rkd_distance,
     "rkd_angle": relations.rkd_angle,
@@ -53,6 +55,13 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "correlation_congruence": relations.correlation_congruence,
     "reconstruction": basic.reconstruction,
 }
+
+
+STRUCTURE: dict[str, dict[str, int]] = {
+    "mutual": {"peers": 2},
+    "crd_memory": {"negatives": contrast.NEGATIVES},
+}
+"""Numbers of a loss, with their defaults, that change the program: no axis of students in one."""
 
 
 def name_of(loss: Mapping[str, Any]) -> str:
@@ -72,13 +81,26 @@ def methods(name: str) -> list[str]:
 
 def hyperparameters(name: str) -> tuple[str, ...]:
     """Returns the names of the hyperparameters that the entry `name` of `LOSSES` takes."""
-    return tuple(p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+    signature = (p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+    return (*signature, *STRUCTURE.get(name, ()))
 
 
 def defaults(name: str) -> dict[str, Any]:
     """Returns the hyperparameters of the entry `name` of `LOSSES` that have a default."""
     parameters = inspect.signature(LOSSES[name]).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return given | STRUCTURE.get(name, {})
+
+
+def structure(loss: Mapping[str, Any], number: str) -> int:
+    """Returns a number of `STRUCTURE` from a section of `recipe.loss_section`; 0 if it has none."""
+    return next((v for k, v in loss.items() if k.rpartition(".")[2] == number), 0)
+
+
+def is_structure(name: str) -> bool:
+    """Whether an entry of such a section changes the program: taps, or a number of `STRUCTURE`."""
+    last = name.rpartition(".")[2]
+    return last == "taps" or any(last in numbers for numbers in STRUCTURE.values())
 
 
 OPTIONS = {
@@ -119,7 +141,8 @@ def shown(section: Mapping[str, Any]) -> str:
         own = [f"{k}={_in_words(v)}" for k, v in sorted(numbers.items()) if "." not in k]
         in_words = f"({', '.join(own)})" if own else ""
         parts.append(f"{section[f'{method}.weight']:g}*{method}{in_words}")
-    return " + ".join(parts)
+    stage = f", hint_stage={section['hint_stage']:g}" if section.get("hint_stage") else ""
+    return " + ".join(parts) + stage
 
 
 def _in_words(value: Any) -> str:
@@ -131,6 +154,16 @@ def _in_words(value: Any) -> str:
 def needs_teacher(name: str) -> bool:
     """Whether the loss `name` compares with a teacher."""
     return any(p in FROM_TEACHER for p in _parameters(name))
+
+
+def needs_peers(name: str) -> bool:
+    """Whether students of the loss `name` learn from one another."""
+    return "peer_logits" in _parameters(name)
+
+
+def needs_memory(name: str) -> bool:
+    """Whether the loss `name` keeps something of every example."""
+    return "memory" in _parameters(name)
 
 
 def needs_features(name: str) -> bool:
@@ -209,6 +242,7 @@ def weighted_terms(
     parts: Mapping[str, Any] = MappingProxyType({}),
     teacher_classifier: tuple[jax.Array, jax.Array] | None = None,
     mixed_with: tuple[jax.Array, jax.Array] | None = None,
+    others: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
 
@@ -231,11 +265,12 @@ def weighted_terms(
       teacher_classifier: kernel and bias of the teacher's last layer, where a loss reads them.
       mixed_with: of images that are mixtures, the labels of the others `[batch]`, and what share
         is of the first, a scalar. Terms that read labels are mixed likewise.
+      others: `peer_logits`, `memory` and `candidates`, where a loss reads them.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
     """
-    arrays: dict[str, Any] = {"logits": logits}
+    arrays: dict[str, Any] = {"logits": logits, **others}
     if pixels is not None:
         arrays["pixels"] = pixels
     if teacher_classifier is not None:
@@ -244,8 +279,8 @@ def weighted_terms(
     def over_labels(value: Callable[[jax.Array], jax.Array]) -> jax.Array:
         if mixed_with is None:
             return value(labels)
-        others, share = mixed_with
-        return share * value(labels) + (1 - share) * value(others)
+        partners, share = mixed_with
+        return share * value(labels) + (1 - share) * value(partners)
 
     weighted = f"{methods(name)[0]}.weight" in hyper
     values = {}
@@ -275,6 +310,33 @@ def _named(method: str, tapped: Tapped | None, parts: Mapping[str, Any]) -> dict
     names = ("features", "teacher_features", "embedding", "teacher_embedding")
     named = dict(zip(names, (*tapped, *flat), strict=True))
     return named | parts_lib.outputs(_parts(method), parts, *tapped)
+
+
+def remember(
+    name: str,
+    memory: contrast.Kept,
+    tapped: Mapping[str, Tapped],
+    parts: Mapping[str, Any],
+    hyper: Mapping[str, jax.Array],
+    index: jax.Array,
+    candidates: jax.Array,
+) -> contrast.Kept:
+    """Returns the memory of the loss `name` with the vectors of a batch in it.
+
+    Args:
+      name: as of `name_of`.
+      memory: before the batch.
+      tapped, parts, hyper: as for `weighted_terms`.
+      index: `[batch]`, the examples of the batch.
+      candidates: as the loss has looked at them.
+    """
+    (method,) = (method for method in methods(name) if needs_memory(method))
+    found = _named(method, tapped[method], parts[method])
+    given = defaults(method) | _of_term(method, hyper)
+    return contrast.remember(
+        memory, found["embedded"], found["teacher_embedded"], index, candidates,
+        contrast_temperature=given["contrast_temperature"],
+    )  # fmt: skip
 
 
 def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -320,7 +382,8 @@ def _hard(logits: jax.Array, labels: jax.Array, hyper: Mapping[str, jax.Array]) 
 
 def _over_visible(value: Callable[[jax.Array], jax.Array], labels: jax.Array) -> jax.Array:
     """Returns what a loss gives for labels that are visible; 0 for the others."""
-    return _mean_over_visible(labels) * jnp.where(labels >= 0, value(labels), 0)
+    found = value(labels)
+    return _mean_over_visible(labels) * jnp.where(labels >= 0, found, 0)
 
 
 def _mean_over_visible(labels: jax.Array) -> jax.Array:

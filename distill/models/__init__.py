@@ -55,6 +55,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "vgg8": functools.partial(
         VGG, features=(64, 128, 256, 512, 512), **_COMPARED | {"pools": (1, 2, 3, 4)}
     ),
+    "resnet8": functools.partial(ResNet, blocks=(1, 1, 1)),
     "resnet20": ResNet,
     "resnet32": functools.partial(ResNet, blocks=(5, 5, 5)),
     "resnet56": functools.partial(ResNet, blocks=(9, 9, 9)),

@@ -9,8 +9,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from distill import config as configs
+from distill import losses
 
-LATER = ("init", "constraints", "compression", "dtype")  # left out of the JSON where they are None
+LATER = ("init", "constraints", "compression", "examples", "dtype")  # not in the JSON if None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Description:
       constraints: on the weights, of a network that was compressed; see `distill.constraints`.
       compression: the round that made such a network.
       dtype: an entry of `config.DTYPES`, if the networks are not trained in float32.
+      examples: number of the images, where the loss keeps something of each.
     """
 
     recipe: dict[str, Any]
@@ -55,6 +57,7 @@ class Description:
     constraints: dict[str, Any] | None = None
     compression: dict[str, Any] | None = None
     dtype: str | None = None
+    examples: int | None = None
 
     @property
     def model(self) -> str:
@@ -123,14 +126,9 @@ def apart(about: Description) -> dict[str, Any]:
     """Leaves out of a description the seeds and numbers in which students of a program differ."""
     rest = {k: v for k, v in about.json().items() if k != "seeds"}
     recipe = {k: v for k, v in about.recipe.items() if k != "learning_rate"}
-    tapped = [[name, value] for name, value in sorted(about.loss.items()) if is_taps(name)]
-    loss = [about.loss["name"], *sorted(about.loss), *tapped]
+    shaping = [[k, value] for k, value in sorted(about.loss.items()) if losses.is_structure(k)]
+    loss = [about.loss["name"], *sorted(about.loss), *shaping]
     return {**rest, "recipe": recipe, "loss": loss}
-
-
-def is_taps(name: str) -> bool:
-    """Whether an entry of the section of a loss names features, and is no number."""
-    return name.rpartition(".")[2] == "taps"
 
 
 def _listed(values: list[Any]) -> Any:

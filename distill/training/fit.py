@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -10,17 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from distill import ops, processes, stopping
-from distill.data import Split
+from distill.data import Split, streaming
 from distill.errors import InputError
 from distill.training import compile_clock, engine
 from distill.training import recipe as recipes
 from distill.training.checkpoints import Checkpointer
+from distill.training.engine import Execution
 from distill.training.job import CHUNK_STEPS, Job
 from distill.training.monitor import Monitor, Record
 from distill.training.state import Hyper, TrainState
 from distill.training.step import Task, TrainData
 
-CHUNK_BYTES = 256 * 2**20  # of pixels sent to the device per call, where they do not live there
+CHUNK_BYTES = 64 * 2**20  # of pixels sent to the device per call, where they do not live there
 
 
 class Bar(Protocol):
@@ -84,7 +85,8 @@ def fit(
 
     From a restored state it ends with the same parameters, bit for bit: every random choice
     follows from a student's key and the step. Checkpoints lie between epochs, but for that of a
-    process which is asked to stop: it ends within one, as soon as a compiled call is back.
+    process which is asked to stop: it ends within one, as soon as a compiled call is back; and but
+    for images that are sent in pieces, of which an epoch may be long.
 
     Args:
       job: the training.
@@ -103,15 +105,19 @@ def fit(
     at = at._replace(states=states)
     bar.advance(at.step * job.batch_size)
     saved_at = time.monotonic()
+
+    def save(at: Reached, now: bool) -> None:
+        nonlocal saved_at
+        if now or processes.of_first(time.monotonic() - saved_at > job.checkpoint_every_s):
+            checkpointer.save(at.step, at.states, saved(job, task, at))
+            saved_at = time.monotonic()
+
     while not at.complete:
-        at = _train_epoch(job, task, at, hyper, data, checkpointer, bar)
+        at = _train_epoch(job, task, at, hyper, data, checkpointer, bar, save)
         stopped = processes.of_any(stopping.asked())
         if at.epoch is not None and not job.duration.is_within_epoch(at.step):
             at = _end_epoch(job, at, at.epoch, monitor)
-        late = time.monotonic() - saved_at > job.checkpoint_every_s
-        if at.complete or stopped or processes.of_first(late):
-            checkpointer.save(at.step, at.states, saved(job, task, at))
-            saved_at = time.monotonic()
+        save(at, at.complete or stopped)
         if stopped and not at.complete:
             of = f"{at.step:,} of {job.duration.total_steps:,}"
             raise stopping.reason(f"stopped, and saved at step {of}")
@@ -125,6 +131,7 @@ def _train_epoch(
     data: TrainData,
     checkpointer: Checkpointer,
     bar: Bar,
+    save: Callable[[Reached, bool], None],
 ) -> Reached:
     """Trains to the end of an epoch, or of the chunk in which the process was asked to stop."""
     number, offset = divmod(at.step, job.duration.steps_per_epoch)
@@ -135,9 +142,19 @@ def _train_epoch(
     )
     left = job.duration.steps_of(number) - offset
     states = at.states
-    for chunk in _chunks(np.asarray(order)[:, offset:], left, job.stream):
+
+    def reached() -> Reached:
+        compiling = compile_clock.seconds() - compiled
+        passed = time.monotonic() - began - compiling
+        spent = epoch._replace(
+            seconds=epoch.seconds + passed, compile_seconds=epoch.compile_seconds + compiling
+        )
+        return at._replace(states=states, epoch=spent)
+
+    chunks = _chunks(np.asarray(order)[:, offset:], left, job.stream)
+    for chunk, read in placed(data, job.stream, chunks, job.plan):
         states, measured = engine.run_chunk(
-            task, job.plan, states, hyper, *_place(data, chunk, job), np.int32(chunk.steps)
+            task, job.plan, states, hyper, *read, np.int32(chunk.steps)
         )
         measured = jax.device_get(measured)
         bad_steps = measured.pop("bad_step")
@@ -148,12 +165,9 @@ def _train_epoch(
         bar.advance(chunk.steps * job.batch_size, f"loss {loss:.4f}")
         if processes.of_any(stopping.asked()):
             break
-    compiled = compile_clock.seconds() - compiled
-    epoch = epoch._replace(
-        seconds=epoch.seconds + time.monotonic() - began - compiled,
-        compile_seconds=epoch.compile_seconds + compiled,
-    )
-    return at._replace(states=states, epoch=epoch)
+        if job.stream is not None and job.duration.is_within_epoch(int(states.step[0])):
+            save(reached(), False)
+    return reached()
 
 
 def _end_epoch(job: Job, at: Reached, epoch: Epoch, monitor: Monitor) -> Reached:
@@ -231,12 +245,19 @@ def _diverged_at(history: list[list[Record]]) -> list[int | None]:
     return [record.get("diverged_at") for record in history[-1]] if history else []
 
 
-class _Chunk(NamedTuple):
-    order: np.ndarray  # [students, CHUNK_STEPS or fewer, batch]
-    steps: int  # how many of those are real
+class Chunk(NamedTuple):
+    """The steps of a compiled call.
+
+    Attributes:
+      order: `[students, steps, batch]`, the examples of each.
+      steps: how many of those are real.
+    """
+
+    order: np.ndarray
+    steps: int
 
 
-def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Chunk]:
+def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[Chunk]:
     """Cuts the first `steps` of an epoch into chunks of one shape; the last one is padded."""
     students, available, batch = order.shape
     size = min(CHUNK_STEPS, available)
@@ -246,25 +267,40 @@ def _chunks(order: np.ndarray, steps: int, stream: Split | None) -> Iterator[_Ch
     for start in range(0, steps, size):
         part = order[:, start : min(start + size, steps)]
         padding = np.zeros((students, size - part.shape[1], batch), order.dtype)
-        yield _Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
+        yield Chunk(np.concatenate([part, padding], axis=1), part.shape[1])
 
 
-def _place(data: TrainData, chunk: _Chunk, job: Job) -> tuple[TrainData, jax.Array]:
-    """Returns what the chunk reads and which examples its steps take from that.
+def placed(
+    data: TrainData, stream: Split | None, chunks: Iterable[Chunk], plan: Execution
+) -> Iterator[tuple[Chunk, tuple[TrainData, jax.Array]]]:
+    """Yields each chunk with what it reads and which examples its steps take from that.
 
     Resident data stay where they are. Of streamed data only the examples of the chunk are sent, in
-    the order of their use.
+    the order of their use; each process reads those of its own devices.
     """
-    plan, stream = job.plan, job.stream
     if stream is None:
-        return data, plan.place_order(chunk.order)
-    index = chunk.order.reshape(-1)
-    if data.teacher_logits is not None:
-        table = plan.place(data.teacher_logits[:, index])
-        data = dataclasses.replace(data, teacher_logits=table)
-    images, labels = plan.place((stream.images[index], stream.labels[index]))
-    order = np.arange(index.size, dtype=np.int32).reshape(chunk.order.shape)
-    return dataclasses.replace(data, images=images, labels=labels), plan.place_order(order)
+        for chunk in chunks:
+            yield chunk, (data, plan.place_order(chunk.order))
+        return
+    known = list(chunks)
+    batch = known[0].order.shape[2]
+    pieces = [chunk.order[:, : chunk.steps, plan.columns(batch)] for chunk in known]
+    found = streaming.ahead(stream.images, [piece.reshape(-1) for piece in pieces])
+    for chunk, piece, images in zip(known, pieces, found, strict=True):
+        images = images.reshape(*piece.shape, *images.shape[1:])
+        if missing := chunk.order.shape[1] - chunk.steps:
+            images = np.pad(images, [(0, 0), (0, missing)] + [(0, 0)] * 4)
+        index = chunk.order.reshape(-1)
+        part = dataclasses.replace(
+            data,
+            images=plan.place_examples(images, batch),
+            labels=plan.place(stream.labels[index]),
+        )
+        if data.teacher_logits is not None:
+            table = plan.place(data.teacher_logits[:, index])
+            part = dataclasses.replace(part, teacher_logits=table)
+        order = np.arange(index.size, dtype=np.int32).reshape(chunk.order.shape)
+        yield chunk, (part, plan.place_order(order))
 
 
 def _require_finite(task: Task, bad_steps: np.ndarray, checkpointer: Checkpointer) -> None:

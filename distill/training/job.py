@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distill.data import Split
 from distill.progress import Display
@@ -178,5 +179,6 @@ def _validation(job: Job) -> dict[str, Any]:
     if job.validation is None or bilevel.RATE not in job.about.loss:
         return {}
     return {
-        "validation_images": job.validation.images, "validation_labels": job.validation.labels,
+        "validation_images": np.asarray(job.validation.images),
+        "validation_labels": job.validation.labels,
     }  # fmt: skip

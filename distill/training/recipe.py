@@ -17,7 +17,7 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.models import taps
 from distill.models.taps import Pairs
-from distill.training import bilevel, curriculum, description, freezing, pairing
+from distill.training import bilevel, curriculum, description, freezing, hint_stage, pairing
 from distill.training import state as states_lib
 from distill.training.description import Description
 from distill.training.state import TrainState
@@ -35,7 +35,7 @@ def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
       loss: the name of a loss, or of its terms.
 
     Raises:
-      InputError: naming the part of it that needs the label of each image.
+      InputError: naming the part of it that needs the label of each image, or the image.
     """
     for name in MIXTURES:
         if section[name] and (needing := losses.needs_hard_labels(loss)):
@@ -43,6 +43,11 @@ def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
                 f"{role}.{name} is {section[name]}, and a mixture of images has no label that loss "
                 f"{needing[0]} could take: use losses without labels and cross_entropy, or leave "
                 "it out"
+            )
+        if section[name] and losses.needs_memory(loss):
+            raise InputError(
+                f"{role}.{name} is {section[name]}, and loss {loss} keeps something of every "
+                "example, where a mixture is of two: leave one of them out"
             )
 
 
@@ -57,6 +62,8 @@ def loss_section(loss: ConfigDict) -> dict[str, Any]:
         temperature that it does not take, or a term has numbers that it does not take.
     """
     name = losses.name_of(loss)
+    if loss.get(hint_stage.SHARE):
+        hint_stage.check(name, loss)
     if loss.get("terms"):
         return _terms(name, loss)
     wanted = losses.hyperparameters(name)
@@ -126,6 +133,8 @@ def _terms(name: str, loss: ConfigDict) -> dict[str, Any]:
                 "are of classes; leave one kind out"
             )
     _require_used(loss, used)
+    if loss.get(hint_stage.SHARE):
+        section[hint_stage.SHARE] = loss[hint_stage.SHARE]
     return section
 
 
@@ -246,6 +255,9 @@ def task(
         tapped = FrozenDict(shapes)
     freeze, decay = recipe.get("freeze", ""), recipe.get("layer_decay", 0.0)
     layers = freezing.layers(model, shape) if freeze or decay else []
+    memory = None
+    if losses.needs_memory(about.loss["name"]):
+        memory = losses.Memory(about.examples or 0, losses.structure(about.loss, "negatives"))
     frozen, rates = freezing.frozen(freeze, layers), freezing.rates(decay, layers) if decay else {}
     augmentation = AUGMENTATIONS[recipe.augmentation]
     mixed = {name: recipe.get(name, 0.0) for name in MIXTURES}
@@ -264,6 +276,8 @@ def task(
         teacher=teacher if inline or pairs else None,
         taps=pairs,
         tapped=tapped,
+        memory=memory,
+        peers=max(0, losses.structure(about.loss, "peers") - 1),
         mean=about.mean,
         std=about.std,
         constraints=models.frozen(about.constraints or {}),
@@ -295,13 +309,15 @@ def _arguments(about: Description, task: Task) -> tuple:
         task.constraints,
         task.tapped,
         task.ema_decay > 0,
+        task.memory,
+        task.peers,
     )
 
 
 def hyper(about: Description) -> dict[str, jax.Array]:
     """Returns the hyperparameters by name, each `[students]`; a number holds for all of them."""
     numbers = {"learning_rate": about.recipe["learning_rate"], **about.loss}
-    numbers = {k: v for k, v in numbers.items() if k != "name" and not description.is_taps(k)}
+    numbers = {k: v for k, v in numbers.items() if k != "name" and not losses.is_structure(k)}
     students = len(about.seeds)
     arrays = {name: np.asarray(value) for name, value in numbers.items()}
     return {

@@ -47,7 +47,8 @@ class Start(NamedTuple):
         if jax.tree.map(jax.typeof, new) != jax.tree.map(jax.typeof, old):
             raise ValueError("the arrays to start from are not those of the model")
         if states.average:
-            new["average"] = averaging.init(new["params"], new["batch_stats"])
+            average = averaging.init(new["params"], new["batch_stats"])
+            new["average"] = jax.tree.map(jnp.copy, average)  # as no array can be donated twice
         return dataclasses.replace(states, **new)
 
 

@@ -13,7 +13,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from distill import constraints, losses
-from distill.training import averaging, bilevel, curriculum, freezing
+from distill.training import averaging, bilevel, curriculum, freezing, hint_stage
 
 KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
 
@@ -38,6 +38,9 @@ class TrainState:
         changes them.
       parts: parameters that the loss trains beside the student, see `losses.parts`; empty if none.
       average: of the weights and statistics, see `averaging`; empty if none is kept.
+      memory: what the loss keeps of every example, see `losses.contrast`; empty if nothing.
+      peers: a state of the students that learn beside this one, every leaf with a leading axis
+        `[peers]`, see `mutual`; they have no key, as they draw what the student draws. Or empty.
     """
 
     step: jax.Array
@@ -49,6 +52,8 @@ class TrainState:
     held: Any = dataclasses.field(default_factory=dict)
     parts: Any = dataclasses.field(default_factory=dict)
     average: Any = dataclasses.field(default_factory=dict)
+    memory: Any = dataclasses.field(default_factory=dict)
+    peers: Any = dataclasses.field(default_factory=dict)
 
     @property
     def trained(self) -> Any:
@@ -58,6 +63,10 @@ class TrainState:
     def apart(self, trained: Any) -> tuple[Any, Any]:
         """Returns the weights and the parts that are in a tree like `trained`."""
         return (trained["model"], trained["parts"]) if self.parts else (trained, self.parts)
+
+    def effective(self, description: constraints.Description) -> Any:
+        """Returns the weights of one student as its constraints leave them."""
+        return constraints.effective(description, self.held, self.params)
 
     def variables(
         self, description: constraints.Description, *, raw: bool = False
@@ -135,7 +144,10 @@ def optimizer(
             optax.scale_by_adam() if adam else optax.trace(momentum, nesterov),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
-            optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),
+            optax.scale_by_learning_rate(
+                lambda step: hyper["learning_rate"]
+                * shape(hint_stage.warped(step, hyper, total_steps))
+            ),
             *([freezing.scaled(rates)] if rates else []),
         )  # fmt: skip
         return freezing.leaving(frozen, moving) if frozen else moving
@@ -152,6 +164,8 @@ def create(
     description: constraints.Description | None = None,
     tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
     averaged: bool = False,
+    memory: losses.Memory | None = None,
+    peers: int = 0,
 ) -> TrainState:
     """Initialises one student per seed.
 
@@ -164,6 +178,8 @@ def create(
       description: of the constraints that the weights obey; what they hold constrains nothing yet.
       tapped: shapes of the features of which the loss learns something, see `losses.init_parts`.
       averaged: whether an average of the weights is kept.
+      memory: what the loss keeps of every example, if anything.
+      peers: number of students that learn beside each.
 
     Returns:
       The states, every leaf with a leading axis `[students]`.
@@ -171,7 +187,7 @@ def create(
     # Random numbers of many shapes are slow to optimise and quick to compute: for DenseNet-40, 35 s
     # of compiling became 5 s, with the same bits.
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged)
+    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
     return jax.jit(make, compiler_options=options)(jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
@@ -184,19 +200,20 @@ def shapes(
     description: constraints.Description | None = None,
     tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
     averaged: bool = False,
+    memory: losses.Memory | None = None,
+    peers: int = 0,
 ) -> TrainState:
     """Returns the shapes and dtypes of what `create` returns, without computing anything."""
-    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged)
+    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
     return jax.eval_shape(make, jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
 def _maker(
-    model, make_optimizer, input_shape, description, tapped, averaged
+    model, make_optimizer, input_shape, description, tapped, averaged, memory, peers
 ) -> Callable[..., TrainState]:
     image = jnp.zeros((1, *input_shape))
 
-    def one(seed, hyper):
-        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
+    def network(init_key, key, hyper):
         variables = model.init(init_key, image)
         params, batch_stats = variables["params"], variables.get("batch_stats", {})
         state = TrainState(
@@ -209,8 +226,18 @@ def _maker(
             held=constraints.held_like(description or {}, params),
             parts=_parts(jax.random.fold_in(init_key, 1), tapped, hyper),
             average=averaging.init(params, batch_stats) if averaged else {},
+            memory=memory.init(jax.random.fold_in(init_key, 2)) if memory else {},
         )
         return dataclasses.replace(state, opt_state=make_optimizer(hyper).init(state.trained))
+
+    def one(seed, hyper):
+        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
+        state = network(init_key, key, hyper)
+        if not peers:
+            return state
+        keys = jax.vmap(lambda i: jax.random.fold_in(init_key, i))(3 + jnp.arange(peers))
+        beside = jax.vmap(lambda init_key: network(init_key, (), hyper))(keys)
+        return dataclasses.replace(state, peers=beside)
 
     return jax.vmap(one)
 

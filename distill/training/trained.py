@@ -113,7 +113,7 @@ def quality_of_outputs(name: str, outputs: np.ndarray, split: Split) -> float:
     """Returns the quality `name`, from `quality_of`, of outputs `[n, ...]` for a split."""
     if name == "accuracy":
         return float((outputs.argmax(-1) == split.labels).mean())
-    pixels = split.images.astype(np.float32) / 255
+    pixels = np.asarray(split.images, np.float32) / 255
     return float(np.mean(losses.reconstruction(jnp.asarray(outputs), jnp.asarray(pixels))))
 
 

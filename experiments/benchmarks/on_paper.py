@@ -6,7 +6,8 @@ The arithmetic of a step is three times its forward pass; its memory traffic is 
 layer written and read once forward and once backward, and each weight with its gradient and Adam's
 two moments read and written. At the data sheet's rates the longer of the two is the least time of a
 step. Starting kernels is not in it, which small networks are bound by, a few students at a time.
-A teacher in the step adds its forward pass. `hours` says so of a whole run.
+A teacher in the step adds its forward pass. `hours` says so of a whole run, and `training` of the
+configurations that nobody has measured.
 """
 
 import argparse
@@ -16,13 +17,14 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from distill import cost, models, provenance
+from distill import cost, losses, models, provenance
 from distill.data import sources
 from experiments.benchmarks import side_by_side, train_step
 
 BATCH = train_step.BATCH
 FLOATS_OF_A_WEIGHT = 10  # read forward and backward; gradient, m and v and itself read, written
 PASSES_OF_AN_OUTPUT = 4
+EXAMPLES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenet2012": 1_281_167}
 
 
 class Accelerator(NamedTuple):
@@ -97,6 +99,33 @@ def hours(config: ConfigDict, images: int, accelerator: Accelerator) -> tuple[fl
         for role in layers
     )
     return steps["teacher"] * teacher / 3600, steps["student"] * student / 3600
+
+
+def training(config: ConfigDict) -> str:
+    """Says what a configuration would cost at the least on the first of `ACCELERATORS`.
+
+    Args:
+      config: complete, on one of `EXAMPLES`; a teacher is tabulated, and not in the step.
+    """
+    shape, classes = sources.shape(config.dataset.name, config.dataset.image_size)
+    taught = losses.needs_teacher(losses.name_of(config.loss))
+    flop = seconds = 0.0
+    for section in (config.teacher, config.student) if taught else (config.student,):
+        module = models.build(section.model, section.args, num_classes=classes)
+        work = of_step(cost.layers(module, shape), section.batch_size)
+        steps = section.epochs * (EXAMPLES[config.dataset.name] // section.batch_size)
+        flop += steps * work.flop
+        seconds += steps * work.seconds(ACCELERATORS[0])
+    name = ACCELERATORS[0].name.partition(" ")[0]
+    shown = f"{flop / 1e15:,.{0 if flop > 1e17 else 2}f} PFLOP"
+    return f"On paper: {shown}; an {name} needs {_span(seconds)} or more, and nobody has tried."
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:,.1f} seconds"
 
 
 def row(model: str, accelerator: Accelerator) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_networks_are_one_of_several():
 
 def test_the_page_has_the_last_epoch_and_says_what_the_best_would_show():
     table = pd.DataFrame([_row(seed, 0.992 + 0.0001 * seed) for seed in range(3)])
-    text = small_networks.render(table)
+    text = small_networks.PAGE.text(table)
     assert (
         "| 3 | 60 | 3,400 | 200,000 | 20,000 | 7,900 | 99.21 ± 0.02 | 99.16 ± 0.02 | 0.06" in text
     )
@@ -67,8 +67,8 @@ def test_the_page_has_the_last_epoch_and_says_what_the_best_would_show():
 
 def test_a_goal_is_reached_by_ten_seeds_only():
     rows = [_row(seed, 0.9940) for seed in range(10)]
-    assert "| 99.40 ± 0.00 | yes |" in small_networks.render(pd.DataFrame(rows))
-    assert "| yes |" not in small_networks.render(pd.DataFrame(rows[:9]))
+    assert "| 99.40 ± 0.00 | yes |" in small_networks.goals(pd.DataFrame(rows))
+    assert "| yes |" not in small_networks.goals(pd.DataFrame(rows[:9]))
 
 
 def _candidate(number, generation, accuracy, size, epochs=9):
@@ -92,7 +92,7 @@ def test_the_front_of_a_search_is_a_page():
     best = fronts.front(found, ("int8_accuracy", "int8_bytes"))
     assert [row["id"] for row in best] == ["0", "2", "3"]
     assert fronts.front([], ("accuracy", "macs")) == []
-    text = search.render(pd.DataFrame(rows))
+    text = search.PAGE.text(pd.DataFrame(rows))
     assert (
         "| 2 | 3,000 | 100,000 | 18,000 | 6,000 | 98.00 | 98.00 | 2 | widths 4, skip yes |" in text
     )

@@ -88,6 +88,7 @@ def test_a_training_starts_from_weights_as_their_average():
     given = jax.tree.map(lambda leaf: np.asarray(leaf) + 1.0, states.variables({}, raw=True))
     begun = Start(given).put_into(states)
     jax.tree.map(np.testing.assert_array_equal, begun.average, given)
+    jax.jit(lambda states: states, donate_argnums=0)(begun)  # which no array could be twice
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
