@@ -41,7 +41,7 @@ PRINTS = {
 }
 
 MODEL = flags.DEFINE_string("model", str(SHIPPED), "The bundle.")
-OUT = flags.DEFINE_string("out", str(CSV), "The file to write.")
+OUT = flags.DEFINE_string("out", None, "The file to write; by default in results/.")
 
 
 class Set(NamedTuple):
@@ -121,12 +121,12 @@ def measure(path: pathlib.Path, sets: Iterator[Set]) -> Iterator[dict]:
         }  # fmt: skip
 
 
-def test_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first `PRINTED` digits of MNIST's test set, and their labels."""
+def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first `PRINTED` images of a test set, and their labels."""
     from distill import data, presets
     from distill.report.progress import Display
 
-    config = presets.simplenet(1, None)
+    config = presets.simplenet(1, None, dataset)
     config.dataset.fallback = ""  # the figures are of MNIST itself
     config.dataset.train = "train[:1000]"  # none of them is used
     config.dataset.test = f"test[:{PRINTED}]"
@@ -139,10 +139,10 @@ def main(argv: list[str]) -> None:
     del argv
     path = pathlib.Path(MODEL.value)
     rows = []
-    for row in measure(path, itertools.chain(drawn(), printed(*test_digits()))):
+    for row in measure(path, itertools.chain(drawn(), printed(*tested()))):
         print(f"{row['source']}, {row['condition']}: {row['right']} of {row['images']}")
         rows.append(row)
-    pd.DataFrame(rows).to_csv(OUT.value, index=False)
+    pd.DataFrame(rows).to_csv(OUT.value or CSV, index=False)
 
 
 if __name__ == "__main__":

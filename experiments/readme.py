@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and two pages of docs from the committed CSV files.
+"""Writes the tables of two READMEs and two pages of docs from the committed CSV files.
 
 python -m experiments.readme
 """
@@ -8,7 +8,7 @@ import pathlib
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT, methods_page, pages, pareto_page
+from experiments import RESULTS, ROOT, in_hand_page, methods_page, pages, pareto_page
 from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
@@ -16,6 +16,7 @@ from experiments.thesis.rows import LABELS, Group, Study
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
 METHODS = ROOT / methods_page.PAGE
+MOBILE = ROOT / "mobile" / "README.md"
 
 
 def study_table() -> str:
@@ -240,6 +241,7 @@ TABLES = {
     },
     PERFORMANCE: {"kernels": kernels_table, "on_paper": on_paper_table},
     METHODS: {methods_page.TABLE: methods_table},
+    MOBILE: {"in_hand": in_hand_page.in_hand_table, "outliers": in_hand_page.outliers_table},
 }  # fmt: skip
 
 
