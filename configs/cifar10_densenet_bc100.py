@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/cifar10_densenet_bc100.py[:quick]
 python -m distill.summary --config=configs/cifar10_densenet_bc100.py
 
-Not measured yet.
+On paper: 8.64 PFLOP; an A100 needs 7 minutes or more, and nobody has tried.
 """
 
 from distill import presets

@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/cifar10_mobilenet_v2.py[:quick]
 python -m distill.summary --config=configs/cifar10_mobilenet_v2.py
 
-Not measured yet.
+On paper: 2.64 PFLOP; an A100 needs 2 minutes or more, and nobody has tried.
 """
 
 from distill import presets

@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/cifar10_resnet110.py[:quick]
 python -m distill.summary --config=configs/cifar10_resnet110.py
 
-Not measured yet.
+On paper: 7.59 PFLOP; an A100 needs 6 minutes or more, and nobody has tried.
 """
 
 from distill import presets

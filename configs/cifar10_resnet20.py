@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/cifar10_resnet20.py[:quick]
 python -m distill.summary --config=configs/cifar10_resnet20.py
 
-Not measured yet.
+On paper: 1.22 PFLOP; an A100 needs 62.4 seconds or more, and nobody has tried.
 """
 
 from distill import presets

@@ -3,7 +3,7 @@
 python -m distill.main --config=configs/mnist_calli.py[:quick]
 python -m distill.summary --config=configs/mnist_calli.py
 
-Not measured yet.
+On paper: 0.05 PFLOP; an A100 needs 2.5 seconds or more, and nobody has tried.
 """
 
 from distill import presets

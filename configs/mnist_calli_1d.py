@@ -5,7 +5,7 @@
 python -m distill.main --config=configs/mnist_calli_1d.py[:quick]
 python -m distill.summary --config=configs/mnist_calli_1d.py
 
-Not measured yet.
+On paper: 0.02 PFLOP; an A100 needs 0.8 seconds or more, and nobody has tried.
 """
 
 from distill import presets

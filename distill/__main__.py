@@ -9,6 +9,7 @@ from distill.errors import unknown
 COMMANDS = {
     "train": ("distill.main", "trains a teacher, distils a student and reports"),
     "sweep": ("distill.sweep", "trains many students of one configuration"),
+    "search": ("distill.search", "looks for small networks by an evolutionary algorithm"),
     "export": ("distill.export", "exports the model of a finished run"),
     "benchmark": ("distill.benchmark", "measures exported bundles on this machine"),
     "serve": ("distill.serve", "serves a page that tries bundles in the browser"),

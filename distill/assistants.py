@@ -7,9 +7,7 @@ by `config.loss`, as the student does from the last of them. They lie beside the
 found again as those are.
 """
 
-import json
 from collections.abc import Mapping
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -19,10 +17,11 @@ from distill.cost import cost
 from distill.errors import InputError, unknown
 from distill.run import Run
 from distill.training import pairing, recipe, trained
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 
-def sections(config: ConfigDict) -> list[ConfigDict]:
+def _sections(config: ConfigDict) -> list[ConfigDict]:
     """Returns the section of each assistant, complete, as `config.student` is.
 
     Raises:
@@ -31,7 +30,7 @@ def sections(config: ConfigDict) -> list[ConfigDict]:
     example = '({"model": "resnet20"},)'
     if not isinstance(config.assistants, list | tuple):
         raise InputError(f"assistants is {config.assistants!r}; they are written as {example}")
-    found = []
+    sections = []
     for given in config.assistants:
         if not isinstance(given, Mapping):
             raise InputError(f"assistant {given!r} is no dictionary; they are written as {example}")
@@ -44,42 +43,46 @@ def sections(config: ConfigDict) -> list[ConfigDict]:
                 if key not in section:
                     raise unknown("key of an assistant", key, section)
                 section[key] = ConfigDict(value) if key == "args" else value
-        found.append(section)
-    return found
+        sections.append(section)
+    return sections
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict) -> list[ConfigDict]:
     """Resolves names and checks values, before any work.
+
+    Returns:
+      The section of each assistant.
 
     Raises:
       InputError: for the first that cannot be used.
     """
-    found = sections(config)
+    sections = _sections(config)
     name = losses.name_of(config.loss)
-    if found and not losses.needs_teacher(name):
+    if sections and not losses.needs_teacher(name):
         raise InputError(
             f"assistants learn from a teacher, and loss {name} has none: leave out assistants, or "
             "use another loss"
         )
-    configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(found)})
-    for section in found:
+    configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(sections)})
+    for i, section in enumerate(sections):
         models.check(section.model, section.args)
+        recipe.check_mixtures(f"assistants[{i}]", section, name)
     # The seeds of the assistants count up from `seed`, as those of the teachers do.
-    last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(found))
+    last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(sections))
     if config.seed > last:
         raise InputError(f"seed is {config.seed}; with these assistants it is at most {last}")
+    return sections
 
 
-def abouts(run: Run) -> list[dict[str, Any]]:
+def abouts(run: Run) -> list[Description]:
     """Returns what decides the outcome of the teacher and of each assistant, in their order."""
     about = run.teacher_about()
-    found = [about]
-    loss = recipe.loss_section(run.config.loss)
+    chain = [about]
     transfer = run.config.transfer.to_dict() if run.dataset.transfer else None
-    for i, section in enumerate(sections(run.config), 1):
-        about = run.about(section, loss, [run.config.seed + i], about, transfer)
-        found.append(json.loads(json.dumps(about)))
-    return found
+    for i, section in enumerate(run.settings.assistants, 1):
+        about = run.about(section, run.settings.loss, [run.config.seed + i], about, transfer)
+        chain.append(about)
+    return chain
 
 
 def check_models(run: Run) -> None:
@@ -91,10 +94,9 @@ def check_models(run: Run) -> None:
       InputError: naming the first that does not fit.
     """
     shape, classes = run.dataset.test.images.shape[1:], run.dataset.num_classes
-    chain = [run.config.teacher, *sections(run.config), run.config.student]
+    chain = [run.config.teacher, *run.settings.assistants, run.config.student]
     if len(chain) == 2:
         return
-    loss = recipe.loss_section(run.config.loss)
     for section in chain[1:-1]:
         models.check_images(section.model, section.args, input_shape=shape, num_classes=classes)
         recipe.length(section, len(run.training_set))
@@ -107,7 +109,7 @@ def check_models(run: Run) -> None:
                 f"{sizes[0]:,} of its teacher {run.config.teacher.model}"
             )
     for teacher, student in zip(built, built[1:], strict=False):
-        pairing.pairs(loss, student, teacher, shape)
+        pairing.pairs(run.settings.loss, student, teacher, shape)
 
 
 def train(run: Run) -> Trained:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from distill import cli, paths
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 
 THREADS = flags.DEFINE_list("threads", ["1", "2"], "Numbers of threads to measure with.")
 ROUNDS = flags.DEFINE_integer("rounds", 10, "Turns of each bundle.", lower_bound=1)

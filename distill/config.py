@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -12,9 +12,14 @@ from distill.errors import InputError, unknown
 
 ENGINES = ("auto", "map", "vmap")
 OPTIMIZERS = ("adam", "sgd")
+FLOAT32 = "float32"
+DTYPES = (FLOAT32, "bfloat16")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 # Of a section; empty ones are as if there were none.
-LATER = ("decay_at", "nesterov", "init", "freeze", "layer_decay")
+LATER = (
+    "decay_at", "nesterov", "init", "freeze", "layer_decay", "warmup_epochs", "warmup_steps",
+    "coupled_decay", "ema_decay", "mixup", "cutmix",
+)  # fmt: skip
 STAGES = ("teacher", "student", "compress", "evaluate", "export", "report")  # in order
 SEEDS = 2**31  # seeds are below: they are int32 on the device
 EPOCHS = 1_000_000  # at most
@@ -39,13 +44,19 @@ def training(model: str, **overrides: Any) -> ConfigDict:
     section.learning_rate = 1e-3  # the peak of the schedule
     section.schedule = "cosine"
     section.decay_at = ()  # epochs behind which it falls to a tenth, of the schedule `step`
+    section.warmup_epochs = 0.0  # while the learning rate rises to what the schedule says
+    section.warmup_steps = 0  # the same, in steps
     section.optimizer = "adam"
     section.momentum = 0.9  # of sgd
     section.nesterov = False  # of sgd: whether the momentum looks ahead
     section.weight_decay = 0.0  # decoupled, on kernels only
+    section.coupled_decay = 0.0  # added to the gradients, on all weights, as in PyTorch's SGD
     section.l1 = 0.0  # weight of the sum of absolute kernel weights in the objective
     section.clip_norm = 0.0  # global norm that gradients are clipped to; 0: not at all
+    section.ema_decay = 0.0  # of the average of the weights that is kept, and used; 0: none is
     section.augmentation = "none"
+    section.mixup = 0.0  # alpha of the Beta distribution that pairs of images are mixed by; 0: none
+    section.cutmix = 0.0  # likewise, a piece of one in the place of the other's
     section.update(overrides)
     return section
 
@@ -76,6 +87,7 @@ def defaults() -> ConfigDict:
     config.engine = ConfigDict()  # where and how it computes; changes results by rounding only
     config.engine.students = "auto"  # those of one program: map, vmap, or what the device does best
     config.engine.data_parallel = 1  # devices to split each batch of a single run over; 0: all
+    config.engine.dtype = FLOAT32  # that networks are trained in: or bfloat16; weights stay float32
     config.engine.memory_gb = 0.0  # that a device may use for them; 0: most of what is free
 
     config.sweep = ConfigDict()  # many students instead of one; see distill.study
@@ -103,6 +115,7 @@ def defaults() -> ConfigDict:
     config.loss.learn_temperature = False  # from there on, by the labels of dataset.validation
     config.loss.temperature_learning_rate = 0.03  # of log T, by Adam, where it is learned
     config.loss.temperature_curriculum = 0.0  # share of the run in which CTKD begins; 0: none
+    config.loss.hint_stage = 0.0  # share of the run with the terms of features alone; 0: together
     config.loss.standardise = False  # logits, before they are compared with a teacher's
     config.loss.taps = ()  # features to compare, as (("stage0", "stage1"),), the student's first
     config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
@@ -130,6 +143,26 @@ def defaults() -> ConfigDict:
     return config
 
 
+def search(space: Mapping[str, Sequence[Any]], **overrides: Any) -> ConfigDict:
+    """Returns the section `config.search`, of a configuration that `distill.search` runs.
+
+    Args:
+      space: keys of the configuration, as `student.learning_rate` or an entry of a list, as
+        `student.args.widths[0]`, and the values that each may have.
+      **overrides: values for the fields below.
+    """
+    section = ConfigDict()
+    section.space = tuple((key, tuple(choices)) for key, choices in space.items())
+    # The accuracy, which is to be high, and costs, which are to be low; columns of the table.
+    section.objectives = ("int8_accuracy", "int8_bytes")
+    section.population = 16  # candidates of a generation
+    section.generations = 8
+    section.epochs = (1, 3, 9)  # that a candidate is trained for, as long as it is among the best
+    section.keep = 1 / 3  # share that goes on to the next of these
+    section.update(overrides)
+    return section
+
+
 def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
     """Splits the argument of a configuration file, as in `simplenet_v4.py:baseline,quick`.
 
@@ -143,6 +176,7 @@ def variants(arg: str | None, known: tuple[str, ...]) -> set[str]:
     return set(words)
 
 
+_BELOW_ONE = values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1)
 _SECTION = {  # of a section made by `training`; what builds a model is checked with the model
     "model": values.TEXT,
     "init": values.TEXT,
@@ -155,12 +189,18 @@ _SECTION = {  # of a section made by `training`; what builds a model is checked 
     "schedule": values.TEXT,
     "decay_at": values.each(values.whole(1, EPOCHS), "epochs, as (150, 180, 210)"),
     "nesterov": values.FLAG,
+    "warmup_epochs": values.NOT_NEGATIVE,
+    "warmup_steps": values.whole(0),
     "optimizer": values.TEXT,
-    "momentum": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
+    "momentum": _BELOW_ONE,
     "weight_decay": values.NOT_NEGATIVE,
+    "coupled_decay": values.NOT_NEGATIVE,
+    "ema_decay": _BELOW_ONE,
     "l1": values.NOT_NEGATIVE,
     "clip_norm": values.NOT_NEGATIVE,
     "augmentation": values.TEXT,
+    "mixup": values.between(0, 100),
+    "cutmix": values.between(0, 100),
 }
 _LOSS = {
     "name": values.TEXT,
@@ -170,13 +210,17 @@ _LOSS = {
     "learn_temperature": values.FLAG,
     "temperature_learning_rate": values.POSITIVE,
     "temperature_curriculum": values.SHARE,
+    "hint_stage": values.SHARE,
     "standardise": values.FLAG,
     "taps": values.each(
         values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'
     ),
-    "label_smoothing": values.number("a number between 0 and 1, without 1", lambda v: 0 <= v < 1),
+    "label_smoothing": _BELOW_ONE,
 }
-_TERM = {"weight": values.POSITIVE, **_LOSS}  # all other numbers of a method are 0 or more
+_TERM = {  # all other numbers of a method are 0 or more
+    "weight": values.POSITIVE, "peers": values.whole(1), "negatives": values.whole(1),
+    "normalised": values.FLAG, **_LOSS,
+}  # fmt: skip
 _FOR_CHANNELS = "one for each channel or one for all"
 VALUES = {
     "seed": values.whole(0, SEEDS - 1),
@@ -202,6 +246,7 @@ VALUES = {
     "dataset.resident_mb": values.whole(0),
     "engine.students": values.TEXT,
     "engine.data_parallel": values.whole(0),
+    "engine.dtype": values.TEXT,
     "engine.memory_gb": values.NOT_NEGATIVE,
     "sweep.seeds": values.each(values.whole(0, SEEDS - 1), f"whole numbers from 0 to {SEEDS - 1}"),
     "transfer.name": values.TEXT,
@@ -237,6 +282,8 @@ def check_values(config: ConfigDict) -> None:
     values.require("seed", config.seed, values.whole(0, last))
     if config.engine.students not in ENGINES:
         raise unknown("engine.students", config.engine.students, ENGINES)
+    if config.engine.dtype not in DTYPES:
+        raise unknown("engine.dtype", config.engine.dtype, DTYPES)
     check_terms(_value(config, "loss.terms"))
     values.require_plain("the configuration", config.to_dict())
 
@@ -262,6 +309,27 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             raise InputError(
                 f"{name}.schedule is {section.schedule} and {name}.decay_at is {section.decay_at}; "
                 "the schedule step needs epochs in it, and no other takes any"
+            )
+        _check_warmup(name, section)
+        if section.weight_decay and section.coupled_decay:
+            raise InputError(
+                f"{name}.weight_decay is {section.weight_decay} and {name}.coupled_decay is "
+                f"{section.coupled_decay}; give one of them"
+            )
+
+
+def _check_warmup(name: str, section: ConfigDict) -> None:
+    """Raises `InputError` if the learning rate of a section would not be at its schedule's."""
+    if section.warmup_epochs and section.warmup_steps:
+        raise InputError(
+            f"{name}.warmup_epochs is {section.warmup_epochs} and {name}.warmup_steps is "
+            f"{section.warmup_steps}; give one of them"
+        )
+    for unit, most in (("epochs", section.epochs), ("steps", section.get("steps"))):
+        if most is not None and section[f"warmup_{unit}"] > most:
+            raise InputError(
+                f"{name}.warmup_{unit} is {section[f'warmup_{unit}']}, more than the {most} of "
+                f"the training; lower it"
             )
 
 

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-SHOWN = 30  # names, where none is near
+SHOWN = 24  # names, where none is near
 
 
 class InputError(ValueError):

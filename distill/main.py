@@ -10,8 +10,8 @@ from rich.console import Console
 from distill import cli, paths, provenance, shards
 from distill import config as configs
 from distill.errors import InputError
+from distill.progress import Display
 from distill.report import tables
-from distill.report.progress import Display
 
 CONFIG = cli.define_config()
 SHARD = flags.DEFINE_string(

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,22 +29,29 @@ from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line, unknown
 from distill.export import exporter
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
-from distill.training import parallel, recipe, trained
+from distill.settings import Settings
+from distill.training import mutual, parallel, recipe, trained
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
 MISTAKES = 16  # the most confident of the test set, that are kept
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: ConfigDict) -> Settings:
     """Resolves every name and checks every value, before any work.
+
+    Args:
+      config: complete.
+
+    Returns:
+      What its texts and tuples say.
 
     Raises:
       InputError: for the first that cannot be used.
     """
-    configs.stages(config)
+    stages = configs.stages(config)
     configs.check_values(config)
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
@@ -52,7 +59,9 @@ def validate(config: ConfigDict) -> None:
         if name not in losses.LOSSES:
             raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
-    _check_kind(config)
+    _check_kind(config, stages)
+    recipe.check_mixtures("student", config.student, loss["name"])
+    mutual.check(config, loss)
     labelled = losses.needs_labels(loss["name"]) or not losses.needs_teacher(loss["name"])
     if config.transfer.name and (labelled or loss.get("alpha", 1) != 1):
         raise InputError(
@@ -70,25 +79,25 @@ def validate(config: ConfigDict) -> None:
             "back, as with --config.dataset.train=train[:55000] "
             "--config.dataset.validation=train[55000:]"
         )
-    assistants.check(config)
-    if plan.steps(config) and configs.is_sweep(config):
+    between = assistants.check(config)
+    steps = plan.steps(config)
+    if steps and configs.is_sweep(config):
         raise InputError("the students of a sweep are not compressed: leave out config.compress")
     data.check(config)
-    exporter.check(config.export)
+    formats = exporter.check(config.export)
     # The students of a sweep are divided among the devices, and not their batches.
     splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
-    stages = configs.stages(config)
     parallel.check(config, [role for role in splitting if role in stages])
+    return Settings(config, tuple(stages), loss, tuple(between), tuple(steps), formats)
 
 
-def _check_kind(config: ConfigDict) -> None:
+def _check_kind(config: ConfigDict, stages: Sequence[str]) -> None:
     """Raises `InputError` if loss, model and stages are not all for classes or all for pixels."""
     name = losses.name_of(config.loss)
     reconstructs = losses.compares_with_pixels(name)
     if reconstructs == models.classifies(config.student.model):
         kind = "reconstructs images" if reconstructs else "classifies"
         raise InputError(f"loss {name} needs a model that {kind}; {config.student.model} does not")
-    stages = configs.stages(config)
     if reconstructs and (configs.is_sweep(config) or "export" in stages):
         part = "a sweep" if configs.is_sweep(config) else "the stage export"
         raise InputError(
@@ -112,17 +121,17 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
       exporter.NotProven: if a format could not be exported, after all that comes behind.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    validate(config)
+    settings = validate(config)
     numerics.pin()
     cache.keep_programs()
     sources = processes.together(lambda: data.find(config, display.warn))
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
-    context = Run(config, workdir, dataset, display)
+    context = Run(settings, workdir, dataset, display)
     processes.together(context.check_models)
     processes.together(lambda: assistants.check_models(context))
-    if config.compress and "compress" in configs.stages(config):
+    if settings.steps and "compress" in settings.stages:
         processes.together(lambda: stage.rehearse(context))
-    if "export" in configs.stages(config):
+    if "export" in settings.stages:
         processes.together(lambda: exporter.check_data(config.export, dataset, _labels(context)))
     with contextlib.ExitStack() as stack:
         processes.first(lambda: stack.enter_context(alone(workdir)))
@@ -139,7 +148,7 @@ def _run_stages(context: Run) -> None:
         "evaluate": evaluate, "export": export, "report": write_report,
     }  # fmt: skip
     failed = None
-    for name in configs.stages(context.config):
+    for name in context.settings.stages:
         run_stage = functools.partial(stages[name], context)
         if name in ("teacher", "student"):
             run_stage()  # which all processes train together
@@ -162,11 +171,11 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        report.check(found)
+        results = json.loads(path.read_text(encoding="utf-8"))
+        report.check(results)
     except (OSError, *report.MALFORMED, RecursionError) as error:
         raise _damaged(path, error) from error
-    return found
+    return results
 
 
 def _damaged(path: pathlib.Path, error: Exception) -> InputError:
@@ -199,17 +208,17 @@ def train_student(run: Run) -> None:
 
 def compress(run: Run) -> None:
     """Makes the student smaller, step by step, if `config.compress` has any steps."""
-    if run.config.compress:
+    if run.settings.steps:
         stage.compress(run)
 
 
-def roles(config: ConfigDict) -> list[str]:
+def roles(settings: Settings) -> list[str]:
     """Returns the models to evaluate: what the stages make, and the teacher of a student."""
-    stages = configs.stages(config)
+    stages = settings.stages
     if "teacher" in stages and "student" not in stages:
         return ["teacher"]
-    needed = "teacher" in stages or losses.needs_teacher(losses.name_of(config.loss))
-    compressed = ["compressed"] if config.compress else []
+    needed = "teacher" in stages or losses.needs_teacher(settings.loss["name"])
+    compressed = ["compressed"] if settings.steps else []
     return [*(["teacher"] if needed else []), "student", *compressed]
 
 
@@ -227,11 +236,13 @@ def checkpoints(run: Run, role: str) -> pathlib.Path:
 
 def evaluate(run: Run) -> None:
     """Measures the trained models on the whole test set, into `results.json`."""
-    found = {
+    models_by_role = {
         role: trained.load(checkpoints(run, role) / "steps", run.display.warn)
-        for role in roles(run.config)
+        for role in roles(run.settings)
     }
-    classifiers = {role: m for role, m in found.items() if quality_of(m.about) == "accuracy"}
+    classifiers = {
+        role: m for role, m in models_by_role.items() if quality_of(m.about) == "accuracy"
+    }
     scores = {role: m.logits(run.dataset.test.images) for role, m in classifiers.items()}
     predictions = {role: logits.argmax(-1) for role, logits in scores.items()}
     absent = metrics.num_absent(run.dataset.test.labels, run.dataset.num_classes)
@@ -241,7 +252,7 @@ def evaluate(run: Run) -> None:
             "image; precision, recall and F-measure are of the classes that occur"
         )
     results: dict[str, Any] = {}
-    for role, model in found.items():
+    for role, model in models_by_role.items():
         if role not in classifiers:
             results[role] = _autoencoder(run, model)
             continue
@@ -253,16 +264,16 @@ def evaluate(run: Run) -> None:
             model,
             predictions[role],
             teacher_predictions=predictions.get("teacher") if role != "teacher" else None,
-            larger=_larger(found, role),
+            larger=_larger(models_by_role, role),
         )
         results[role] = {
-            "model": model.about["recipe"]["model"],
+            "model": model.about.model,
             **measured,
             "confusion_matrix": matrix.tolist(),
             **confidence(run.dataset.test.labels, scores[role]),
-            "seed": model.about["seeds"][0],
-            "loss": model.about["loss"]["name"],
-            "temperature": model.about["loss"].get("temperature"),
+            "seed": model.about.seeds[0],
+            "loss": model.about.loss["name"],
+            "temperature": model.about.loss.get("temperature"),
         }
     contents: dict[str, Any] = {
         "format": FORMAT,
@@ -271,7 +282,7 @@ def evaluate(run: Run) -> None:
         "device": provenance.device(),
         "models": results,
     }
-    if "compressed" in found:
+    if "compressed" in models_by_role:
         contents["compress"] = stage.read(run.workdir)
     path = run.workdir / report.RESULTS
     with contextlib.suppress(InputError):  # which it is written anew after
@@ -310,21 +321,21 @@ def confidence(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _larger(found: dict[str, Trained], role: str) -> Trained | None:
+def _larger(models_by_role: dict[str, Trained], role: str) -> Trained | None:
     """Returns what a model is a smaller form of: its teacher, or the student it was made of."""
     candidates = {"student": ("teacher",), "compressed": ("teacher", "student")}.get(role, ())
-    return next((found[name] for name in candidates if name in found), None)
+    return next((models_by_role[name] for name in candidates if name in models_by_role), None)
 
 
 def _autoencoder(run: Run, model: Trained) -> dict[str, Any]:
     """Measures a model that reconstructs images, on the whole test set."""
     return {
-        "model": model.about["recipe"]["model"],
+        "model": model.about.model,
         **cost(model.model, run.dataset.test.images.shape[1:])._asdict(),
         "reconstruction_error": quality(model, run.dataset.test),
         "test_images": len(run.dataset.test),
-        "seed": model.about["seeds"][0],
-        "loss": model.about["loss"]["name"],
+        "seed": model.about.seeds[0],
+        "loss": model.about.loss["name"],
     }
 
 
@@ -377,19 +388,19 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
     A student that was compressed is exported as that has left it.
     """
     results = read_results(run.workdir)
-    last = "compressed" if role == "student" and run.config.compress else role
+    last = "compressed" if role == "student" and run.settings.steps else role
     directory = checkpoints(run, last)
     model = trained.load(directory / "steps", run.display.warn)
-    if model.about["fingerprint"] != run.dataset.fingerprint:
+    if model.about.fingerprint != run.dataset.fingerprint:
         raise InputError(
-            f"{directory} was trained on other images of {model.about['dataset']} than "
+            f"{directory} was trained on other images of {model.about.dataset} than "
             f"{run.workdir / CONFIG} names, of {run.dataset.name}; nothing can be proven on these"
         )
     failed = None
     try:
         proofs = exporter.export(
-            model, run.dataset, _labels(run), run.config.export, exported(run, role),
-            run.display.say,
+            model, run.dataset, _labels(run), run.config.export, run.settings.formats,
+            exported(run, role), run.display.say,
         )  # fmt: skip
     except exporter.NotProven as error:
         proofs, failed = error.proofs, error
@@ -409,10 +420,10 @@ def _with_exports(
     for key, new in (("export", proofs), ("export_failed", failures)):
         earlier = results.get(key)
         kept = earlier.items() if isinstance(earlier, dict) else ()
-        found = {**{format: what for format, what in kept if format not in asked}, **new}
+        entries = {**{format: what for format, what in kept if format not in asked}, **new}
         results = {
             **{k: v for k, v in results.items() if k != key},
-            **({key: found} if found else {}),
+            **({key: entries} if entries else {}),
         }
     return results
 

@@ -10,6 +10,7 @@ from distill import config as configs
 VARIANTS = ("baseline", "thesis", "quick")
 
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+CIFAR100_MEAN, CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -123,4 +124,54 @@ def from_labels(
             config.dataset.name, config.dataset.fallback = "mnist5k", ""
         if dataset == "imagenet2012":
             config.dataset.image_size = 64
+    return config
+
+
+# As Tian et al. (2020), arXiv:1910.10699, and Zhao et al. (2022), arXiv:2203.08679, train all of
+# their networks for CIFAR-100 (in their repositories RepDistiller and mdistiller).
+COMPARED = {
+    "epochs": 240, "batch_size": 64, "optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.05,
+    "coupled_decay": 5e-4, "schedule": "step", "decay_at": (150, 180, 210),
+    "augmentation": "crop_flip",
+}  # fmt: skip
+_NARROW = {  # by the beginning of a name; what makes the networks small
+    "resnet": {"blocks": (1, 1, 1), "features": (8, 12, 16), "stem": 4},
+    "wrn": {"blocks": (1, 1, 1), "features": (4, 8, 12), "stem": 4},
+    "vgg13": {"features": (4, 4, 4, 4, 8, 8, 8, 8, 8, 8)},
+    "vgg8": {"features": (4, 4, 8, 8, 8)},
+}
+
+
+def compared(teacher: str, student: str, arg: str | None) -> ConfigDict:
+    """Returns the configuration of a pair on CIFAR-100 by which methods are compared.
+
+    By default it is Hinton's `kl` with T = 4, and a tenth of cross-entropy.
+
+    Args:
+      teacher, student: entries of `distill.models.MODELS`.
+      arg: words separated by commas. `baseline` trains the student on labels; `quick` is a run of
+        seconds with narrow networks on few images, those of the embedded sample where CIFAR-100
+        is not at hand.
+    """
+    words = configs.variants(arg, ("baseline", "quick"))
+    config = configs.defaults()
+    config.dataset.name = "cifar100"
+    config.dataset.mean, config.dataset.std = CIFAR100_MEAN, CIFAR100_STD
+    config.loss.update({"name": "kl", "temperature": 4.0, "alpha": 0.9})
+    for section, model in ((config.teacher, teacher), (config.student, student)):
+        section.update({"model": model, **COMPARED})
+        if model.startswith("resnet"):
+            section.args.projection = True  # as those that are compared have it
+    if "baseline" in words:
+        config.loss.name = "cross_entropy"
+        config.stages = "student,compress,evaluate,export,report"
+    if "quick" in words:
+        config.dataset.update({"fallback": "mnist5k", "mean": (0.5,), "std": (0.25,)})
+        config.dataset.train, config.dataset.test = "train[:1000]", "test[:500]"
+        config.export.formats = "float32"
+        for section in (config.teacher, config.student):
+            section.update({"epochs": 2, "decay_at": (1,)})
+            for family, args in _NARROW.items():
+                if section.model.startswith(family):
+                    section.args.update(args)
     return config

@@ -13,14 +13,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import config as configs
-from distill import data, files, losses, models, paths, processes
+from distill import data, files, losses, models, paths, processes, records
 from distill.data import Dataset, Split
 from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
+from distill.settings import Settings
 from distill.training import engine, freezing, pairing, recipe, train
 from distill.training import start as starts
+from distill.training.description import Description
+from distill.training.job import Job
 from distill.training.trained import Trained
 
 CONFIG = "config.json"
@@ -32,10 +34,14 @@ _NUMBERS = re.compile(r"\[\n([\s\d.eE+,-]*)\]")
 class Run:
     """A configuration with its data and directory, and where its models are kept."""
 
-    config: ConfigDict
+    settings: Settings
     workdir: pathlib.Path
     dataset: Dataset
     display: Display
+
+    @property
+    def config(self) -> ConfigDict:
+        return self.settings.config
 
     @property
     def student_checkpoints(self) -> pathlib.Path:
@@ -45,30 +51,27 @@ class Run:
     def teacher_seeds(self) -> range:
         return range(self.config.seed, self.config.seed + self.config.teacher.members)
 
-    def teacher_about(self) -> dict[str, Any]:
+    def teacher_about(self) -> Description:
         """What decides the outcome of the teacher's training, and so where it is found again."""
         section = self.config.teacher.copy_and_resolve_references()
         with section.unlocked():
             del section.members, section.directory
         return self.about(section, {"name": "cross_entropy"}, self.teacher_seeds, None, None)
 
-    def student_about(
-        self, teacher: dict[str, Any] | None, seed: int | None = None
-    ) -> dict[str, Any]:
+    def student_about(self, teacher: Description | None, seed: int | None = None) -> Description:
         """What decides the outcome of a student's training; the seed: `config.seed` if None."""
-        loss = recipe.loss_section(self.config.loss)
         transfer = self.config.transfer.to_dict() if self.dataset.transfer else None
         seeds = [self.config.seed if seed is None else seed]
-        return self.about(self.config.student, loss, seeds, teacher, transfer)
+        return self.about(self.config.student, self.settings.loss, seeds, teacher, transfer)
 
     def about(
         self,
         section: ConfigDict,
         loss: dict[str, Any],
         seeds: Sequence[int],
-        teacher: dict[str, Any] | None,
+        teacher: Description | None,
         transfer: dict[str, Any] | None,
-    ) -> dict[str, Any]:
+    ) -> Description:
         """What decides the outcome of a training on the data of this run; see `recipe.describe`."""
         described = {
             "dataset": self.dataset.name,
@@ -78,10 +81,12 @@ class Run:
             "input_shape": self.dataset.test.images.shape[1:],
             "num_classes": self.dataset.num_classes,
         }
-        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher)
-        if section.init:
-            about["init"] = starts.digest(section.init)
-        return json.loads(json.dumps(about))
+        if losses.needs_memory(loss["name"]):
+            described["examples"] = len(self.training_set)
+        init = starts.digest(section.init) if section.init else None
+        about = recipe.describe(section, loss, seeds, self.config.dataset, described, teacher, init)
+        dtype = self.config.engine.dtype
+        return about if dtype == configs.FLOAT32 else dataclasses.replace(about, dtype=dtype)
 
     def check_models(self) -> None:
         """Checks that the models that are to be trained take the images, and that these suffice.
@@ -99,7 +104,8 @@ class Run:
                 num_classes=self.dataset.num_classes,
             )  # fmt: skip
             self._check_start(role)
-        loss = recipe.loss_section(self.config.loss)
+        loss = self.settings.loss
+        self._check_memory(loss)
         if losses.needs_features(loss["name"]):
             student, teacher = (
                 models.build(
@@ -109,6 +115,25 @@ class Run:
                 for role in ("student", "teacher")
             )  # fmt: skip
             pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
+
+    def _check_memory(self, loss: dict[str, Any]) -> None:
+        """Checks that what the loss keeps of every example has a place."""
+        if not losses.needs_memory(loss["name"]):
+            return
+        split, limit = self.training_set, self.config.dataset.resident_mb
+        if split.images.nbytes > limit * 2**20:
+            raise InputError(
+                f"loss {loss['name']} keeps something of every example, and images that are sent "
+                f"in pieces, {split.images.nbytes / 2**20:,.0f} MiB, have no number: raise "
+                f"--config.dataset.resident_mb, which is {limit}, or use crd"
+            )
+        memory = losses.Memory(len(split), losses.structure(loss, "negatives"))
+        if memory.num_bytes > limit * 2**20:
+            raise InputError(
+                f"loss {loss['name']} keeps {memory.num_bytes / 2**20:,.0f} MiB of "
+                f"{len(split):,} examples: raise --config.dataset.resident_mb, which is {limit}, "
+                "or use crd"
+            )
 
     def _check_start(self, role: str) -> None:
         """Checks what a model starts from, and says what of it is fresh."""
@@ -147,12 +172,11 @@ class Run:
         """Beside the runs, named by what decides the outcome, so that other runs find it."""
         return self.beside(self.teacher_about())
 
-    def beside(self, about: dict[str, Any]) -> pathlib.Path:
+    def beside(self, about: Description) -> pathlib.Path:
         """Returns where a teacher, or an assistant, is kept that is described so."""
         root: str | pathlib.Path = self.config.teacher.directory or self.workdir.parent / "teachers"
         root = paths.trained(root, "teacher.directory")
-        name = f"{about['recipe']['model']}-{about['dataset']}-{configs.digest(about)}"
-        return root / name
+        return root / f"{about.model}-{about.dataset}-{about.digest}"
 
     @property
     def training_set(self) -> Split:
@@ -162,43 +186,69 @@ class Run:
         return split if taught else data.labelled(split)
 
     @property
-    def resident(self) -> bool:
-        """Whether the training set lives on the device."""
-        return self.training_set.images.nbytes <= self.config.dataset.resident_mb * 2**20
-
-    @property
     def monitor(self) -> tuple[str, Split]:
         """The split whose accuracy is logged after each epoch; nothing is chosen by it."""
         if self.dataset.validation is not None:
             return "validation", self.dataset.validation
         return "test", self.dataset.test
 
+    def job(
+        self,
+        directory: pathlib.Path,
+        about: Description,
+        split: Split,
+        teacher: Trained | None = None,
+        start: starts.Start | None = None,
+        *,
+        in_sweep: bool = False,
+    ) -> Job:
+        """Returns a training of this run.
+
+        Args:
+          directory: where it is kept.
+          about: what it is.
+          split: images to train on.
+          teacher: whose outputs the loss compares with.
+          start: weights to start from instead of fresh ones.
+          in_sweep: whether it is of students of a sweep: they are divided among the devices, and
+            one that diverges does not stop the others; nothing is measured between their epochs.
+        """
+        section, options = self.config.dataset, self.config.engine
+        data_parallel = 1 if in_sweep else options.data_parallel
+        return Job(
+            directory=directory / "steps",
+            about=about,
+            split=split,
+            teacher=teacher,
+            start=start,
+            validation=self.dataset.validation,
+            monitor=None if in_sweep else self.monitor,
+            plan=engine.execution(len(about.seeds), options.students, data_parallel),
+            resident=split.images.nbytes <= section.resident_mb * 2**20,
+            table_mb=section.resident_mb,
+            checkpoint_every_s=self.config.checkpoint_every_s,
+            stop_on_divergence=not in_sweep,
+            display=self.display,
+        )
+
     def train(
         self,
         role: str,
         directory: pathlib.Path,
-        about: dict[str, Any],
+        about: Description,
         split: Split,
         teacher: Trained | None = None,
         start: starts.Start | None = None,
     ) -> None:
-        """Trains what `about` describes into `directory`, one run at a time."""
-        resident = split.images.nbytes <= self.config.dataset.resident_mb * 2**20
-        options = self.config.engine
-        plan = engine.execution(len(about["seeds"]), options.students, options.data_parallel)
+        """Trains what `about` describes into `directory`, one run at a time; see `job`."""
+        job = self.job(directory, about, split, teacher, start)
         with contextlib.ExitStack() as stack:
 
             def open_log() -> Callable[[dict[str, Any]], None]:
                 stack.enter_context(train.alone(directory, self.display))
                 return stack.enter_context(records.Log(self.workdir, role, self._waiting)).write
 
-            log = processes.first(open_log) or (lambda record: None)
-            train.train(
-                directory / "steps", about, split, plan=plan, resident=resident, teacher=teacher,
-                validation=self.dataset.validation, monitor=self.monitor, display=self.display,
-                log=log, checkpoint_every_s=self.config.checkpoint_every_s, start=start,
-                table_mb=self.config.dataset.resident_mb,
-            )  # fmt: skip
+            train.train(job, processes.first(open_log) or (lambda record: None))
 
     def _waiting(self) -> None:
         """Says so; only shards of a sweep meet in a workdir, whose teachers they train in turn."""
@@ -252,20 +302,30 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     path = workdir / CONFIG
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        found = _read(path) if path.exists() else None
-        if found is not None:
-            difference = configs.first_difference(_deciding(found), _deciding(wanted))
+        there = _read(path) if path.exists() else None
+        if there is not None:
+            difference = configs.first_difference(_deciding(there), _deciding(wanted))
             if difference:
-                key, there, here = difference
+                key, given, asked = difference
                 raise InputError(
-                    f"{workdir} holds a run with {key}={there!r}, this one has {here!r}; "
-                    "choose another --workdir or remove it"
+                    f"{workdir} holds a run with {key}={given!r}, this one has {asked!r}; "
+                    f"choose another --workdir or remove it{_how_to_go_on(key, workdir)}"
                 )
-        if found != wanted:
+        if there != wanted:
             write(path, wanted)
     except OSError as error:
         raise InputError(f"workdir {workdir} cannot be written: {error.strerror}") from error
     return configs.digest(_deciding(wanted))
+
+
+def _how_to_go_on(key: str, workdir: pathlib.Path) -> str:
+    """Says how a student is trained for longer, whose learning rate has come to its end."""
+    if key not in ("student.epochs", "student.steps"):
+        return ""
+    return (
+        f". Its schedule has ended; to train its student further, by a schedule of its own, start "
+        f"from it: --config.student.init={workdir} with another --workdir"
+    )
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -275,20 +335,27 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
       InputError: if it is damaged, or of another program.
     """
     try:
-        found = json.loads(path.read_text())
+        config = json.loads(path.read_text())
     except ValueError as error:  # no JSON, or no text
         raise InputError(f"{path} is damaged ({one_line(error)}); remove it") from error
     sections = ("dataset", "teacher")
-    if not (isinstance(found, dict) and all(isinstance(found.get(s), dict) for s in sections)):
+    if not (isinstance(config, dict) and all(isinstance(config.get(s), dict) for s in sections)):
         raise InputError(f"{path} is not the configuration of a run; choose another --workdir")
-    return found
+    return config
 
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
+    dtype = config.get("engine", {}).get("dtype", configs.FLOAT32)
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
-    later = ("standardise", "taps", "label_smoothing", "terms", "temperature_curriculum")
+    if isinstance(search := config.get("search"), dict):  # which may go on for longer
+        config["search"] = {k: v for k, v in search.items() if k != "generations"}
+    if dtype != configs.FLOAT32:
+        config["engine"] = {"dtype": dtype}
+    later = (
+        "standardise", "taps", "label_smoothing", "terms", "temperature_curriculum", "hint_stage",
+    )  # fmt: skip
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}
     # What a folder holds, and in which color, the fingerprint of each training says.
@@ -306,7 +373,7 @@ def in_rows(text: str) -> str:
 
     Within a string there is no line break, so none is changed.
     """
-    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
+    return _NUMBERS.sub(lambda rows: f"[{' '.join(rows[1].split())}]", text)
 
 
 def write(path: pathlib.Path, contents: dict[str, Any]) -> None:

@@ -14,10 +14,13 @@ from distill import assistants, cache, data, losses, numerics, pipeline, provena
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
+from distill.progress import Display
 from distill.report import rows
-from distill.report.progress import Display
 from distill.run import Run, alone, claim
-from distill.training import bilevel, engine, recipe, train, trained
+from distill.settings import Settings
+from distill.training import bilevel, description, engine, train, trained
+from distill.training import job as jobs
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 PREDICTIONS = "predictions"
@@ -30,7 +33,7 @@ class Student:
     Attributes:
       id: hash of everything that decides its outcome; the same alone and in any sweep.
       run: its configuration and data.
-      about: from `recipe.describe`, with its own seed.
+      about: what decides its outcome, with its own seed.
       teacher: whose outputs it learns from, if it does.
       original: the teacher, which is another one where an assistant stands between them.
       teacher_predictions: of the original, of the test set `[n]`.
@@ -38,7 +41,7 @@ class Student:
 
     id: str
     run: Run
-    about: dict[str, Any]
+    about: Description
     teacher: Trained | None
     original: Trained | None
     teacher_predictions: np.ndarray | None
@@ -68,9 +71,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    points = expand(config)
-    for point in points:
-        pipeline.validate(point)
+    points = [pipeline.validate(point) for point in expand(config)]
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
@@ -91,14 +92,19 @@ def _train_all(
     shard: tuple[int, int],
 ) -> pathlib.Path:
     table = rows.Table(workdir / rows.RESULTS, config_hash, display.warn)
-    students = list(_students(runs, seeds))
+    everyone = list(students(runs, seeds))
     done = table.ids()
-    for batch in _batches(students, shard):
+    for batch in batches(everyone, shard):
         batch = [student for student in batch if student.id not in done]
         if batch:
-            table.append(_train(batch, workdir, config_hash, display))
-            ready = len(table.ids() & {student.id for student in students})
-            display.say(f"{ready} of {len(students)} students are trained")
+            table.append(
+                [
+                    _row(student, model, size, config_hash)
+                    for student, model, size in train_together(batch, workdir, display)
+                ]
+            )
+            ready = len(table.ids() & {student.id for student in everyone})
+            display.say(f"{ready} of {len(everyone)} students are trained")
     return table.path
 
 
@@ -125,7 +131,7 @@ def expand(config: ConfigDict) -> list[ConfigDict]:
     for combination in itertools.product(*settings):
         point = config.copy_and_resolve_references()
         for key, value in (item for setting in combination for item in setting.items()):
-            _set(point, key, value)
+            put(point, key, value)
         points.append(point)
     return points
 
@@ -144,7 +150,12 @@ def _check_axis(axis: Any) -> None:
         raise InputError("sweep axis seed would vary the teacher's seed too; use sweep.seeds")
 
 
-def _set(config: ConfigDict, key: str, value: Any) -> None:
+def put(config: ConfigDict, key: str, value: Any) -> None:
+    """Sets a key of a configuration, such as `student.args.filters`.
+
+    Raises:
+      InputError: if there is no such key, or it takes no such value.
+    """
     *path, name = key.split(".")
     section = config
     for part in path:
@@ -167,7 +178,7 @@ def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
-def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> list[Run]:
+def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> list[Run]:
     """Reads the data of every point, and checks that what is to be trained fits them.
 
     Raises:
@@ -183,10 +194,11 @@ def _runs(points: list[ConfigDict], workdir: pathlib.Path, display: Display) -> 
 
     runs = []
     for point in points:
-        sources = data.find(point, warn)
-        section = configs.digest([configs.to_dict(point[k]) for k in ("dataset", "transfer")])
+        config = point.config
+        sources = data.find(config, warn)
+        section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
-            datasets[section] = data.load(point, *sources, warn, display.work)
+            datasets[section] = data.load(config, *sources, warn, display.work)
         runs.append(Run(point, workdir, datasets[section], display))
         runs[-1].check_models()
         assistants.check_models(runs[-1])
@@ -206,7 +218,7 @@ def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
     for number, run in enumerate(runs, 1):
         teaches = losses.needs_teacher(losses.name_of(run.config.loss))
         about = run.student_about(assistants.abouts(run)[-1] if teaches else None, seeds[0])
-        earlier = seen.setdefault(configs.digest(about), number)
+        earlier = seen.setdefault(about.digest, number)
         if earlier != number:
             raise InputError(
                 f"points {earlier} and {number} of the sweep are the same training; "
@@ -215,7 +227,7 @@ def _seeds(config: ConfigDict, runs: list[Run]) -> Sequence[int]:
     return seeds
 
 
-def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
+def students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
     """Yields every student of the sweep, with the teachers trained."""
     teachers: dict[pathlib.Path, tuple[Trained, np.ndarray]] = {}
     for run in runs:
@@ -230,15 +242,15 @@ def _students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
             teacher = assistants.train(run) if run.config.assistants else original
         for seed in seeds:
             about = run.student_about(teacher.about if teacher else None, seed)
-            yield Student(configs.digest(about), run, about, teacher, original, predictions)
+            yield Student(about.digest, run, about, teacher, original, predictions)
 
 
-def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
+def batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[Student]]:
     """Yields the students of a shard that train together, as many as the memory holds."""
     index, shards = shard
     groups: dict[str, list[Student]] = {}
     for student in students:
-        groups.setdefault(configs.digest(recipe.apart(student.about)), []).append(student)
+        groups.setdefault(configs.digest(description.apart(student.about)), []).append(student)
     for group in groups.values():
         mine = group[index::shards]
         size = _size(mine) if mine else 1
@@ -249,42 +261,35 @@ def _batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[S
 def _size(group: list[Student]) -> int:
     """Returns how many students of a group train in one call, on all devices together."""
     run, teacher = group[0].run, group[0].teacher
-    options = run.config.engine
-    fits = train.students_that_fit(
-        group[0].about, run.training_set, teacher, run.dataset.validation, resident=run.resident,
-        students=engine.execution(1, options.students).students,
-        memory=int(options.memory_gb * 2**30) or engine.free_memory(),
-        table_mb=run.config.dataset.resident_mb,
-    )  # fmt: skip
-    return fits * jax.local_device_count()
+    one = run.job(run.workdir, group[0].about, run.training_set, teacher, in_sweep=True)
+    memory = int(run.config.engine.memory_gb * 2**30) or engine.free_memory()
+    return jobs.students_that_fit(one, memory) * jax.local_device_count()
 
 
-def _train(
-    batch: list[Student], workdir: pathlib.Path, config_hash: str, display: Display
-) -> list[rows.Row]:
-    """Trains a batch, and returns the row of each of its students."""
+def train_together(
+    batch: list[Student], workdir: pathlib.Path, display: Display
+) -> list[tuple[Student, Trained, int]]:
+    """Trains a batch from `batches`, unless that is done.
+
+    Returns:
+      For each student the trained model, and how many were trained with it, itself among them.
+    """
     run, teacher = batch[0].run, batch[0].teacher
     padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
-    about = recipe.together([student.about for student in [*batch, *padding]])
-    directory = workdir / "batches" / configs.digest(about)
-    display.say(f"{about['recipe']['model']}, {about['loss']['name']}: {len(batch)} students")
+    about = description.together([student.about for student in [*batch, *padding]])
+    directory = workdir / "batches" / about.digest
+    display.say(f"{about.model}, {about.loss['name']}: {len(batch)} students")
     with train.alone(directory, display):
-        train.train(
-            directory / "steps", about, run.training_set, resident=run.resident, teacher=teacher,
-            plan=engine.execution(len(about["seeds"]), run.config.engine.students),
-            validation=run.dataset.validation, monitor=None, display=display,
-            log=lambda record: None, stop_on_divergence=False,
-            checkpoint_every_s=run.config.checkpoint_every_s,
-            start=run.start("student", len(about["seeds"])),
-            table_mb=run.config.dataset.resident_mb,
-        )  # fmt: skip
+        start = run.start("student", len(about.seeds))
+        job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
+        train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=False)  # the padding comes last
-    return [_row(student, model, len(members), config_hash) for student, model in found]
+    return [(student, model, len(members)) for student, model in found]
 
 
 def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
-    run, recipe_, loss = student.run, student.about["recipe"], student.about["loss"]
+    run, about, loss = student.run, student.about, student.about.loss
     config, dataset = run.config, run.dataset
     row = {
         "id": student.id,
@@ -294,21 +299,21 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "device": provenance.device(),
         "dataset": dataset.name,
         "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
-        "model": recipe_["model"],
+        "model": about.model,
         "loss": losses.shown(loss),
         "temperature": loss.get("temperature"),
         "alpha": loss.get("alpha"),
         "learn_temperature": bilevel.RATE in loss,
         "final_temperature": model.history[-1].get("temperature"),
         "gradient_correction": loss.get("gradient_correction"),
-        "learning_rate": recipe_["learning_rate"],
-        "seed": student.about["seeds"][0],
+        "learning_rate": about.recipe["learning_rate"],
+        "seed": about.seeds[0],
         "epochs": model.history[-1].get("epoch", 0),
         "train_examples": len(run.training_set),
         "labelled_fraction": config.dataset.labelled_fraction,
         "teacher_members": len(student.teacher.members) if student.teacher else None,
-        "train_seconds": _total(model.history, "seconds") / batch_size,
-        "compile_seconds": _total(model.history, "compile_seconds"),
+        "train_seconds": total(model.history, "seconds") / batch_size,
+        "compile_seconds": total(model.history, "compile_seconds"),
     }
     if row["status"] == "diverged":
         return row
@@ -326,5 +331,6 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     return row
 
 
-def _total(history: list[dict[str, Any]], name: str) -> float:
+def total(history: list[dict[str, Any]], name: str) -> float:
+    """Returns the sum of what the records of all epochs say under a name."""
     return sum(record.get(name, 0.0) for record in history)

@@ -39,8 +39,8 @@ def configured(config: Any) -> dict[str, Any]:
     """Counts a model of a configuration, for images of the configured data set."""
     from distill import data, models, pipeline
 
-    pipeline.validate(config)
-    trained = [role for role in pipeline.roles(config) if role != "compressed"]
+    settings = pipeline.validate(config)
+    trained = [role for role in pipeline.roles(settings) if role != "compressed"]
     section = config[ROLE.value or trained[-1]]
     shape, num_classes = data.shape(config)
     model = models.build(section.model, section.args, num_classes=num_classes)
@@ -56,7 +56,7 @@ def trained(directory: str) -> dict[str, Any]:
     path = paths.trained(directory, "--checkpoints")
     path = path / "steps" if (path / "steps").is_dir() else path
     found = training.load(path, lambda line: print(line, file=sys.stderr))
-    shape, name = tuple(found.about["input_shape"]), found.about["recipe"]["model"]
+    shape, name = found.about.input_shape, found.about.model
     return _describe(name, found.model, shape, found.members[0]["params"])
 
 

@@ -15,15 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-from absl import logging
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import mnist_autoencoder
-from distill import cli
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import driver, options, pages
 
 ROUNDS = 5  # at most
 L1 = 1e-5
@@ -39,16 +37,6 @@ LAYERS = {"encoder0": ("encoder", 0), "encoder1": ("encoder", 1), "decoder0": ("
 PUBLISHED = {"vanilla": "16 / 64 / 22"}
 COLORS = ("#0072B2", "#E69F00", "#009E73")
 COSTS = ("num_params", "macs", "float32_bytes", "float32_latency_us")
-
-WHAT = f"""\
-The autoencoder has convolutions of 32 and 64 filters and transposed convolutions of 32 and 1, 3×3
-with stride 2, each with batch normalisation and relu. After the training each round counts for
-every channel how often it is active on all training images, removes channels, and trains one more
-epoch; it ends when nothing goes, or after {ROUNDS} rounds. *Vanilla* removes what is never active.
-*Distorted* adds noise, `rand · (1 − var(w))` with rand uniform in [−1, 1], to all kernels before
-counting. *Regularised* trains, from the beginning, with {L1:.5f} times the sum of absolute kernel
-weights in the loss. *Outliers* removes what is below mean − 2·std of the counts of its layer.
-*Combined* does all three."""
 
 
 def runs(
@@ -99,8 +87,8 @@ def rows(
     ]
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def variants(table: pd.DataFrame) -> str:
+    """Lays out what each variant leaves."""
     header = [
         "variant", "rounds", "channels: encoder 1 / 2 / decoder 1", "thesis", "error", "weights",
         "MACs", "float32 bytes", "µs", "of whole",
@@ -120,21 +108,7 @@ def render(table: pd.DataFrame) -> str:
                 f"{100 * (group.float32_latency_us / group.whole_latency_us).mean():.0f} %",
             ]
         )
-    return f"""# Activation pruning of the MNIST autoencoder
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Means over the seeds. The error is the mean squared difference of the pixels, between 0 and 1, on
-the whole test set after the last epoch; those of the pruned have had an epoch more for each round.
-The thesis prints no errors, and channels of the vanilla variant only. Files are those of TensorFlow
-Lite; microseconds are medians for one image on one thread. Of whole: against the file of the whole
-network, timed in turns with that of the pruned one.
-
-{pages.extent(table)}"""
+    return f"{markdown(header, lines)}\n\n{pages.extent(table)}"
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -156,7 +130,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     figure.legend(*channels.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
-PAGE = pages.Page("autoencoder", render, draw)
+PAGE = pages.Page("autoencoder", {"variants": variants}, draw)
 
 
 def widths(directory: pathlib.Path, display: Display) -> dict[str, Any]:
@@ -167,19 +141,16 @@ def widths(directory: pathlib.Path, display: Display) -> dict[str, Any]:
     return model.channels().widths
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prunes, and writes the page."""
-    del argv
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains and prunes; returns the rows."""
     from distill.compress import stage  # imports JAX, which --help can do without
 
-    logging.set_verbosity(logging.WARNING)
-    display, quick = Display(), options.QUICK.value
-    base, made = options.workdir("autoencoder"), []
-    for variant, config, name in runs(options.seeds(1), options.EPOCHS.value, quick):
-        place = base / name
-        found = pages.results(config, place, options.TRAIN.value, display)
-        last = widths(stage.last_checkpoints(place), display)
-        whole = widths(place / "checkpoints" / "student", display)
+    made: list[dict[str, Any]] = []
+    for variant, config, name in runs(options.seeds(1), options.EPOCHS.value, call.quick):
+        place = call.workdir / name
+        found = pages.results(config, place, call.train, call.display)
+        last = widths(stage.last_checkpoints(place), call.display)
+        whole = widths(place / "checkpoints" / "student", call.display)
         both = rows(variant, found, last, whole)
         shared = {
             "whole_latency_us": both[0]["float32_latency_us"],
@@ -187,9 +158,8 @@ def main(argv: list[str]) -> None:
         }
         known = {(row["variant"], row["seed"]) for row in made}
         made += [{**row, **shared} for row in both if (row["variant"], config.seed) not in known]
-    for path in pages.write(PAGE, made, base / "tables" if quick else ROOT):
-        display.say(str(path))
+    return made
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

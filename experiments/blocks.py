@@ -14,15 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-from absl import logging
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import mnist_calli
-from distill import cli
-from distill.report.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import driver, options, pages
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -35,24 +32,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 FORMATS = ("float32", "int8")
 TURNS, RUNS = 20, 250  # of each file, as in the benchmark of exported files
-
-WHAT = """\
-The MNIST classifier of Çallı (2017), table 2.2, has three convolutions. The second, 5×5 from 32 to
-64 channels, has nine tenths of its MACs. Here it is replaced by each of the structures of sections
-2.3 to 2.5; the thesis does this with 1-D convolutions only, and prints no results.
-
-| network | instead of the second convolution | MACs of a position |
-| --- | --- | --- |
-| plain | | 25·32·64 = 51,200 |
-| 1-D | 1×5 to 32 channels, relu, 5×1 (DecomposeMe) | 5·32·(32 + 64) = 15,360 |
-| 1-D, all three | the same, and the first and the third likewise, by way of 4 and 64 channels | |
-| separable | depthwise 5×5, then 1×1 | 32·(25 + 64) = 2,848 |
-| bottleneck | 1×1 to 16 channels, 5×5, 1×1 | 32·16 + 25·16·16 + 16·64 = 7,936 |
-| inception | GoogLeNet's block 3a with a quarter of its filters | 9,376 |
-| residual | two 3×3, to 32 and 64 channels, and a 1×1 shortcut | 29,696 |
-
-All but the plain and the 1-D ones have batch normalisation in the block, as their papers do; the
-files have it folded."""
 
 
 def runs(
@@ -86,8 +65,8 @@ def row(variant: str, config: ConfigDict, found: Mapping[str, Any]) -> dict[str,
     }
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def structures(table: pd.DataFrame) -> str:
+    """Lays out each variant beside the plain network."""
     groups = dict(list(table.groupby("variant", sort=False)))
     plain = groups["plain"].mean(numeric_only=True)
     header = [
@@ -107,20 +86,11 @@ def render(table: pd.DataFrame) -> str:
     seeds = table.seed.nunique()
     sure = "a 95 % t-interval over the seeds" if seeds > 1 else "the 95 % interval by test images"
     whole, epochs = mnist_calli.get_config().student.epochs, table.epochs.max()
-    reduced = f" (reduced: {epochs} of {whole} epochs)" if epochs < whole else ""
-    return f"""# Efficient structures in one network{reduced}
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Accuracy after the last epoch, with {sure}.
-The recipe was chosen for none of them. Files are those of TensorFlow Lite; microseconds are medians
-for one image on one thread, all files timed in turns.
-
-{pages.extent(table)}"""
+    reduced = f"Reduced: {epochs} of {whole} epochs. " if epochs < whole else ""
+    return (
+        f"{markdown(header, lines)}\n\nAccuracy after the last epoch, with {sure}. {reduced}"
+        f"{pages.extent(table)}"
+    )
 
 
 def _share(mean: pd.Series, plain: pd.Series, column: str) -> str:
@@ -153,29 +123,25 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     errors.set_title("errors")
 
 
-PAGE = pages.Page("blocks", render, draw)
+PAGE = pages.Page("blocks", {"structures": structures}, draw)
 
 
-def main(argv: list[str]) -> None:
-    """Trains, measures, and writes the page."""
-    del argv
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains and measures; returns the rows."""
     from distill.export import bundle, latency  # imports JAX, which --help can do without
 
-    logging.set_verbosity(logging.WARNING)
-    display, workdir, rows, bundles = Display(), options.workdir("blocks"), [], {}
-    quick = options.QUICK.value
-    for variant, config, name in runs(options.seeds(1), options.EPOCHS.value, quick):
-        place = workdir / name
-        found = pages.results(config, place, options.TRAIN.value, display)
+    rows, bundles = [], {}
+    for variant, config, name in runs(options.seeds(1), options.EPOCHS.value, call.quick):
+        place = call.workdir / name
+        found = pages.results(config, place, call.train, call.display)
         rows.append({**row(variant, config, found), **pages.columns(config, place, found)})
         for format in FORMATS:
             bundles[f"{name} {format}"] = bundle.read(place / "export" / format)
-    times = latency.measure(bundles, threads=1, rounds=2 if quick else TURNS, runs=RUNS)
+    times = latency.measure(bundles, threads=1, rounds=2 if call.quick else TURNS, runs=RUNS)
     for i, time in enumerate(times):
         rows[i // len(FORMATS)][f"{FORMATS[i % len(FORMATS)]}_latency_us"] = round(time.p50, 2)
-    for path in pages.write(PAGE, rows, workdir / "tables" if quick else ROOT):
-        display.say(str(path))
+    return rows
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

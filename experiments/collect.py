@@ -5,9 +5,9 @@ import pathlib
 
 import pandas as pd
 
-from distill import pipeline
+from distill import pipeline, records
 from distill.errors import InputError
-from distill.report import RESULTS, records
+from distill.report import RESULTS
 
 RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compression_rate")
 

@@ -16,17 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from absl import flags, logging
+from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from distill import cli
 from distill.errors import InputError, unknown
-from distill.report.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import ROOT, driver, options, pages
 
-NETWORKS = flags.DEFINE_list("networks", ["vgg16", "resnet56", "densenet40"], "Which of them.")
 WIDTH = flags.DEFINE_float("width", 1.0, "Multiplier of all channels, to train on a CPU.")
 IMAGES = flags.DEFINE_integer("images", None, "To train on; by default all.")
 FINE_TUNE = flags.DEFINE_integer("fine_tune", 10, "Epochs of the fine-tuning.")
@@ -49,16 +46,6 @@ WIDTHS: dict[str, dict[str, Any]] = {  # what --width multiplies
 PUBLISHED = ROOT / "third_party" / "li2017" / "filter_pruning_cifar10.csv"
 VARIANTS = {"vgg16": "pruned-A", "resnet56": "pruned-B"}
 COSTS = ("num_params", "macs", "float32_latency_us", "int8_latency_us")
-
-WHAT = """\
-Filters of least L1 norm are removed at once, with everything that reads them, and the network is
-fine-tuned. From VGG16 and ResNet-56 as much goes, layer by layer, as from the largest variants in
-Li et al. (2017): half of the first and of the last six convolutions of VGG16; 60, 30 and 10 % of
-the first convolution of the blocks of ResNet-56, stage by stage, six of them left out. DenseNet-40,
-which they have not, loses 30 % of the filters of each layer. Only whole filters can go: at
-a quarter of the width, where a layer of these two has 3 to 16 of them, the shares become 50, 25 and
-12.5 % in ResNet-56 and 33 % in DenseNet-40. *Scratch* is the pruned shape with fresh weights,
-trained by the recipe of the original."""
 
 
 def runs(
@@ -132,8 +119,8 @@ def row(name: str, width: float, config: ConfigDict, found: Mapping[str, Any]) -
     }
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def pruned(table: pd.DataFrame) -> str:
+    """Lays out each network before and after."""
     images = table.test_images.iloc[0]
     header = [
         "network", "width", "trained on", "epochs", "original", "pruned", "fine-tuned", "scratch",
@@ -152,27 +139,7 @@ def render(table: pd.DataFrame) -> str:
             share = 100 * mean[cost] / begun - 100
             cells.append(f"{begun:,.{digits}f} → {mean[cost]:,.{digits}f} ({share:+.0f} %)")
         lines.append(cells)
-    return f"""# Filter pruning on CIFAR-10
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Accuracy in percent on the whole test set after the last epoch; in brackets, or behind ±, its 95 %
-interval. Epochs are those of the training and, behind the plus, of the fine-tuning. A *width* below
-full multiplies all channels of the published network, so that a CPU can train it; such rows are not
-to be compared with the paper's but in what pruning changes. Files are those of TensorFlow Lite;
-microseconds are medians for one image on one thread, both files in turns.
-
-## Beside Li et al. (2017)
-
-{published(table)}
-
-Errors in percent, and what of the MACs and weights was removed.
-
-{pages.extent(table)}"""
+    return f"{markdown(header, lines)}\n\n{pages.extent(table)}"
 
 
 def published(table: pd.DataFrame) -> str:
@@ -216,31 +183,25 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     figure.legend(loc="outside lower center", ncols=4)
 
 
-PAGE = pages.Page("filter_pruning", render, draw)
+PAGE = pages.Page("filter_pruning", {"pruned": pruned, "published": published}, draw)
 
 
-def main(argv: list[str]) -> None:
-    """Trains, prunes, and writes the pages."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    display, quick = Display(), options.QUICK.value
-    base, rows = options.workdir("filter_pruning"), []
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains and prunes; returns the rows, and those of networks that are not named."""
+    rows = []
     every = runs(
-        NETWORKS.value, options.seeds(1), WIDTH.value, options.EPOCHS.value, FINE_TUNE.value,
-        IMAGES.value, quick,
+        options.NETWORKS.value or list(AMOUNTS), options.seeds(1), WIDTH.value,
+        options.EPOCHS.value, FINE_TUNE.value, IMAGES.value, call.quick,
     )  # fmt: skip
     for name, config, directory in every:
-        place = base / directory
-        found = pages.results(config, place, options.TRAIN.value, display)
+        place = call.workdir / directory
+        found = pages.results(config, place, call.train, call.display)
         rows.append(
             {**row(name, WIDTH.value, config, found), **pages.columns(config, place, found)}
         )
-    root = base / "tables" if quick else ROOT
-    rows = pages.with_others(PAGE, rows, root, "network")
-    rows.sort(key=lambda row: list(AMOUNTS).index(row["network"]))
-    for path in pages.write(PAGE, rows, root):
-        display.say(str(path))
+    rows = pages.with_others(PAGE, rows, call.root, "network")
+    return sorted(rows, key=lambda row: list(AMOUNTS).index(row["network"]))
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

@@ -307,6 +307,7 @@ CHANGES: dict[str, tuple[Callable[[], schema.ModelT], Change]] = {
     "softmax_type": (_float, _set("tensors.6.type", TYPES.INT32)),
     "reshape_constant": (_float, _data(1, [2**20, 2**20])),
     "reshape_negative": (_float, _data(1, [-4, -1])),
+    "reshape_no_shape": (_float, _set("operators.0.inputs", [0, -1])),
     "pad_negative": (everything, _data(1, [[0, 0], [-1, 5], [2, 1], [0, 0]])),
     "pad_huge": (everything, _data(1, [[0, 0], [2**30, 3], [2, 1], [0, 0]])),
     "conv_stride": (everything, _set("operators.1.builtinOptions.strideW", 0)),

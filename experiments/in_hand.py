@@ -124,7 +124,7 @@ def measure(path: pathlib.Path, sets: Iterator[Set]) -> Iterator[dict]:
 def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
     """Returns the first `PRINTED` images of a test set, and their labels."""
     from distill import data, presets
-    from distill.report.progress import Display
+    from distill.progress import Display
 
     config = presets.simplenet(1, None, dataset)
     config.dataset.fallback = ""  # the figures are of MNIST itself

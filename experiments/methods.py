@@ -20,11 +20,11 @@ import pandas as pd
 from absl import logging
 from ml_collections import ConfigDict
 
-from distill import cli, presets, provenance, statistics
+from distill import cli, presets, provenance
 from distill import config as configs
 from distill.errors import InputError
-from distill.report.progress import Display
-from experiments import ROOT, methods_page, options, pages
+from distill.progress import Display
+from experiments import ROOT, methods_page, options, pages, significance
 
 MODELS = ("simplenet_v1", "simplenet_v4")
 IMAGES = 10_000  # so that a table of all that the teacher sees of them fits the memory
@@ -75,6 +75,9 @@ METHODS: dict[str, Loss] = {
     "dist": beside_labels("dist", 2.0, temperature=4.0),
     "attention": beside_labels("attention", 1000.0),
     "fitnets": beside_labels("fitnets", 100.0),
+    "fitnets, two stages": {
+        "terms": {**softened("kl")["terms"], "fitnets": {}}, "hint_stage": 1 / 3,
+    },
     "nst": beside_labels("nst", 50.0),
     "vid": beside_labels("vid", 1.0),
     "srrl": beside_labels("srrl", 1.0),
@@ -84,6 +87,8 @@ METHODS: dict[str, Loss] = {
     "pkt": beside_labels("pkt", 30000.0),
     "correlation_congruence": beside_labels("correlation_congruence", 0.02),
     "crd": beside_labels("crd", 0.8),
+    "crd_memory": beside_labels("crd_memory", 0.8),
+    "mutual": beside_labels("mutual", 1.0),
 }  # fmt: skip
 
 
@@ -121,7 +126,7 @@ def sweep(
             "teacher.epochs": (round(config.teacher.epochs / fraction),),
         },
         {
-            **_varied(METHODS.values()),
+            **varied(METHODS.values()),
             "student.epochs": tuple(
                 epochs if from_teacher(loss) else more for loss in METHODS.values()
             ),
@@ -131,7 +136,7 @@ def sweep(
     return config
 
 
-def _varied(found: Collection[Loss]) -> dict[str, tuple[Any, ...]]:
+def varied(found: Collection[Loss]) -> dict[str, tuple[Any, ...]]:
     """Returns losses as an axis of a sweep; what one of them does not name is as by default."""
     by_default = configs.defaults().loss.to_dict()
     fields = sorted({field for loss in found for field in loss})
@@ -145,12 +150,15 @@ def from_teacher(loss: Loss) -> bool:
     return losses.needs_teacher(losses.name_of({"terms": {}, **loss}))
 
 
-def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
+def collect(
+    workdir: pathlib.Path, labels: np.ndarray, methods: Mapping[str, Loss]
+) -> list[dict[str, Any]]:
     """Returns a row for each student, and how its group does beside labels only.
 
     Args:
       workdir: of the sweeps.
       labels: of the test images, `[images]`.
+      methods: those that are compared, in their order.
 
     Returns:
       The rows of the sweep with `method`, and with `a_better` and `b_better`, on how many images
@@ -163,13 +171,9 @@ def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
     if not path.exists():
         raise InputError(f"{path} is missing; leave out --notrain")
     table = pages.read_csv(path)
-    names = {_shown(loss): method for method, loss in METHODS.items()}
+    names = {_shown(loss): method for method, loss in methods.items()}
     table = table.assign(method=table.loss.map(names)).dropna(subset="method")
-    order = {method: i for i, method in enumerate(METHODS)}
-    table = table.sort_values(
-        ["labelled_fraction", "model", "method", "seed"], ascending=[False, True, True, True],
-        key=lambda column: column.map(order) if column.name == "method" else column,
-    )  # fmt: skip
+    table = in_order(table, methods)
     rows: list[dict[str, Any]] = []
     for _, setting in table.groupby(["labelled_fraction", "model"], sort=False):
         right = {
@@ -182,10 +186,36 @@ def collect(workdir: pathlib.Path, labels: np.ndarray) -> list[dict[str, Any]]:
             counts = (0, 0)
             if seeds:
                 both = (np.stack([of[s] for s in seeds]) for of in (right[method], alone))
-                counts = statistics.discordant(*both)
+                counts = significance.discordant(*both)
             counted = {"a_better": counts[0], "b_better": counts[1], "test_images": len(labels)}
             rows += [row | counted for row in group.to_dict("records")]
     return rows
+
+
+def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
+    """Sorts rows: all labels first, then by model, by method as they are given, and by seed."""
+    order = {method: i for i, method in enumerate(methods)}
+    return table.sort_values(
+        ["labelled_fraction", "model", "method", "seed"], ascending=[False, True, True, True],
+        key=lambda column: column.map(order) if column.name == "method" else column,
+    )  # fmt: skip
+
+
+def with_kept(
+    rows: Sequence[Mapping[str, Any]], csv: pathlib.Path, methods: Collection[str]
+) -> list[dict[str, Any]]:
+    """Adds what a file has of students that were trained elsewhere, in the order of the methods.
+
+    Args:
+      rows: from `collect`.
+      csv: of earlier rows, if there is one.
+      methods: in their order.
+    """
+    table = pd.DataFrame(rows)
+    if csv.exists():
+        earlier = pages.read_csv(csv)
+        table = pd.concat([table, earlier[~earlier.id.isin(table.id)]])
+    return in_order(table, methods).to_dict("records")
 
 
 def _shown(loss: Loss) -> str:
@@ -219,7 +249,10 @@ def main(argv: list[str]) -> None:
     config = sweep(FRACTIONS[0], **chosen)
     labels = data.load(config, *data.find(config, display.warn)).test.labels
     root = workdir / "tables" if quick else ROOT
-    for path in methods_page.write(collect(workdir, labels), root):
+    rows = collect(workdir, labels, METHODS)
+    if not quick:
+        rows = with_kept(rows, methods_page.MNIST.csv(ROOT), METHODS)
+    for path in methods_page.write(rows, root, methods_page.MNIST):
         display.say(str(path))
 
 

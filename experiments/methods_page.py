@@ -1,4 +1,10 @@
-"""The measured part of docs/methods.md; its rows are those of `experiments.methods`."""
+"""The measured parts of docs/methods.md, from the committed rows.
+
+    python -m experiments.methods_page    # writes them again
+
+The rows are those of `experiments.methods`, `experiments.methods_cifar10` and
+`experiments.benchmarks.methods`, which write them and the page too.
+"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,18 +14,16 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from distill import statistics
 from distill.report.tables import markdown
-from experiments import pages
+from experiments import ROOT, pages, significance
 from experiments.thesis import text
 from experiments.thesis.comparisons import word
 
 LABELS = "labels only"  # the method that the others are compared with
-PAGE, CSV, PICTURE = "docs/methods.md", "experiments/results/methods.csv", "results/methods.png"
-TABLE = "measured"  # the name of its place in the page
+PAGE, COST = "docs/methods.md", "methods_cost"
 COLORS = ("#0072B2", "#E69F00")
 
-WHAT = """\
+ON_MNIST = """\
 Every method teaches SimpLeNet v1 (3,484 weights) and v4 (6,007) on {images:,} of MNIST's training
 images, as they are, with all labels or a tenth of them; the other images are there without theirs.
 The teacher (3,274,634 weights) has the same labels, and is the same for all. Every student makes
@@ -31,11 +35,45 @@ features and relations those of Tian et al. (2020). `fsp` is missing: it needs s
 channels as the teacher's. A method could do better with numbers of its own for networks as small as
 these; this is what it does as it is published."""
 
+ON_CIFAR10 = """\
+Every method teaches a ResNet-8 (75,290 weights) on {images:,} training images of CIFAR-10, with
+shifts and flips. The teacher is a ResNet-20 (269,722 weights), the same for all, and is right on
+{teacher:.2%} of the test images. Every student makes {steps:,} updates of 100 images.
+
+Nothing was tuned: the numbers are those of each method's paper, the weights of features and
+relations those of Tian et al. (2020)."""
+
+COSTS = """\
+Milliseconds of a step with {batch} images, and how many times that of labels only: medians of
+{rounds} rounds, in which the methods take turns. What the teacher knows is looked up in tables, as
+in the trainings above. {device}, commit {commit}."""
+
 HOW_TO_READ = """\
 Accuracy in percent on {test_images:,} test images after the last epoch, mean ± 95 % of Student's t
 over {seeds} seeds. Better or worse is what differs from labels only both with other images
 (McNemar's test) and with other seeds (paired t-test) at 5 %, after Holm's correction over the
 methods of a column; what is not marked is not shown to differ."""
+
+
+class Study(NamedTuple):
+    """A comparison of methods.
+
+    Attributes:
+      name: of its CSV file, of its picture, and of its place in the page.
+      what: was done, in words.
+    """
+
+    name: str
+    what: str
+
+    def csv(self, root: pathlib.Path) -> pathlib.Path:
+        return root / "experiments" / "results" / f"{self.name}.csv"
+
+    def picture(self, root: pathlib.Path) -> pathlib.Path:
+        return root / "docs" / "results" / f"{self.name}.png"
+
+
+MNIST, CIFAR10 = Study("methods", ON_MNIST), Study("methods_cifar10", ON_CIFAR10)
 
 
 class Cell(NamedTuple):
@@ -48,8 +86,8 @@ class Cell(NamedTuple):
       word: `better`, `worse` or `open`.
     """
 
-    mean: statistics.Mean
-    difference: statistics.Difference | None = None
+    mean: significance.Mean
+    difference: significance.Difference | None = None
     p_images: float = 1.0
     p_seeds: float = 1.0
     word: str = "open"
@@ -73,22 +111,22 @@ def judge(table: pd.DataFrame) -> dict[Setting, dict[str, Cell]]:
         for group in groups.values():
             seeds = group.index.intersection(alone.index)
             pair = (of.accuracy[seeds].tolist() for of in (group, alone))
-            differences.append(statistics.paired_t(*pair))
+            differences.append(significance.paired_t(*pair))
             counts = (int(group[column].iloc[0]) for column in ("a_better", "b_better"))
-            p_images.append(statistics.mcnemar(*counts))
-        p_images = statistics.holm(p_images)
-        p_seeds = statistics.holm([difference.p_value for difference in differences])
-        cells = {LABELS: Cell(statistics.mean(alone.accuracy.tolist()))}
+            p_images.append(significance.mcnemar(*counts))
+        p_images = significance.holm(p_images)
+        p_seeds = significance.holm([difference.p_value for difference in differences])
+        cells = {LABELS: Cell(significance.mean(alone.accuracy.tolist()))}
         for i, (method, group) in enumerate(groups.items()):
             verdict = word(differences[i].mean, p_images[i], p_seeds[i])
-            mean = statistics.mean(group.accuracy.tolist())
+            mean = significance.mean(group.accuracy.tolist())
             cells[method] = Cell(mean, differences[i], p_images[i], p_seeds[i], verdict)
         found[setting] = cells
     return found
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns what stands between the markers of the page."""
+def render(table: pd.DataFrame, study: Study) -> str:
+    """Returns what stands between the markers of a study."""
     judged = judge(table)
     methods = list(dict.fromkeys(table.method))
     header = ["method", *map(named, judged)]
@@ -104,14 +142,15 @@ def render(table: pd.DataFrame) -> str:
     filled = {
         "images": images, "epochs": epochs, "steps": images // 100 * epochs,
         "test_images": table.test_images.iloc[0], "seeds": table.seed.nunique(),
+        "teacher": table.get("teacher_accuracy", pd.Series([0.0])).max(),
     }  # fmt: skip
     return "\n\n".join(
         [
-            WHAT.format(**filled),
+            study.what.format(**filled),
             answer(judged),
             markdown(header, lines),
             HOW_TO_READ.format(**filled),
-            f"![Difference from labels only]({PICTURE})",
+            f"![Difference from labels only](results/{study.name}.png)",
             "The differences behind the words, in percentage points with their t-intervals, and "
             "the p-values over images and over seeds:",
             markdown(header, tests),
@@ -160,7 +199,7 @@ def _listed(methods: Sequence[str]) -> str:
 def _accuracy(cell: Cell | None) -> str:
     if cell is None:
         return text.NONE
-    shown = f"{text.percent(cell.mean.mean)} ± {text.percent(cell.mean.student)}"
+    shown = f"{text.percent(cell.mean.mean)} ± {text.percent(cell.mean.t_half_width)}"
     return shown if cell.word == "open" else f"{shown}, {text.WORDS[cell.word]}"
 
 
@@ -197,27 +236,73 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     panels[0].legend(loc="lower left")
 
 
-def write(rows: Sequence[Mapping[str, Any]], root: pathlib.Path) -> list[pathlib.Path]:
+def render_cost(table: pd.DataFrame) -> str:
+    """Returns what stands between the markers of the costs."""
+    models = list(dict.fromkeys(table.model))
+    cells = {
+        (row.model, row.method): f"{row.ms:.2f}, {row.ratio:.2f} ×" for row in table.itertuples()
+    }
+    lines = [
+        [method, *(cells.get((model, method), text.NONE) for model in models)]
+        for method in dict.fromkeys(table.method)
+    ]
+    first = table.iloc[0]
+    said = COSTS.format(**first[["batch", "rounds", "device", "commit"]])
+    return said + "\n\n" + markdown(["method", *map(text.short, models)], lines)
+
+
+def write(
+    rows: Sequence[Mapping[str, Any]], root: pathlib.Path, study: Study
+) -> list[pathlib.Path]:
     """Writes rows, the picture, and what stands between the markers of the page.
 
     Args:
       rows: from `methods.collect`.
       root: of the checkout, or another folder for what is not to be kept.
+      study: whose rows they are.
 
     Returns:
       The files written.
     """
-    csv, page = root / CSV, root / PAGE
-    picture = page.parent / PICTURE
-    for path in (csv, picture):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    csv = study.csv(root)
+    csv.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(csv, index=False)
+    return [csv, *write_page(root, study)]
+
+
+def write_page(root: pathlib.Path, study: Study) -> list[pathlib.Path]:
+    """Writes the page and the picture of a study anew, from its CSV file."""
+    csv, picture = study.csv(root), study.picture(root)
+    picture.parent.mkdir(parents=True, exist_ok=True)
     table = pages.read_csv(csv)
-    if not page.exists():
-        page.write_text(pages.marked(TABLE, ""))
-    page.write_text(pages.between(page.read_text(), TABLE, render(table)))
     with matplotlib.rc_context(pages.STYLE):
         figure = Figure(figsize=(9.6, 8), layout="constrained")
         draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={pages.SOURCE: pages.digest(csv)})
-    return [csv, page, picture]
+    return [_put(root, study.name, render(table, study)), picture]
+
+
+def write_cost(root: pathlib.Path) -> pathlib.Path:
+    """Writes the table of costs anew, from its CSV file."""
+    return _put(root, COST, render_cost(pages.read_csv(Study(COST, "").csv(root))))
+
+
+def _put(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
+    page = root / PAGE
+    if not page.exists():
+        page.write_text(pages.marked(name, ""))
+    page.write_text(pages.between(page.read_text(), name, content))
+    return page
+
+
+def main() -> None:
+    """Writes everything anew of which there are rows."""
+    for study in (MNIST, CIFAR10):
+        if study.csv(ROOT).exists():
+            write_page(ROOT, study)
+    if Study(COST, "").csv(ROOT).exists():
+        write_cost(ROOT)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -11,9 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from distill import statistics
 from distill.errors import InputError
-from experiments import ROOT
+from experiments import ROOT, significance
 
 SOURCE = "Source"  # the PNG's text that says which results it was drawn from
 STYLE = {
@@ -28,13 +27,16 @@ class Page(NamedTuple):
 
     Attributes:
       name: of `experiments/results/NAME.csv`, `docs/NAME.md` and `docs/results/NAME.png`.
-      render: from the rows to the Markdown in which `PICTURE` stands for the picture.
+      tables: by name, what is made of the rows and stands between its markers in the page; the
+        rest of the page is written by hand.
       draw: draws the rows into a figure.
+      size: of the figure, in inches.
     """
 
     name: str
-    render: Callable[[pd.DataFrame], str]
+    tables: Mapping[str, Callable[[pd.DataFrame], str]]
     draw: Callable[[pd.DataFrame, Figure], None]
+    size: tuple[float, float] = (9.6, 5.4)
 
     def files(self, root: pathlib.Path = ROOT) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
         """Returns the CSV file, the page and the picture."""
@@ -43,17 +45,11 @@ class Page(NamedTuple):
         return csv, docs / f"{self.name}.md", docs / "results" / f"{self.name}.png"
 
     def text(self, table: pd.DataFrame) -> str:
-        """Returns the contents of the page."""
-        title, rest = self.render(table).split("\n", 1)
-        written = (
-            f"<!-- written by python -m experiments.{self.name}; change the results, not this page"
-            " -->"
-        )
-        picture = f"![{title.removeprefix('# ')}](results/{self.name}.png)"
-        return f"{title}\n\n{written}\n{rest.replace(PICTURE, picture)}\n"
-
-
-PICTURE = "{picture}"
+        """Returns the page of the checkout with each table made anew."""
+        text = self.files()[1].read_text(encoding="utf-8")
+        for name, make in self.tables.items():
+            text = between(text, name, make(table))
+        return text
 
 
 def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pathlib.Path]:
@@ -72,9 +68,9 @@ def write(page: Page, rows: list[dict[str, Any]], root: pathlib.Path) -> list[pa
         path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(rows).to_csv(csv, index=False)
     table = read_csv(csv)
-    text.write_text(page.text(table))
+    text.write_text(page.text(table), encoding="utf-8")
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+        figure = Figure(figsize=page.size, layout="constrained")
         page.draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={SOURCE: digest(csv)})
     return [csv, text, picture]
@@ -163,10 +159,10 @@ def columns(config: ConfigDict, workdir: pathlib.Path, found: dict[str, Any]) ->
 
 def accuracy(values: pd.Series, images: int) -> str:
     """Returns a mean over seeds with its t-interval; of one seed, with that by the test images."""
-    mean = statistics.mean(values.tolist())
+    mean = significance.mean(values.tolist())
     if mean.n > 1:
-        return f"{100 * mean.mean:.2f} ± {100 * mean.student:.2f}"
-    low, high = statistics.wilson(round(mean.mean * images), images)
+        return f"{100 * mean.mean:.2f} ± {100 * mean.t_half_width:.2f}"
+    low, high = significance.wilson(round(mean.mean * images), images)
     return f"{100 * mean.mean:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 

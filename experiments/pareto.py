@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from distill import cli, presets
+from distill import presets
 from distill.errors import InputError
-from distill.report.progress import Display
-from experiments import ROOT, options, pages, pareto_page
+from distill.progress import Display
+from experiments import driver, options, pages, pareto_page
 
 Step = Mapping[str, Any]
 
@@ -187,22 +187,19 @@ def collect(
     return rows, directories
 
 
-PAGE = pages.Page("pareto", pareto_page.render, pareto_page.draw)
+PAGE = pages.Page("pareto", pareto_page.TABLES, pareto_page.draw)
 
 
-def main(argv: list[str]) -> None:
-    """Trains, compresses, measures, and writes the page."""
-    del argv
-    from distill.compress import measure
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains, compresses and measures; returns the rows."""
+    from distill.compress import measure  # imports JAX, which --help can do without
 
-    display, quick, workdir = Display(), options.QUICK.value, options.workdir("pareto")
-    chains = runs(options.seeds(1), options.EPOCHS.value, quick)
-    rows, directories = collect(chains, workdir, options.TRAIN.value, display)
+    chains = runs(options.seeds(1), options.EPOCHS.value, call.quick)
+    rows, directories = collect(chains, call.workdir, call.train, call.display)
     for found, times in zip(rows, measure.latencies(directories), strict=True):
         found.update({name: round(time, 2) for name, time in times.items()})
-    for path in pages.write(PAGE, rows, workdir / "tables" if quick else ROOT):
-        display.say(str(path))
+    return rows
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

@@ -16,29 +16,13 @@ from matplotlib.transforms import Bbox
 
 from distill.report.tables import markdown
 from experiments import pages
-from experiments.thesis.text import plural, short
+from experiments.thesis.text import short
 
 TEACHER = "teacher"
 FORMATS = ("float32", "int8")
 PACKED = "packed"  # beside the formats of files
 COLORS = {TEACHER: "#D55E00", "students": "#0072B2"}
 MARKERS = {"float32": "o", "int8": "s", PACKED: "^"}
-
-WHAT = """\
-Two ways to a small network: compress the trained teacher, or distil a small student from it; and
-both. Each chain of methods below starts from the same trained weights, with some epochs of
-fine-tuning after every step: filter pruning by first-order Taylor scores, singular value
-decomposition (SVD), merging of similar neurons, pruning by magnitude, k-means clusters of weights,
-training for int8. Their amounts were written down once and not tuned.
-
-A network has several sizes. Files of TensorFlow Lite, float32 and int8 (for chains without int8,
-quantised after training), are what runs. Zeros and shared values do not make them smaller; gzip
-sees them, and the packed form of Deep Compression stores them as indices in a Huffman code. Packed
-bytes are those of the weights alone, without the graph of operations that a file also holds, and
-have to be unpacked to run.
-
-A network is on the front if no other with as few bytes is as accurate. That is read off the test
-set, to be looked at: nothing was selected by it."""
 
 
 def points(table: pd.DataFrame) -> pd.DataFrame:
@@ -88,50 +72,21 @@ def named(start: str, chain: str) -> str:
     return f"{short(start)}: {chain}" if chain else short(start)
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
-    table = table.fillna({"chain": ""})
+def files(table: pd.DataFrame) -> str:
+    """Lays out the files that no other beats in bytes and accuracy."""
     found = points(table)
-    files = found[found.form != PACKED]
-    epochs = table.groupby("start").fine_tune_epochs.first()
-    most, fewest = epochs.max(), epochs.min()
-    fewer = ", ".join(short(start) for start, n in epochs.items() if n == fewest < most)
-    but = f" (from the {fewer}: {fewest})" if fewer else ""
-    return f"""# Accuracy against bytes
+    return front_table(table, front(found[found.form != PACKED]))
 
-{WHAT}
 
-{pages.PICTURE}
-
-## The front
-
-{front_table(table, front(files))}
-
-Packed, without a graph:
-
-{front_table(table, front(found[found.form == PACKED]))}
-
-## Where distillation alone is enough
-
-{_alone(found)}
-
-## The same steps in another order
-
-{_orders(table)}
-
-## All chains
-
-{_all(table)}
-
-Accuracy in percent on the whole test set, after {plural(most, "epoch")} of fine-tuning for each
-step{but}; in brackets, or behind ±, its 95 % interval. Microseconds are medians for one image on
-one thread, all files timed in turns.
-
-{pages.extent(table)}"""
+def packed(table: pd.DataFrame) -> str:
+    """Lays out the packed forms that no other beats."""
+    found = points(table)
+    return front_table(table, front(found[found.form == PACKED]))
 
 
 def front_table(table: pd.DataFrame, best: pd.DataFrame) -> str:
     """Lays out the points that `front` has found in the rows of the experiment."""
+    table = table.fillna({"chain": ""})
     images = table.test_images.iloc[0]
     header = ["", "network", "form", "bytes", "accuracy %", "µs"]
     lines = []
@@ -146,8 +101,9 @@ def front_table(table: pd.DataFrame, best: pd.DataFrame) -> str:
     return markdown(header, lines)
 
 
-def _alone(found: pd.DataFrame) -> str:
+def alone(table: pd.DataFrame) -> str:
     """Compares students that were only distilled with the chains from the teacher, as files."""
+    found = points(table)
     files = found[found.form != PACKED]
     chains = files[(files.start == TEACHER) & (files.chain != "")]
     lines = []
@@ -166,14 +122,12 @@ def _alone(found: pd.DataFrame) -> str:
         "only distilled", "form", "bytes", "accuracy %", "files of chains from the teacher beaten",
         "the smallest that is more accurate",
     ]  # fmt: skip
-    return (
-        f"{markdown(header, lines)}\n\nBeaten means that they are neither smaller nor more "
-        "accurate. The int8 files of students are quantised after training."
-    )
+    return markdown(header, lines)
 
 
-def _orders(table: pd.DataFrame) -> str:
+def orders(table: pd.DataFrame) -> str:
     """Puts chains beside one another that are made of the same steps."""
+    table = table.fillna({"chain": ""})
     steps = table.steps.map(lambda text: json.dumps(sorted(map(json.dumps, json.loads(text)))))
     lines = []
     for _, same in table.groupby(["start", steps], sort=False):
@@ -193,7 +147,9 @@ def _orders(table: pd.DataFrame) -> str:
     return markdown(header, lines) if lines else "There are none."
 
 
-def _all(table: pd.DataFrame) -> str:
+def chains(table: pd.DataFrame) -> str:
+    """Lays out every chain in every form."""
+    table = table.fillna({"chain": ""})
     header = ["network", "accuracy %", "weights", "non-zero", "MACs", "packed bytes"]
     for format in FORMATS:
         header += [f"{format} bytes", "gzipped", "µs"]
@@ -206,7 +162,12 @@ def _all(table: pd.DataFrame) -> str:
             cells += [f"{mean[f'{format}_{c}']:,.0f}" for c in ("bytes", "gzip_bytes")]
             cells.append(f"{mean[f'{format}_latency_us']:.1f}")
         lines.append([*cells, _percent(mean.int8_accuracy)])
-    return markdown([*header, "int8 accuracy %"], lines)
+    epochs = table.groupby("start").fine_tune_epochs.first()
+    tuned = ", ".join(f"{short(str(start))} {n}" for start, n in epochs.items())
+    return (
+        f"{markdown([*header, 'int8 accuracy %'], lines)}\n\n"
+        f"Epochs of fine-tuning after each step: {tuned}. {pages.extent(table)}"
+    )
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -284,3 +245,6 @@ def _note(axis: Axes, found: pd.DataFrame, notes: list[tuple[Any, str, str]]) ->
 
 def _percent(rate: float) -> str:
     return f"{100 * rate:.2f}"
+
+
+TABLES = {"front": files, "packed": packed, "alone": alone, "orders": orders, "chains": chains}

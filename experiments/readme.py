@@ -8,15 +8,15 @@ import pathlib
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT, in_hand_page, methods_page, pages, pareto_page
+from experiments import RESULTS, ROOT, in_hand_page, pages, pareto_page
 from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
-METHODS = ROOT / methods_page.PAGE
 MOBILE = ROOT / "mobile" / "README.md"
+YOUR_IMAGES = ROOT / "docs" / "your_images.md"
 
 
 def study_table() -> str:
@@ -71,7 +71,7 @@ def unlabelled_table() -> str:
     lines = [
         [
             text.short(verdict.a.model),
-            *(f"{_percent(m.mean)} ± {_percent(m.student)}"
+            *(f"{_percent(m.mean)} ± {_percent(m.t_half_width)}"
               for m in map(study.mean, (verdict.b, verdict.a))),
             f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
         ]
@@ -87,7 +87,7 @@ def unlabelled_table() -> str:
 
 def _with_thesis(study: Study, group: Group, published: float) -> list[str]:
     mean = study.mean(group)
-    return [f"{_percent(mean.mean)} ± {_percent(mean.student)}", _published(published)]
+    return [f"{_percent(mean.mean)} ± {_percent(mean.t_half_width)}", _published(published)]
 
 
 def speed_table() -> str:
@@ -229,9 +229,30 @@ def pareto_table() -> str:
     return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"
 
 
-def methods_table() -> str:
-    """Every method of distillation, measured on two small networks."""
-    return methods_page.render(pages.read_csv(ROOT / methods_page.CSV))
+def streaming_table() -> str:
+    """How fast images come that are more than memory, beside the steps that they are for."""
+    table = pages.read_csv(RESULTS / "streaming.csv")
+    header = [
+        "files", "images", "pixels", "on the disk", "memory at most", "until the first batch",
+        "decoded", "steps alone", "steps, streamed",
+    ]  # fmt: skip
+    lines = [
+        [
+            row.files, f"{row.images:,}", *(f"{gb:,.1f} GB" for gb in (
+                row.decoded_gb, row.file_gb, row.peak_gb
+            )),
+            f"{row.seconds_to_first_batch:.0f} s", *(f"{rate:,.1f}/s" for rate in (
+                row.decoded_per_second, row.step_images_per_second, row.streamed_images_per_second
+            )),
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    notes = (
+        f"EfficientNet-Lite0 at {table.side[0]} pixels, batch {table.batch[0]}, `resized_crop`; "
+        f"images per second, decoded by {table.threads[0]} threads; {table.device[0]}; commit "
+        f"{', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
 
 
 TABLES = {
@@ -240,8 +261,8 @@ TABLES = {
         "export": export_table, "speed": speed_table, "sweep": sweep_table,
     },
     PERFORMANCE: {"kernels": kernels_table, "on_paper": on_paper_table},
-    METHODS: {methods_page.TABLE: methods_table},
     MOBILE: {"in_hand": in_hand_page.in_hand_table, "outliers": in_hand_page.outliers_table},
+    YOUR_IMAGES: {"streaming": streaming_table},
 }  # fmt: skip
 
 

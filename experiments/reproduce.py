@@ -15,7 +15,7 @@ from absl import flags, logging
 from configs import thesis_study
 from distill import cli, provenance
 from distill.errors import InputError, unknown
-from distill.report.progress import Display
+from distill.progress import Display
 from experiments import RESULTS, options, pages, results_page
 from experiments.thesis import comparisons, rows
 from experiments.thesis.rows import Group

@@ -11,24 +11,6 @@ from experiments.thesis.rows import Study
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = "results"  # the folder beside the page
 
-HOW_TO_READ = """\
-How to read this page:
-
-- *Intervals* are of 95 %. The thesis has 1.96·s/√n, which is too narrow for few runs; Student's
-  t-interval stands behind it.
-- *Differences* are in percentage points of accuracy between runs of the same seeds, with a
-  t-interval. McNemar's test ("p, images") says whether a difference would show with other test
-  images; it counts the images for which one of the two is right with more seeds than the other. The
-  paired t-test over the seeds ("p, seeds") says whether it would show with other seeds. Better or
-  worse is what passes both at 5 %, after Holm's correction over the rows that stand together. What
-  is not shown need not be equal: few seeds show large differences only.
-- *Temperatures* are chosen on training images that were held out. The thesis chose on the test set;
-  what that would give is shown beside it.
-- *The thesis's figures* are those of its [tables](../third_party/rusu2018/README.md). Two of its
-  pictures show more than its tables print: the runs of v2 to v4 (figure 2.2) and the curves of v2
-  to v5 (figure 2.5). They are missing here.
-- *Reduced* in a title: less was run than for the thesis's table, or than our recipe asks for."""
-
 CAPTIONS = {
     "figure_2_2": "Figure 2.2: accuracy in every run, for each student",
     "figure_2_3": "Figure 2.3: F-measure against compression rate",
@@ -39,28 +21,30 @@ CAPTIONS = {
 
 
 def render(study: Study) -> str:
-    """Returns the page."""
+    """Returns the page of the checkout with what is made of the results made anew."""
     drawn = figures.drawable(study)
     pictures = {name: _picture(name) if name in drawn else "" for name in CAPTIONS}
-    extra = [
-        temperature.losses(study, pictures["losses"]),
-        temperature.learned(study),
-        beyond.ensemble(study),
-        beyond.unlabelled(study),
-    ]
-    parts = [
-        "# Results: the thesis's tables, and ours beside them",
-        "<!-- written by python -m experiments.results_page; change the results, not this page -->",
-        _extent(study),
-        HOW_TO_READ,
-        _headed("## Answers", answers.downsampling(study), answers.preservation(study),
-                answers.others(study), temperature.temperature(study)),
-        _headed("## Tables and figures", tables.table_2_3(study), pictures["figure_2_2"],
-                pictures["figure_2_3"], pictures["figure_2_4"], tables.table_2_4(study),
-                tables.table_2_5(study), pictures["figure_2_5"], tables.table_2_6(study)),
-        _headed("## Beyond the thesis", *extra),
-    ]  # fmt: skip
-    return "\n\n".join(filter(None, parts)) + "\n"
+    beyond_it = _joined(
+        temperature.losses(study, pictures["losses"]), temperature.learned(study),
+        beyond.ensemble(study), beyond.unlabelled(study),
+    )  # fmt: skip
+    made = {
+        "extent": _extent(study),
+        "answers": _joined(
+            answers.downsampling(study), answers.preservation(study), answers.others(study),
+            temperature.temperature(study),
+        ),
+        "tables": _joined(
+            tables.table_2_3(study), pictures["figure_2_2"], pictures["figure_2_3"],
+            pictures["figure_2_4"], tables.table_2_4(study), tables.table_2_5(study),
+            pictures["figure_2_5"], tables.table_2_6(study),
+        ),
+        "beyond": beyond_it and f"## Beyond the thesis\n\n{beyond_it}",
+    }  # fmt: skip
+    text = PAGE.read_text(encoding="utf-8")
+    for name, content in made.items():
+        text = pages.between(text, name, content)
+    return text
 
 
 def write(results: pathlib.Path, page: pathlib.Path) -> None:
@@ -108,9 +92,8 @@ def _picture(name: str) -> str:
     return f"![{CAPTIONS[name]}]({FIGURES}/{name}.png)\n\n*{CAPTIONS[name]}.*"
 
 
-def _headed(heading: str, *parts: str) -> str:
-    there = list(filter(None, parts))
-    return "\n\n".join([heading, *there]) if there else ""
+def _joined(*parts: str) -> str:
+    return "\n\n".join(filter(None, parts))
 
 
 def main(argv: list[str]) -> None:

@@ -8,18 +8,23 @@ first seed. results/sensitivity.csv, docs/sensitivity.md and its picture are wri
 that are not named they keep what they have.
 """
 
+import dataclasses
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-from absl import logging
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from distill import cli
-from distill.report.progress import Display
+from distill.compress import filters
+from distill.compress import network as networks
+from distill.compress.context import Context
+from distill.compress.network import Network
+from distill.compress.scores import SCORES, looked_at
+from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, filter_pruning, options, pages
+from experiments import driver, filter_pruning, options, pages
 
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
 IMAGES = 1000  # on which the curves are measured
@@ -43,38 +48,75 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axes[0].set_ylabel("accuracy, %")
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page of the curves."""
+def missed(table: pd.DataFrame) -> str:
+    """Lays out the groups of filters that are missed the most."""
     last = table[table.amount == table.amount.max()]
     lines = [
         [filter_pruning.called(name, width), str(row.group), f"{100 * row.accuracy:.2f}"]
         for (name, width), group in last.groupby(["network", "width"], sort=False)
         for row in group.sort_values("accuracy").head(3).itertuples()
     ]
-    return f"""# How much of one layer can go
-
-Accuracy when filters of one layer, or of one group of layers that are numbered alike, are removed
-by their L1 norm and nothing is fine-tuned, as in figure 2 of Li et al. (2017); on {IMAGES:,} test
-images. Colours go from the first layer to the last. Nothing was chosen by them. The networks are
-those of [filter pruning](filter_pruning.md), as narrow and trained as briefly as there.
-
-{pages.PICTURE}
-
-Where {100 * table.amount.max():g} % are missed the most:
-
-{markdown(["network", "group", "accuracy %"], lines)}
-
-{pages.extent(table)}"""
+    return (
+        f"Where {100 * table.amount.max():g} % are missed the most:\n\n"
+        f"{markdown(['network', 'group', 'accuracy %'], lines)}\n\n{pages.extent(table)}"
+    )
 
 
-PAGE = pages.Page("sensitivity", render, draw)
+PAGE = pages.Page("sensitivity", {"missed": missed}, draw)
+
+
+def sensitivity(
+    network: Network,
+    context: Context,
+    score: str,
+    amounts: Sequence[float],
+    evaluate: Callable[[Network], float],
+) -> list[dict[str, Any]]:
+    """Measures what removing channels of one group alone costs, without fine-tuning.
+
+    The curves of Li et al. (2017), figure 2. The channels are masked and not removed, which gives
+    the same outputs and needs one program instead of one for each width.
+
+    Args:
+      network: trained.
+      context: what the score may look at.
+      score: an entry of `scores.SCORES`.
+      amounts: shares of a group's channels, each in [0, 1).
+      evaluate: returns the accuracy of a network.
+
+    Returns:
+      For each group and amount `group`, `size`, `score`, `amount`, `removed` and `accuracy`.
+    """
+    for amount in amounts:
+        filters.check(score=score, amount=amount)
+    groups = filters.removable(network, "*")
+    scores = SCORES[score](network, looked_at(score, context), groups)
+    rows = []
+    for group in groups:
+        for amount in amounts:
+            keep = filters.best(
+                group.name, scores[group.name], round(amount * group.size), context.say
+            )
+            masks = networks.masks(network, {group.name: keep})
+            params = {p: v * masks[p] if p in masks else v for p, v in network.params.items()}
+            masked = dataclasses.replace(network, params=params)
+            rows.append(
+                {
+                    "group": group.name,
+                    "size": group.size,
+                    "score": score,
+                    "amount": amount,
+                    "removed": int(group.size - keep.sum()),
+                    "accuracy": evaluate(masked),
+                }
+            )
+    return rows
 
 
 def curves(config: ConfigDict, place: pathlib.Path, display: Display) -> list[dict[str, Any]]:
     """Measures the curves of a network that a run has trained."""
     from distill import data
-    from distill.compress import filters, rounds
-    from distill.compress.context import Context
+    from distill.compress import rounds
     from distill.training import trained
 
     model = trained.load(place / "checkpoints" / "student" / "steps", display.warn)
@@ -85,40 +127,29 @@ def curves(config: ConfigDict, place: pathlib.Path, display: Display) -> list[di
         dataset.train.images[:IMAGES], dataset.train.labels[:IMAGES], tuple(config.dataset.mean),
         tuple(config.dataset.std), "cross_entropy", network, config.seed, display.say,
     )  # fmt: skip
-    found = filters.sensitivity(
+    found = sensitivity(
         network, context, "l1", SHARES,
         lambda masked: trained.quality(rounds.as_trained(masked, model), split),
     )  # fmt: skip
     return [{**row, "test_images": len(split)} for row in found]
 
 
-def main(argv: list[str]) -> None:
-    """Measures, and writes the page."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    display, quick = Display(), options.QUICK.value
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Measures; returns the rows, and those of networks that are not named."""
     base, rows = options.workdir("filter_pruning"), []
     width, fine_tune = filter_pruning.WIDTH.value, filter_pruning.FINE_TUNE.value
     every = filter_pruning.runs(
-        filter_pruning.NETWORKS.value,
-        [0],
-        width,
-        options.EPOCHS.value,
-        fine_tune,
-        filter_pruning.IMAGES.value,
-        quick,
-    )
+        options.NETWORKS.value or list(filter_pruning.AMOUNTS), [0], width, options.EPOCHS.value,
+        fine_tune, filter_pruning.IMAGES.value, call.quick,
+    )  # fmt: skip
     for name, config, directory in every:
         place = base / directory
-        found = pages.results(config, place, False, display)
+        found = pages.results(config, place, False, call.display)
         shared = {"width": width, **pages.columns(config, place, found)}
-        rows += [{"network": name, **row, **shared} for row in curves(config, place, display)]
-    root = base / "tables" if quick else ROOT
-    rows = pages.with_others(PAGE, rows, root, "network")
-    rows.sort(key=lambda row: list(filter_pruning.AMOUNTS).index(row["network"]))
-    for path in pages.write(PAGE, rows, root):
-        display.say(str(path))
+        rows += [{"network": name, **row, **shared} for row in curves(config, place, call.display)]
+    rows = pages.with_others(PAGE, rows, call.root, "network")
+    return sorted(rows, key=lambda row: list(filter_pruning.AMOUNTS).index(row["network"]))
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

@@ -16,28 +16,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from absl import logging
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from ml_collections import ConfigDict
 
-from distill import cli, presets
+from distill import presets
 from distill.errors import InputError
-from distill.report.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import driver, options, pages
 
 RANKS = {"hidden": (1, 2, 4, 8, 16, 64, 256), "logits": (2, 4, 8)}
 QUICK_RANKS = {"hidden": (2, 8, 32), "logits": (4,)}
 WHOLE = "none"  # in the place of the layer
 FINE_TUNE = {"epochs": 1}
 COLORS = {"hidden": "#0072B2", "logits": "#E69F00"}
-
-WHAT = """\
-The teacher has two dense layers: `hidden`, 3136×1024, which holds 98 % of its weights, and
-`logits`, 1024×10. A matrix N×M of rank L is the product of N×L and L×M; of all such products the
-singular value decomposition gives the nearest. It saves multiplications where L·(N + M) < N·M: up
-to rank 771 for `hidden`, and 9 for `logits`. One layer is factorised at a time."""
 
 
 def base(seed: int, epochs: int | None = None, quick: bool = False) -> ConfigDict:
@@ -85,8 +77,8 @@ def collect(workdir: pathlib.Path, quick: bool = False) -> list[dict[str, Any]]:
     return rows
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def ranks(table: pd.DataFrame) -> str:
+    """Lays out each layer and rank beside the whole teacher."""
     images = table.test_images.iloc[0]
     whole = table[table.layer == WHOLE].mean(numeric_only=True)
     header = [
@@ -104,20 +96,7 @@ def render(table: pd.DataFrame) -> str:
         for column, digits in (("macs", 0), ("float32_bytes", 0), ("float32_latency_us", 1)):
             cells += [f"{mean[column]:,.{digits}f}", f"{100 * mean[column] / whole[column]:.0f} %"]
         lines.append(cells)
-    return f"""# The teacher's dense layers at lower ranks
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Accuracy on the whole test set, after the last epoch; in brackets, or behind ±, its 95 % interval.
-Fine-tuned means {FINE_TUNE["epochs"]} more epoch on labels, with the teacher's recipe; the whole
-teacher has had no such epoch. Files are those of TensorFlow Lite in float32; microseconds are
-medians for one image on one thread, all files timed in turns.
-
-{pages.extent(table)}"""
+    return f"{markdown(header, lines)}\n\n{pages.extent(table)}"
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -154,32 +133,28 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     figure.legend(loc="outside lower center", ncols=3)
 
 
-PAGE = pages.Page("svd", render, draw)
+PAGE = pages.Page("svd", {"ranks": ranks}, draw)
 
 
-def main(argv: list[str]) -> None:
-    """Trains, factorises, measures, and writes the page."""
-    del argv
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains, factorises and measures; returns the rows."""
     from distill.compress import measure  # imports JAX, which --help can do without
 
-    logging.set_verbosity(logging.WARNING)
-    display, quick, rows = Display(), options.QUICK.value, []
+    rows = []
     for seed in options.seeds(1):
-        config = base(seed, options.EPOCHS.value, quick)
-        workdir = options.workdir("svd") / f"teacher-{seed}"
-        for step in steps(quick):
+        config = base(seed, options.EPOCHS.value, call.quick)
+        workdir = call.workdir / f"teacher-{seed}"
+        for step in steps(call.quick):
             config.compress = (step,)
-            found = pages.results(config, workdir, options.TRAIN.value, display)
+            found = pages.results(config, workdir, call.train, call.display)
         matrix = found["models"]["student"]["confusion_matrix"]
         shared = {"test_images": sum(map(sum, matrix)), **pages.columns(config, workdir, found)}
-        rows += [{**row, **shared} for row in collect(workdir, quick)]
+        rows += [{**row, **shared} for row in collect(workdir, call.quick)]
     times = measure.latencies([row.pop("directory") for row in rows])
     for row, time in zip(rows, times, strict=True):
         row["float32_latency_us"] = round(time["float32_latency_us"], 2)
-    root = options.workdir("svd") / "tables" if quick else ROOT
-    for path in pages.write(PAGE, rows, root):
-        display.say(str(path))
+    return rows
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

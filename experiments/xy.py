@@ -19,11 +19,11 @@ import pandas as pd
 from absl import flags
 from matplotlib.figure import Figure
 
-from distill import cli, provenance
+from distill import provenance
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import driver, options, pages
 from experiments.thesis.text import plural
 
 CYCLES = flags.DEFINE_integer("cycles", 10, "Most cycles of training and pruning.")
@@ -44,23 +44,9 @@ INITS = ("lecun", "normal")
 PUBLISHED = {"vanilla": "about 50", "distorted": "1"}
 COLORS = dict(zip(VARIANTS, ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#767676"), strict=True))
 
-WHAT = """\
-Two inputs, uniform in [−1, 1], a hidden layer of relu units, one output, and their sum as the
-target. One unit is enough for every sum up to an error of its bias: `relu(x + y + 2) − 2`.
 
-Each cycle trains, counts for each unit how many of the training samples activate it, and removes
-units. *Vanilla* removes those that none activates. *Distorted* adds noise, `rand · (1 − var(w))`
-with rand uniform in [−1, 1], to the kernels before counting, and trains on from there.
-*Regularised* adds 0.0001 times the sum of absolute kernel weights to the loss. *Outliers* removes
-what is below mean − 2·std of the counts. *Combined* does all three. It ends when nothing goes.
-
-The thesis trains by momentum and does not say how weights are initialised, on which a lot depends:
-*lecun* is Flax's default, normal with variance 1/inputs and no biases; *normal* is standard normal,
-biases too."""
-
-
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
+def units(table: pd.DataFrame) -> str:
+    """Lays out the units that each variant leaves."""
     last = final(table)
     header = [
         "optimiser", "initialisation", "variant", "cycles", "units left, median", "least to most",
@@ -87,19 +73,13 @@ def render(table: pd.DataFrame) -> str:
     whole = (1_000_000, 10)  # samples and epochs of the thesis
     reduced = (first.samples, first.epochs) != whole
     size = f"{first.samples:,} samples, {plural(first.epochs, 'epoch')}"
-    title = f" (reduced: {size} instead of 1,000,000 and 10)" if reduced else ""
-    return f"""# Units left of a network that adds{title}
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Before pruning there are {first.hidden:,} units. Errors are on 100,000 other samples, after the last
-training, of the networks that have not diverged; one that has keeps a unit that counts nothing.
-{size} in each of at most {first.most_cycles} cycles, batches of {first.batch_size:,};
-{table.seed.nunique()} seeds; {first.device}; commit {", ".join(sorted(table.commit.unique()))}."""
+    less = ", reduced from 1,000,000 and 10" if reduced else ""
+    notes = (
+        f"{first.hidden:,} units before pruning; {size}{less}, in each of at most "
+        f"{first.most_cycles} cycles, batches of {first.batch_size:,}; {table.seed.nunique()} "
+        f"seeds; {first.device}; commit {', '.join(sorted(table.commit.unique()))}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,7 +116,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 
-PAGE = pages.Page("xy", render, draw)
+PAGE = pages.Page("xy", {"units": units}, draw)
 
 
 def collect(
@@ -181,11 +161,10 @@ def collect(
     return table.to_dict("records")
 
 
-def main(argv: list[str]) -> None:
-    """Trains, and writes the page."""
-    del argv
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains; returns the rows."""
     provenance.make_a_device_of_each_core()
-    display, workdir, quick = Display(), options.workdir("xy"), options.QUICK.value
+    quick = call.quick
     if CYCLES.value < 1:
         raise InputError(f"--cycles is {CYCLES.value}; it must be 1 or more")
     if SAMPLES.value < 1000 or SAMPLES.value % 1000:
@@ -197,12 +176,10 @@ def main(argv: list[str]) -> None:
         "epochs": options.EPOCHS.value or (2 if quick else 10),
         "most_cycles": 3 if quick else CYCLES.value,
     }
-    workdir.mkdir(parents=True, exist_ok=True)
+    call.workdir.mkdir(parents=True, exist_ok=True)
     seeds = options.seeds(2 if quick else 10)
-    rows = collect(workdir / "xy.csv", sizes, seeds, options.TRAIN.value, display)
-    for path in pages.write(PAGE, rows, workdir / "tables" if quick else ROOT):
-        display.say(str(path))
+    return collect(call.workdir / "xy.csv", sizes, seeds, call.train, call.display)
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

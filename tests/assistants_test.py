@@ -6,7 +6,7 @@ import pytest
 
 from distill import assistants, data, pipeline, presets, study
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run
 from distill.training import trained
 
@@ -23,7 +23,7 @@ def _config(*given):
 
 def _run(config, tmp_path, display=None):
     dataset = data.load(config, *data.find(config, print))
-    return Run(config, tmp_path / "run", dataset, display or Display())
+    return Run(pipeline.validate(config), tmp_path / "run", dataset, display or Display())
 
 
 def test_each_learns_from_the_one_before(tmp_path):
@@ -34,11 +34,11 @@ def test_each_learns_from_the_one_before(tmp_path):
     run = _run(config, tmp_path)
     assistant, generation = assistants.abouts(run)[1:]
     student = trained.load(run.student_checkpoints / "steps", pytest.fail).about
-    assert student["teacher"] == generation and generation["teacher"] == assistant
-    assert assistant["teacher"] == run.teacher_about()
-    assert assistant["recipe"]["model"] == "simplenet_v2" and assistant["recipe"]["epochs"] == 1
-    assert generation["recipe"] == student["recipe"] and generation["loss"] == student["loss"]
-    assert (assistant["seeds"], generation["seeds"], student["seeds"]) == ([1], [2], [0])
+    assert student.teacher == generation and generation.teacher == assistant
+    assert assistant.teacher == run.teacher_about()
+    assert assistant.model == "simplenet_v2" and assistant.recipe["epochs"] == 1
+    assert generation.recipe == student.recipe and generation.loss == student.loss
+    assert (assistant.seeds, generation.seeds, student.seeds) == ([1], [2], [0])
     assert assistants.last(run).about == generation
 
     config.assistants = ({"model": "simplenet_v2", "epochs": 1},)

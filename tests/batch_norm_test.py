@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from distill import pipeline, presets
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import predict as predict_lib
 from distill.training import trained
 
@@ -78,7 +78,7 @@ def test_an_image_is_judged_by_itself(student, images):
 
 def test_an_ensemble_is_the_mean_of_its_members(run, images):
     teacher = run[3]
-    mean, std = teacher.about["mean"], teacher.about["std"]
+    mean, std = teacher.about.mean, teacher.about.std
     each = [
         jax.nn.softmax(
             predict_lib.predict(teacher.model, m, images, mean=tuple(mean), std=tuple(std))

@@ -78,6 +78,9 @@ VALUES = [  # of --config.KEY=VALUE
     (STUDENT + "{'downsample':'x'}", "unknown downsample 'x'; known: max_pool, strided_conv"),
     (STUDENT + "{'filters':(100000000,100000000)}", "filters of simplenet_v4 is (100000000, 1000"),
     (STUDENT + "{'filters':'a'}", "filters of simplenet_v4 is 'a'; it must be like (8, 16)"),
+    (STUDENT + "{'filters':(0,)}", "filters of simplenet_v4 is (0,); it must be like (8, 16) or"),
+    ("dataset.train=train[:200%]", "split 'train[:200%]' reaches beyond the 4000 examples"),
+    ("dataset.test=test[:1001]", "split 'test[:1001]' reaches beyond the 1000 examples of test"),
     (
         STUDENT + "{'filters':(None,)}",
         "filters of simplenet_v4 is (None,); it must be like (8, 16)",

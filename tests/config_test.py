@@ -14,6 +14,12 @@ BAD_VALUES = [
     ("student.learning_rate", float("nan"), "a number, more than 0"),
     ("student.weight_decay", -0.1, "a number, 0 or more"),
     ("student.clip_norm", -1.0, "a number, 0 or more"),
+    ("student.warmup_epochs", -1.0, "a number, 0 or more"),
+    ("student.warmup_steps", -1, "a whole number from 0 to 2147483647"),
+    ("student.coupled_decay", float("nan"), "a number, 0 or more"),
+    ("student.ema_decay", 1.0, "a number between 0 and 1, without 1"),
+    ("student.mixup", -0.2, "a number from 0 to 100"),
+    ("teacher.cutmix", float("inf"), "a number from 0 to 100"),
     ("teacher.members", 0, "a whole number from 1 to 1000"),
     ("loss.temperature", 0.0, "a number from 1e-06 to 1e+06"),
     ("loss.alpha", -0.1, "a number from 0 to 1"),
@@ -64,6 +70,35 @@ def test_steps_take_the_place_of_epochs():
     config = config_lib.defaults()
     config.student.epochs, config.student.steps = 0, 5
     config_lib.check_values(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"warmup_epochs": 1.0, "warmup_steps": 5},
+            "student.warmup_epochs is 1.0 and student.warmup_steps is 5; give one of them",
+        ),
+        (
+            {"warmup_epochs": 11.0},
+            "student.warmup_epochs is 11.0, more than the 10 of the training; lower it",
+        ),
+        (
+            {"warmup_steps": 5, "steps": 4},
+            "student.warmup_steps is 5, more than the 4 of the training; lower it",
+        ),
+        (
+            {"weight_decay": 0.1, "coupled_decay": 0.2},
+            "student.weight_decay is 0.1 and student.coupled_decay is 0.2; give one of them",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(given, message):
+    config = config_lib.defaults()
+    config.student.update(given)
+    with pytest.raises(InputError) as caught:
+        config_lib.check_values(config)
+    assert str(caught.value) == message
 
 
 def test_training_takes_overrides():

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import pytest
 
 from configs import thesis_study
-from distill import ops, pipeline, presets, study
+from distill import ops, pipeline, presets, records, study
 from distill.data import sources
 from distill.errors import InputError
+from distill.progress import Display
 from distill.training import recipe
 from distill.training.step import TrainData, train_step
+from experiments.benchmarks import on_paper
 
 FILES = sorted(
     path.stem
@@ -71,7 +73,8 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     config = _config(name, arg)
     shape, num_classes = _shape(name, config)
     described = {
-        "dataset": config.dataset.name, "input_shape": shape, "num_classes": num_classes,
+        "dataset": config.dataset.name, "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": shape, "num_classes": num_classes,
     }  # fmt: skip
     loss = recipe.loss_section(config.loss)
     about = recipe.describe(config.student, loss, [0], config.dataset, described, None)
@@ -96,10 +99,31 @@ def test_a_step_of_each_configuration_can_be_traced(name, arg, monkeypatch):
     assert metrics["loss"].shape == ()
 
 
+def test_a_pair_that_methods_are_compared_on_is_trained_without_its_images(tmp_path, offline):
+    config = _config("cifar100_wrn_40_2_wrn_16_2", "quick")
+    config.dataset.train, config.dataset.test = "train[:256]", "test[:100]"
+    config.stages = "teacher,student,evaluate"
+    found = pipeline.run(config, tmp_path / "run", Display())
+    assert found["dataset"] == "mnist5k"
+    assert [m["model"] for m in found["models"].values()] == ["wrn_40_2", "wrn_16_2"]
+    epochs = [r for r in records.read(tmp_path / "run") if r["role"] == "student"]
+    assert epochs[1]["loss"] < epochs[0]["loss"]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("cifar100")])
+def test_each_pair_says_what_it_costs(name):
+    hours = on_paper.hours(_config(name, None), 50_000, on_paper.ACCELERATORS[0])
+    teacher, student = (round(60 * found) for found in hours)
+    words = " ".join(importlib.import_module(f"configs.{name}").__doc__.split())
+    assert "A100" in words and f"at least {teacher} minutes" in words
+    assert f"in the step for {student};" in words
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_says_how_it_is_run(name):
     module = importlib.import_module(f"configs.{name}")
-    assert f"python -m distill.main --config=configs/{name}.py" in module.__doc__
+    command = "search" if "search" in module.get_config() else "main"
+    assert f"python -m distill.{command} --config=configs/{name}.py" in module.__doc__
 
 
 @pytest.mark.parametrize(
@@ -142,3 +166,11 @@ def test_without_labels_nobody_makes_fewer_steps():
 def test_the_study_names_one_sweep_at_a_time():
     with pytest.raises(InputError, match="unknown configuration argument"):
         thesis_study.get_config("students,kl")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_not_measured_says_what_it_would_cost(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert "Not measured yet" not in module.__doc__
+    if "On paper:" in module.__doc__:
+        assert on_paper.training(module.get_config()) in " ".join(module.__doc__.split())

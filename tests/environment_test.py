@@ -1,11 +1,14 @@
 """Nothing that only shows, draws or keeps can end a command, whatever the environment is."""
 
+import errno
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+
+from distill import cli
 
 ROOT = pathlib.Path(__file__).parents[1]
 SUMMARY = (sys.executable, "-m", "distill.summary", "--config=simplenet_v4")
@@ -55,3 +58,16 @@ def test_who_reads_only_the_first_line_ends_the_command_without_a_word():
 def test_a_full_disk_behind_the_output_is_one_line():
     result = command(shell="> /dev/full")
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_behind_a_checkpoint_is_one_line_however_deep_it_is_found(number):
+    try:
+        try:
+            raise OSError(number, os.strerror(number), "/runs/a/checkpoints/student/steps/7")
+        except OSError as error:
+            raise ValueError("the array could not be written") from error
+    except ValueError as error:
+        said = cli._said(error)
+    place = "/runs/a/checkpoints/student/steps/7"
+    assert said == f"the disk is full, at {place}; make room, and start again"

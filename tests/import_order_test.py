@@ -11,8 +11,9 @@ import distill
 
 ROOT = pathlib.Path(distill.__file__).parent
 LAYERS = (
-    {"sweep"},
+    {"search", "sweep"},
     {"main", "benchmark", "serve", "summary"},
+    {"candidates"},
     {"study"},
     {"pipeline"},
     {"compress"},
@@ -21,7 +22,7 @@ LAYERS = (
     {"export", "report"},
     {"training"},
     {"pretrained"},
-    {"losses", "constraints", "metrics", "cost", "models", "data", "statistics"},
+    {"losses", "constraints", "metrics", "cost", "models", "data", "evolution"},
     {"ops"},
     {
         "cache",
@@ -38,8 +39,11 @@ LAYERS = (
         "resources",
         "cli",
         "processes",
+        "progress",
         "provenance",
+        "records",
         "server",
+        "settings",
         "shards",
     },
 )

@@ -39,7 +39,9 @@ def _in_wheel(folder, name, pattern):
 
 def test_a_wheel_holds_the_package_its_configurations_and_its_page(wheel):
     names = set(wheel.namelist())
-    expected = _in_wheel("distill", "distill", "**/*.py") | {"distill/ops/native/conv.cc"}
+    expected = _in_wheel("distill", "distill", "**/*.py")
+    for pattern in ("*.cc", "*.h"):
+        expected |= _in_wheel("distill", "distill", f"ops/native/{pattern}")
     expected |= _in_wheel("configs", "distill/_configs", "*.py")
     for pattern in ("index.html", "*.css", "sw.js", "*.webmanifest", "package*.json"):
         expected |= _in_wheel("mobile/web", "distill/_web", pattern)

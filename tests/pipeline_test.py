@@ -14,11 +14,10 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from configs import mnist_autoencoder
-from distill import data, losses, pipeline, presets
+from distill import data, losses, pipeline, presets, records
 from distill.errors import InputError
 from distill.export import bundle, convert
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, trained
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -181,6 +180,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path,
         {"student.weight_decay": 1e-2, "student.clip_norm": 1.0, "student.schedule": "cosine"},
         {"dataset.validation": "train[400:500]"},
         {"student.args.downsample": "strided_conv"},
+        {
+            "student.mixup": 0.2,
+            "student.cutmix": 1.0,
+            "student.ema_decay": 0.9,
+            "student.warmup_epochs": 0.5,
+            "engine.dtype": "bfloat16",
+        },
     ],
 )
 def test_variants_run_to_the_end(tmp_path, change):

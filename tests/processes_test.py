@@ -13,10 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from distill import pipeline, presets, processes
+from distill import pipeline, presets, processes, records
 from distill.errors import InputError
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import trained
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import pytest
 from distill import config as configs
 from distill import data, pipeline, presets
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run, alone, claim
 
 
@@ -39,8 +39,8 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     """Results that exist are found again by these."""
     config = presets.simplenet(4, "quick")
     loaded = data.load(config, *data.find(config, print))
-    about = Run(config, tmp_path, loaded, Display()).student_about(None, 3)
-    assert configs.digest(about) == "a5f5f81e07fa"
+    about = Run(pipeline.validate(config), tmp_path, loaded, Display()).student_about(None, 3)
+    assert about.digest == "a5f5f81e07fa"
 
 
 @pytest.mark.parametrize("role", ["teacher", "student"])
@@ -79,8 +79,9 @@ def test_the_configuration_that_was_given_last_is_kept(tmp_path):
     assert compressing(config, tmp_path, rank=8) == first
     assert json.loads((tmp_path / "config.json").read_text()) == configs.to_dict(config)
     config.student.epochs += 1
-    with pytest.raises(InputError, match="holds a run with student.epochs"):
+    with pytest.raises(InputError, match="holds a run with student.epochs") as caught:
         compressing(config, tmp_path, rank=4)
+    assert f"start from it: --config.student.init={tmp_path} with another" in str(caught.value)
     assert json.loads((tmp_path / "config.json").read_text())["compress"][0]["rank"] == 8
 
 

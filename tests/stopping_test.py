@@ -8,10 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from distill import losses, pipeline, presets, stopping
+from distill import losses, pipeline, presets, records, stopping
 from distill.errors import InputError, Interrupted
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, fit, train, trained
 from distill.training.checkpoints import Checkpointer
 

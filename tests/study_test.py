@@ -11,10 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from distill import config as configs
 from distill import data, pipeline, presets, study
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import engine, trained
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -90,9 +89,9 @@ def test_a_student_of_a_sweep_is_what_it_is_alone(finished):
     (together,) = (
         student.logits(images)
         for folder in (workdir / "batches").iterdir()
-        if (batch := trained.load(folder / "steps", print)).about["recipe"] == alone.about["recipe"]
+        if (batch := trained.load(folder / "steps", print)).about.recipe == alone.about.recipe
         for student, temperature, seed in zip(
-            batch.apart(), batch.about["loss"]["temperature"], batch.about["seeds"], strict=True
+            batch.apart(), batch.about.loss["temperature"], batch.about.seeds, strict=True
         )
         if (temperature, seed) == (4.0, 0)
     )
@@ -100,7 +99,7 @@ def test_a_student_of_a_sweep_is_what_it_is_alone(finished):
     row = rows["simplenet_v4", "soft_squared_error", "4", 0]
     predictions = np.load(workdir / "predictions" / f"{row['id']}.npy")
     np.testing.assert_array_equal(predictions, together.argmax(-1))
-    assert row["id"] == configs.digest(alone.about)
+    assert row["id"] == alone.about.digest
 
 
 def test_nothing_is_trained_twice_and_a_sweep_can_grow(tmp_path, monkeypatch):
@@ -282,7 +281,7 @@ def test_the_temperature_is_learned_by_each_student(tmp_path):
     config.loss.temperature = 4.0
     pipeline.run(config, tmp_path / "alone", Display())
     alone = trained.load(tmp_path / "alone" / "checkpoints" / "student" / "steps", print)
-    assert configs.digest(alone.about) == rows[1]["id"]
+    assert alone.about.digest == rows[1]["id"]
     assert alone.history[-1]["temperature"] == pytest.approx(found[1], rel=1e-3)
 
 

@@ -60,7 +60,7 @@ def filters(
         kept = _best_of_all(found, wanted - sum(gone.values()), context.say)
     else:
         kept = {
-            name: _best(name, values, round(shares[name] * before[name]) - gone[name], context.say)
+            name: best(name, values, round(shares[name] * before[name]) - gone[name], context.say)
             for name, values in found.items()
         }
     return networks.remove(network, kept)
@@ -85,52 +85,6 @@ def check(
         require_share(f"amount of {patterns}" if patterns else "amount", share)
     if images < 1:
         raise InputError(f"images is {images}; it must be 1 or more")
-
-
-def sensitivity(
-    network: Network,
-    context: Context,
-    score: str,
-    amounts: Sequence[float],
-    evaluate: Callable[[Network], float],
-) -> list[dict[str, Any]]:
-    """Measures what removing channels of one group alone costs, without fine-tuning.
-
-    The curves of Li et al. (2017), figure 2. The channels are masked and not removed, which gives
-    the same outputs and needs one program instead of one for each width.
-
-    Args:
-      network: trained.
-      context: what the score may look at.
-      score: an entry of `scores.SCORES`.
-      amounts: shares of a group's channels, each in [0, 1).
-      evaluate: returns the accuracy of a network.
-
-    Returns:
-      For each group and amount `group`, `size`, `score`, `amount`, `removed` and `accuracy`.
-    """
-    for amount in amounts:
-        check(score=score, amount=amount)
-    groups = removable(network, "*")
-    found = SCORES[score](network, looked_at(score, context), groups)
-    rows = []
-    for group in groups:
-        for amount in amounts:
-            keep = _best(group.name, found[group.name], round(amount * group.size), context.say)
-            masks = networks.masks(network, {group.name: keep})
-            params = {p: v * masks[p] if p in masks else v for p, v in network.params.items()}
-            masked = dataclasses.replace(network, params=params)
-            rows.append(
-                {
-                    "group": group.name,
-                    "size": group.size,
-                    "score": score,
-                    "amount": amount,
-                    "removed": int(group.size - keep.sum()),
-                    "accuracy": evaluate(masked),
-                }
-            )
-    return rows
 
 
 def removable(network: Network, layers: str) -> list[Group]:
@@ -176,7 +130,7 @@ def _shares(amount: Mapping[str, float], groups: Sequence[Group]) -> dict[str, f
     return shares
 
 
-def _best(name: str, scores: np.ndarray, count: int, say: Callable[[str], None]) -> np.ndarray:
+def best(name: str, scores: np.ndarray, count: int, say: Callable[[str], None]) -> np.ndarray:
     """Keeps all but the `count` lowest, and at least the highest."""
     if count >= scores.size:
         say(f"{name} would be empty; its best channel of {scores.size} is kept")

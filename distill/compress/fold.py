@@ -14,6 +14,12 @@ _NORM = "_norm/scale"
 
 
 def fold(network: Network, context: Context) -> Network:
+    """The method of this name: `folded`, which needs no context."""
+    del context
+    return folded(network)
+
+
+def folded(network: Network) -> Network:
     """Returns a network without the normalisation that follows a layer directly; it computes alike.
 
     With running statistics a normalisation is a scale and a shift of each channel, which the
@@ -26,12 +32,10 @@ def fold(network: Network, context: Context) -> Network:
 
     Args:
       network: trained.
-      context: not needed.
 
     Raises:
       InputError: if weights that would change share values, or are trained for int8 already.
     """
-    del context
     norms = [path.removesuffix("/scale") for path in network.params if path.endswith(_NORM)]
     pairs = {norm: resolve(network, norm.removesuffix("_norm"), "second") for norm in norms}
     pairs = {norm: layer for norm, layer in pairs.items() if f"{layer}/kernel" in network.params}

@@ -16,9 +16,8 @@ A step is a mapping. `method` is an entry of `methods.COMPRESSORS`; every step m
 All other keys are options of the method.
 """
 
-import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -28,48 +27,12 @@ from distill import losses
 from distill.compress import methods
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError, one_line, unknown
+from distill.settings import SCHEDULES, Step
 from distill.training import recipe
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "linear": lambda done: done,
-    "polynomial": lambda done: 1 - (1 - done) ** 3,  # Zhu and Gupta (2017), arXiv:1710.01878
-}
 TEACHERS = ("same", "original")
 SHARES = ("macs", "num_params", "nonzeros")
 UNTIL = ("nothing removed", "accuracy", *SHARES)
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """A step of `config.compress`; the attributes are explained above.
-
-    Attributes:
-      recipe: the student's, as it is fine-tuned.
-      loss: of the fine-tuning, from `recipe.loss_section`.
-      given: the step as it was written, JSON values.
-    """
-
-    method: str
-    options: dict[str, Any]
-    rounds: int
-    schedule: str
-    until: tuple[str, float | None] | None
-    scratch: bool
-    recipe: ConfigDict
-    loss: dict[str, Any]
-    teacher: str
-    given: dict[str, Any]
-
-    def at(self, round: int) -> dict[str, Any]:
-        """Returns the options of a round, counted from 0, with the amount that it is to reach."""
-        share = SCHEDULES[self.schedule]((round + 1) / self.rounds)
-        options = dict(self.options)
-        amount = options.get("amount", methods.known(self.method).get("amount"))
-        if isinstance(amount, Mapping):
-            options["amount"] = {name: value * share for name, value in amount.items()}
-        elif amount is not None:
-            options["amount"] = amount * share
-        return options
 
 
 def steps(config: ConfigDict) -> list[Step]:
@@ -111,9 +74,11 @@ def _step(config: ConfigDict, where: str, given: Any) -> Step:
         raise InputError(f"{where}.scratch is {scratch!r}; it must be True or False")
     _require_known(f"{where}.schedule", schedule, SCHEDULES)
     section, loss, teacher = _fine_tuning(config, where, tuned)
+    method = left.pop("method")
+    amount = methods.known(method).get("amount")
     return Step(
-        method=left.pop("method"),
-        options=left,
+        method=method,
+        options=left if amount is None else {"amount": amount, **left},
         rounds=rounds,
         schedule=schedule,
         until=_until(config, where, until),
@@ -135,7 +100,7 @@ def _fine_tuning(
     of_loss = f"{where}.fine_tune.loss"
     given_loss = _mapping(of_loss, tuned.pop("loss", {}), "{'name': 'kl'}")
     if "name" in given_loss:
-        loss.terms = ConfigDict()  # which would stand before it
+        loss.terms, loss.hint_stage = ConfigDict(), 0.0  # which would stand before it
     for name, value in given_loss.items():
         if name not in loss:
             raise unknown(of_loss, name, loss)
@@ -155,6 +120,12 @@ def _fine_tuning(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
+    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
+        raise InputError(
+            f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is kept "
+            f"of every example, is not there any more: give {of_loss}, as "
+            "{'name': 'cross_entropy'}"
+        )
     if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(
             f"{where}.fine_tune.teacher is original, but the loss {of_tuning} has no teacher; "
@@ -162,6 +133,7 @@ def _fine_tuning(
         )
     section = config.student.copy_and_resolve_references()
     section.steps, section.init = None, ""
+    section.warmup_epochs, section.warmup_steps = 0.0, 0
     for name, value in tuned.items():
         if name not in section or name in ("model", "args", "init"):
             raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
@@ -169,6 +141,7 @@ def _fine_tuning(
     checked = {f"{where}.fine_tune": section} if section.epochs else {}
     configs.check_trainings(checked)
     _require_known("augmentation", section.augmentation, AUGMENTATIONS)
+    recipe.check_mixtures(f"{where}.fine_tune", section, of_tuning)
     return section, loss, teacher
 
 

@@ -43,7 +43,8 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
     check(calibration=calibration)
     network = fold(network, context)
     step = max(1, len(context.images) // calibration)
-    found = ranges(network, context.images[::step][:calibration], context.mean, context.std)
+    images = np.asarray(context.images[::step][:calibration])
+    found = ranges(network, images, context.mean, context.std)
     return dataclasses.replace(
         network,
         constraints={**network.constraints, "quantize": list(found)},

@@ -14,10 +14,11 @@ from distill.compress import measure, methods, packing
 from distill.compress import network as networks
 from distill.compress.context import Context
 from distill.compress.network import Network
-from distill.compress.plan import Step
 from distill.errors import InputError, one_line
 from distill.run import Run, write
+from distill.settings import Step
 from distill.training import start, trained
+from distill.training.description import Description
 from distill.training.recipe import deciding
 from distill.training.trained import Trained, quality, quality_of
 
@@ -48,11 +49,10 @@ class Round:
 
 def as_network(model: Trained) -> Network:
     """Returns a trained model as plain arrays, its weights as the constraints leave them."""
-    about, recipe = model.about, model.about["recipe"]
-    shape, variables = about["input_shape"], model.members[0]
-    network = networks.of(recipe["model"], recipe["args"], about["num_classes"], shape, variables)
+    about, variables = model.about, model.members[0]
+    network = networks.of(about.model, about.args, about.num_classes, about.input_shape, variables)
     held = {k: {p: leaf[0] for p, leaf in of.items()} for k, of in model.held.items()}
-    return dataclasses.replace(network, constraints=about.get("constraints", {}), held=held)
+    return dataclasses.replace(network, constraints=about.constraints or {}, held=held)
 
 
 def as_trained(network: Network, like: Trained) -> Trained:
@@ -84,7 +84,7 @@ def apply(
     previous = before.trained
     elsewhere = ("model", "args", "init")  # which `of` says
     identity = {
-        "of": configs.digest(previous.about), "step": step.given, "round": round,
+        "of": previous.about.digest, "step": step.given, "round": round,
         "recipe": {k: v for k, v in deciding(step.recipe.to_dict()).items() if k not in elsewhere},
         "loss": step.loss, "teacher": step.teacher,
     }  # fmt: skip
@@ -92,9 +92,9 @@ def apply(
     name = f"{number}_{step.method}-{configs.digest(identity)}"
     directory = run.workdir / DIRECTORY / name
     if record := read(run, directory):
-        found = trained.load(directory / "steps", run.display.warn)
+        tuned = trained.load(directory / "steps", run.display.warn)
         run.display.say(f"compress {number} {step.method}, round {round}: found")
-        return Round(found, as_network(found), record, directory)
+        return Round(tuned, as_network(tuned), record, directory)
     seen = context(run, number, step, round, begin)
     try:
         network = methods.COMPRESSORS[step.method](before.network, seen, **step.at(round))
@@ -109,14 +109,14 @@ def apply(
         f"{measure.describe(measure.counts(_obeying(network)))}"
     )
     _train(run, f"compress{number}.{round}", directory, about, network, step, original)
-    found = trained.load(directory / "steps", run.display.warn)
-    network = as_network(found)
+    tuned = trained.load(directory / "steps", run.display.warn)
+    network = as_network(tuned)
     record = {
         "step": number, "method": step.method, "round": round, "given": step.given,
-        f"untuned_{quality_of(about)}": untuned, **judge(run, found, network),
+        f"untuned_{quality_of(about)}": untuned, **judge(run, tuned, network),
     }  # fmt: skip
     write(directory / RECORD, sealed(record))
-    return Round(found, network, record, directory)
+    return Round(tuned, network, record, directory)
 
 
 def read(run: Run, directory: pathlib.Path) -> Record | None:
@@ -164,10 +164,10 @@ def opened(contents: dict[str, Any]) -> dict[str, Any]:
     Raises:
       ValueError: if the checksum is missing or another one.
     """
-    found = {key: value for key, value in contents.items() if key != CHECKSUM}
-    if contents.get(CHECKSUM) != configs.digest(found):
+    bare = {key: value for key, value in contents.items() if key != CHECKSUM}
+    if contents.get(CHECKSUM) != configs.digest(bare):
         raise ValueError("its checksum does not match")
-    return found
+    return bare
 
 
 def with_files(run: Run, made: Round) -> Record:
@@ -203,7 +203,7 @@ def _obeying(network: Network) -> Network:
 
 def _about(
     run: Run, step: Step, network: Network, identity: dict[str, Any], original: Trained | None
-) -> dict[str, Any]:
+) -> Description:
     """Describes the fine-tuning of a network."""
     section = step.recipe.copy_and_resolve_references()
     section.model = network.name
@@ -212,10 +212,10 @@ def _about(
     of_run = run.student_about(None)
     teacher = _teacher(run, step, original)
     about = run.about(
-        section, step.loss, of_run["seeds"], teacher.about if teacher else None, of_run["transfer"]
+        section, step.loss, of_run.seeds, teacher.about if teacher else None, of_run.transfer
     )
-    more = {"constraints": network.constraints, "compression": identity}
-    return {**about, **json.loads(json.dumps(more))}
+    constrained = json.loads(json.dumps(network.constraints))
+    return dataclasses.replace(about, constraints=constrained, compression=identity)
 
 
 def _teacher(run: Run, step: Step, original: Trained | None) -> Trained | None:
@@ -229,7 +229,7 @@ def _train(
     run: Run,
     role: str,
     directory: pathlib.Path,
-    about: dict[str, Any],
+    about: Description,
     network: Network,
     step: Step,
     original: Trained | None,
@@ -252,13 +252,12 @@ def finish(run: Run, step: Step, student: Trained, made: Round) -> Round:
     record = dict(with_files(run, made))
     scratch = f"scratch_{quality_of(student.about)}"
     if step.scratch and scratch not in record:
-        about = json.loads(json.dumps(student.about))
-        about.pop("init", None)  # and nothing of fresh weights is frozen
-        for field in ("freeze", "layer_decay"):
-            about["recipe"].pop(field, None)
-        about["recipe"]["args"] = made.trained.about["recipe"]["args"]
+        tuned = ("freeze", "layer_decay")  # nothing of fresh weights is
+        recipe = {k: v for k, v in student.about.recipe.items() if k not in tuned}
+        recipe["args"] = made.trained.about.args
+        about = dataclasses.replace(student.about, recipe=recipe, init=None)
         teacher = None
-        if losses.needs_teacher(about["loss"]["name"]):
+        if losses.needs_teacher(about.loss["name"]):
             teacher = assistants.last(run)
         directory = made.directory / "scratch"
         run.train(f"scratch{record['step']}", directory, about, run.training_set, teacher)

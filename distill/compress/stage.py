@@ -13,10 +13,11 @@ from distill import models
 from distill.compress import fold, measure, methods, rounds
 from distill.compress import network as networks
 from distill.compress.network import Network
-from distill.compress.plan import SHARES, Step, steps
+from distill.compress.plan import SHARES
 from distill.compress.rounds import DIRECTORY, FILES, RECORD, Record, Round
 from distill.errors import InputError
 from distill.run import Run, write
+from distill.settings import Step
 from distill.training import recipe, trained
 from distill.training.trained import Trained
 
@@ -30,7 +31,7 @@ def compress(run: Run) -> list[Record]:
     was killed goes on where it stopped, and chains that begin alike share their beginning.
 
     Args:
-      run: whose student is trained. Its `config.compress` is not empty.
+      run: whose student is trained. Its configuration has steps.
 
     Returns:
       A record of the student as it was, and of each round.
@@ -38,10 +39,9 @@ def compress(run: Run) -> list[Record]:
     Raises:
       InputError: if a step cannot be applied.
     """
-    plan = steps(run.config)
     student = trained.load(run.student_checkpoints / "steps", run.display.warn)
     made = [_original(run, student)]
-    for number, step in enumerate(plan):
+    for number, step in enumerate(run.settings.steps):
         made += _apply(run, student, number, step, made[0], made[-1])
     records = _with_latencies(made)
     last = made[-1].trained.directory.parent.relative_to(run.workdir)
@@ -79,7 +79,7 @@ def rehearse(run: Run) -> None:
       InputError: if a step names what is not there, or fine-tunes with a batch that is too large.
     """
     network: Network | None = _fresh(run)
-    for number, step in enumerate(steps(run.config)):
+    for number, step in enumerate(run.settings.steps):
         try:
             if step.recipe.epochs:
                 recipe.length(step.recipe, len(rounds.split(run, step)))
@@ -133,7 +133,7 @@ def _summary(workdir: pathlib.Path) -> dict[str, Any]:
 def _original(run: Run, student: Trained) -> Round:
     """Measures the student as it was trained, or reads what was measured."""
     directory = run.workdir / DIRECTORY / "original"
-    network, about = rounds.as_network(student), configs.digest(student.about)
+    network, about = rounds.as_network(student), student.about.digest
     record = rounds.read(run, directory)
     if record is None or record.get("of") != about:
         directory.mkdir(parents=True, exist_ok=True)
@@ -153,21 +153,21 @@ def _apply(
     begin, done = before, list[Round]()
     for round in range(step.rounds):
         teacher = student if step.teacher == "original" else None
-        found = rounds.apply(run, number, step, round, begin.network, before, teacher)
-        if found is None:
+        made = rounds.apply(run, number, step, round, begin.network, before, teacher)
+        if made is None:
             run.display.say(f"compress {number} {step.method}: nothing more is removed")
             break
         if step.until and step.until[0] == "accuracy":
-            accuracy = found.record["validation_accuracy"]
+            accuracy = made.record["validation_accuracy"]
             if accuracy < (step.until[1] or 0):
                 run.display.say(
                     f"compress {number} {step.method}: round {round} ends with an accuracy of "
                     f"{accuracy:.4f} on validation images and is undone"
                 )
                 break
-        done.append(found)
-        before = found
-        if _reached(step, original.record, found.record):
+        done.append(made)
+        before = made
+        if _reached(step, original.record, made.record):
             break
     if done:
         done[-1] = rounds.finish(run, step, student, done[-1])
@@ -178,8 +178,8 @@ def _with_latencies(made: list[Round]) -> list[Record]:
     """Returns the records, those that have files with how long these take, measured in turns."""
     measured = [round for round in made if "float32_bytes" in round.record]
     times = measure.latencies([round.directory for round in measured])
-    found = {id(round): time for round, time in zip(measured, times, strict=True)}
-    records = [{**round.record, **found.get(id(round), {})} for round in made]
+    time_of = {id(round): time for round, time in zip(measured, times, strict=True)}
+    records = [{**round.record, **time_of.get(id(round), {})} for round in made]
     return [{k: v for k, v in record.items() if k != FILES} for record in records]
 
 

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from distill import config as configs
 from distill import losses
-from distill.data import folders, sources, splits
+from distill.data import folders, sources, splits, streaming
 from distill.data.augment import AUGMENTATIONS, Augmentation
 from distill.data.reading import read
 from distill.data.sources import Source
@@ -212,7 +212,7 @@ def load(
       source, transfer_source: from `find`.
       announce: told of images that are learned from and measured on, where `find` could not know
         the sizes yet.
-      work: shows how far the decoding of a folder is, as `report.progress.Display.work`.
+      work: shows how far the decoding of a folder is, as `progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -272,6 +272,10 @@ def load(
     ]
     seen = fingerprint(*arrays)
     classes: tuple[str, ...] = ()
+    parts = {"train": train, "validation": validation, "test": test, "transfer": transfer}
+    images = {name: split.images for name, split in parts.items() if split is not None}
+    if said := streaming.describe(images, dataset.resident_mb):
+        announce(said)
     if source.folder is not None:
         classes = source.folder.classes
         _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
@@ -306,7 +310,12 @@ def _warn_of_duplicates(
     test: Split,
     announce: Callable[[str], None],
 ) -> None:
-    """Says how many test images are trained on too, which happens where photos are copied."""
+    """Says how many test images are trained on too, which happens where photos are copied.
+
+    Of streamed images nobody knows: all of them would have to be decoded.
+    """
+    if streaming.describe({"train": train.images, "test": test.images}, 0):
+        return
     found = folders.duplicates(train, test)
     if len(found):
         files = folder.splits[splits.parse(spec)[0]][splits.bounds(spec, folder.sizes)]

@@ -11,8 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distill.data import photos
+
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
+MAX_SCALING = 0.1  # up and down, on MNIST-like images
+MAX_OFFSET = 2.0  # pixels, with fractions, on MNIST-like images
 CROP_PADDING = 4  # pixels, on CIFAR-like images
 HAND = {  # how far each of `hand` goes, to both sides
     "degrees": 15.0,
@@ -87,16 +91,41 @@ def _warp(images: jax.Array, matrix: jax.Array, offset: jax.Array) -> jax.Array:
     _, h, w, _ = images.shape
     centre = jnp.array([(h - 1) / 2, (w - 1) / 2]).reshape(2, 1, 1)
     places = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")) - centre
+    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre[None]
+    return _sample(images, sources[:, 0], sources[:, 1])
 
-    def warp(image, matrix, offset):
-        source = jnp.einsum("ij,jyx->iyx", matrix, places) + offset.reshape(2, 1, 1) + centre
 
-        def channel(plane):
-            return jax.scipy.ndimage.map_coordinates(plane, source, order=1, mode="constant")
+def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
+    """Turns, scales and moves each image about its centre, bilinearly; black enters.
 
-        return jax.vmap(channel, in_axes=-1, out_axes=-1)(image)
+    Args:
+      images: `[batch, height, width, channels]`.
+      choices: degrees counter-clockwise `[batch]`, the scale `[batch]`, pixels down and to the
+        right `[batch, 2]`.
+    """
+    degrees, scale, offset = choices
+    matrix = _turn(degrees) / scale[:, None, None]
+    return _warp(images, matrix, -jnp.einsum("bij,bj->bi", matrix, offset))
 
-    return jax.vmap(warp)(images, matrix, offset)
+
+def _sample(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    """Reads images between their pixels, bilinearly, at `[batch, height, width]` rows and columns.
+
+    Outside it is black, as everything is that lies a pixel and more away.
+    """
+    n, h, w, c = images.shape
+    flat = jnp.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))).reshape(n, -1, c)
+    y, x = jnp.clip(y, -1, h) + 1, jnp.clip(x, -1, w) + 1
+    top, left = jnp.floor(y), jnp.floor(x)
+    fy, fx = (y - top).reshape(n, -1, 1), (x - left).reshape(n, -1, 1)
+    index = (top * (w + 3) + left).astype(jnp.int32).reshape(n, -1, 1)
+
+    def corner(down: int, right: int) -> jax.Array:
+        return jnp.take_along_axis(flat, index + (down * (w + 3) + right), axis=1)
+
+    upper = corner(0, 0) * (1 - fx) + corner(0, 1) * fx
+    lower = corner(1, 0) * (1 - fx) + corner(1, 1) * fx
+    return (upper * (1 - fy) + lower * fy).reshape(n, *y.shape[1:], c)
 
 
 def flip(images: jax.Array, variant: jax.Array) -> jax.Array:
@@ -113,6 +142,16 @@ def _draw_shift_rotate(key, batch):
 def _shift_rotate(images, choices):
     variant, degrees = choices
     return shift(rotate(images, degrees), variant)
+
+
+def _draw_affine(key, batch):
+    keys = jax.random.split(key, 3)
+
+    def within(key, limit, *shape):
+        return jax.random.uniform(key, (batch, *shape), minval=-limit, maxval=limit)
+
+    scale = 1 + within(keys[1], MAX_SCALING)
+    return within(keys[0], MAX_ROTATION), scale, within(keys[2], MAX_OFFSET, 2)
 
 
 def _draw_crop_flip(key, batch):
@@ -189,6 +228,9 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "shift": SHIFT,
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
+    "affine": Augmentation(_draw_affine, affine, None),
     "hand": Augmentation(_draw_hand, hand, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
+    "resized_crop": Augmentation(photos.draw_crop, photos.resized_crop, None),
+    "photo": Augmentation(photos.draw_photo, photos.photo, None),
 }

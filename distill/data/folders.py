@@ -1,34 +1,31 @@
-"""A folder of images, with a subfolder for each class, as a data set.
-
-Files are decoded by Pillow. TFDS's `ImageFolder` would list PNG and JPEG files alone, and what it
-decodes with does not turn a photo upright as its EXIF entry says.
-"""
+"""A folder of images, with a subfolder for each class, as a data set."""
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import pathlib
 import unicodedata
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from distill import paths, pixels
-from distill.data.splits import Split, empty_images
+from distill import paths
+from distill.data.decoding import COLORS, FORMATS, decode, quiet
+from distill.data.splits import Split
+from distill.data.streaming import Streamed
 from distill.errors import InputError, one_line, unknown
 
-COLORS = {"rgb": 3, "gray": 1}
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # of files, found by what they hold
 TEST_FOLDERS = ("test", "val", "validation")  # the first that is there
 TEST_SHARE = 0.2  # of each class, where there is no such folder
 RECORD = "split.json"
 LISTED = 5  # names, in a message
 NO_IMAGES = ("thumbs.db", "desktop.ini")  # which Windows leaves; hidden files are passed over too
 MAX_WORKERS = 8  # each holds a whole photo
+PROBES = 256  # files of which the contents are a part of a fingerprint, where others are too many
 
 Work = Callable[[str, int], contextlib.AbstractContextManager[Any]]
 File = tuple[str, int]
@@ -122,7 +119,7 @@ def find(
 def read(
     folder: Folder, split: str, *, image_size: int, color: str, resident_mb: int, work: Work | None
 ) -> Split:
-    """Decodes the images of a split, by several threads.
+    """Decodes the images of a split, by several threads; or when they are needed, if they are many.
 
     Args:
       folder: from `find`.
@@ -130,18 +127,22 @@ def read(
       image_size: side of the square that the middle of an image is resized to; 0: as stored.
       color: a key of `COLORS`.
       resident_mb: as for `reading.read`.
-      work: shows how far it is, as `report.progress.Display.work`.
+      work: shows how far it is, as `progress.Display.work`.
 
     Raises:
       InputError: naming the first file that cannot be read, and how many more there are; or two of
         different sizes where there is to be none.
     """
     files = folder.splits[split]
+    labels = np.array([label for _, label in files], np.int32)
+    shape = _shape(folder, files, image_size, color)
+    if len(files) * math.prod(shape) > resident_mb * 2**20:
+        return Split(cast(np.ndarray, _streamed(folder, files, image_size, color, shape)), labels)
     images: np.ndarray | None = None
     unreadable: list[tuple[str, str]] = []
     other: tuple[str, tuple[int, ...]] | None = None
     shown = work(f"images of {folder.name}, {split}", len(files)) if work else _silent()
-    with shown as bar, _quiet(), _pool() as pool:
+    with shown as bar, quiet(), _pool() as pool:
 
         def decoded(file: File) -> np.ndarray | str:
             try:
@@ -156,7 +157,7 @@ def read(
                     unreadable.append((files[i][0], image))
                     continue
                 if images is None:
-                    images, first = empty_images((len(files), *image.shape), resident_mb), i
+                    images, first = np.empty((len(files), *image.shape), np.uint8), i
                 if image.shape != images.shape[1:]:
                     other = other or (files[i][0], image.shape)
                     continue
@@ -166,35 +167,47 @@ def read(
         raise InputError(_unreadable(folder.root, unreadable))
     assert images is not None  # a split has files
     if other is not None:
-        raise InputError(
-            f"images of {folder.root} differ in size: {files[first][0]} has {images.shape[1:3]}, "
-            f"{other[0]} {other[1][:2]}; set --config.dataset.image_size, for example 64"
-        )
-    return Split(images, np.array([label for _, label in files], np.int32))
+        raise _differ(folder, (files[first][0], images.shape[1:]), other)
+    return Split(images, labels)
 
 
-def decode(path: pathlib.Path, image_size: int, color: str) -> np.ndarray:
-    """Decodes a file to what a reader of a bundle would make of it, rounded to whole numbers.
+def _shape(folder: Folder, files: Sequence[File], image_size: int, color: str) -> tuple[int, ...]:
+    """Returns the shape of the images: that which is asked for, or of the first as it is stored."""
+    if image_size:
+        return image_size, image_size, COLORS[color]
+    try:
+        return decode(folder.root / files[0][0], 0, color).shape
+    except Exception:  # noqa: BLE001 - it is named where all that cannot be read are
+        return 0, 0, 0
 
-    It is turned upright as EXIF says. Transparency lies on white paper, 16 bits become 8, of an
-    animation the first image counts.
 
-    Args:
-      path: of the file.
-      image_size: side of the square that its middle is resized to; 0: as stored.
-      color: a key of `COLORS`.
-
-    Returns:
-      `[height, width, channels]` uint8.
+def _streamed(
+    folder: Folder, files: Sequence[File], image_size: int, color: str, shape: tuple[int, ...]
+) -> Streamed:
+    """Returns the images of files, undecoded.
 
     Raises:
-      Exception: of any kind, if the file cannot be decoded to its end.
+      InputError: if a file is empty; what is damaged otherwise shows when it is its turn.
     """
-    with Image.open(path, formats=FORMATS) as file:
-        file.load()
-        found = _pixels(ImageOps.exif_transpose(file))
-    rows, columns = (image_size, image_size) if image_size else found.shape[:2]
-    return np.rint(pixels.image_cells(found, color, rows, columns)).astype(np.uint8)
+    paths = [folder.root / path for path, _ in files]
+    sizes = [path.stat().st_size for path in paths]
+    if empty := [(path, "") for (path, _), size in zip(files, sizes, strict=True) if not size]:
+        raise InputError(_unreadable(folder.root, empty))
+    identity = hashlib.sha256(f"{sizes} {image_size} {color}".encode())
+    for path in paths[:: -(-len(paths) // PROBES)]:
+        identity.update(path.read_bytes())
+
+    def decoded(i: int) -> np.ndarray:
+        try:
+            found = decode(paths[i], image_size, color)
+        except Exception as error:  # decoders raise anything for a damaged file
+            unreadable = [(files[i][0], one_line(error))]
+            raise InputError(_unreadable(folder.root, unreadable)) from error
+        if found.shape != shape:
+            raise _differ(folder, (files[0][0], shape), (files[i][0], found.shape))
+        return found
+
+    return Streamed(decoded, shape, identity.hexdigest(), np.arange(len(files)))
 
 
 def duplicates(train: Split, test: Split) -> np.ndarray:
@@ -286,14 +299,14 @@ def _subfolders(folder: pathlib.Path) -> list[str]:
         raise InputError(f"dataset.folder {folder} cannot be read: {error.strerror}") from error
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
-    """Returns `[height, width]` or `[height, width, 3]`, from 0 to 255."""
-    if image.mode.startswith("I"):  # 16 bits of gray
-        return np.asarray(image, np.float64) / 257
-    if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+def _differ(
+    folder: Folder, one: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]
+) -> InputError:
+    """Returns what is said of two files and the shapes of their images."""
+    return InputError(
+        f"images of {folder.root} differ in size: {one[0]} has {one[1][:2]}, {other[0]} "
+        f"{other[1][:2]}; set --config.dataset.image_size, for example 64"
+    )
 
 
 def _unreadable(root: pathlib.Path, found: list[tuple[str, str]]) -> str:
@@ -316,14 +329,6 @@ def _listed(names: Iterable[str], one: str, many: str) -> str:
 def _pool() -> futures.ThreadPoolExecutor:
     """Threads are enough: Pillow and NumPy let others run while they decode and add."""
     return futures.ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Pillow warns of what is odd about a file that it can decode all the same."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
 
 
 class _Silent:

@@ -1,13 +1,17 @@
 """Reading a source into arrays. TensorFlow is imported here and only when needed."""
 
 import functools
+import math
 import os
+import pathlib
+from typing import cast
 
 import numpy as np
 
-from distill.data import sources
+from distill.data import records, sources
 from distill.data.sources import Source
-from distill.data.splits import HIDDEN, Split, empty_images
+from distill.data.splits import HIDDEN, Split
+from distill.data.streaming import Streamed
 from distill.errors import InputError, one_line, unknown
 
 READ_BATCH = 1000
@@ -22,8 +26,8 @@ def read(
       source: from `sources.find`.
       split: its plain name.
       image_size: square side to resize and centre-crop to; 0: as stored.
-      resident_mb: a split with more mebibytes of pixels than this is decoded into a file once and
-        memory-mapped.
+      resident_mb: a split with more mebibytes of pixels than this stays in its files, and its
+        images are decoded as they are needed.
       labels: if false the labels are never read, and all are `HIDDEN`.
 
     Returns:
@@ -35,7 +39,7 @@ def read(
     if source.name == sources.EMBEDDED:
         images, classes = _embedded(split)
         if image_size not in (0, images.shape[1]):
-            images = _resized(images, image_size, resident_mb)
+            images = _resized(images, image_size)
         return Split(images, classes if labels else np.full_like(classes, HIDDEN)), 10
     return _from_tfds(source, split, image_size, resident_mb, labels)
 
@@ -69,14 +73,14 @@ def _tensorflow():
     return tf
 
 
-def _resized(images: np.ndarray, image_size: int, resident_mb: int) -> np.ndarray:
+def _resized(images: np.ndarray, image_size: int) -> np.ndarray:
     """Resizes the embedded images as those of other data sets."""
     tf = _tensorflow()
     unused = np.zeros(len(images), np.int32)
     dataset = tf.data.Dataset.from_tensor_slices({"image": images, "label": unused})
     dataset = dataset.map(lambda e: _fit(tf, e, image_size, True)).batch(READ_BATCH)
     shape = (image_size, image_size, images.shape[-1])
-    return _collect(dataset.as_numpy_iterator(), len(images), shape, resident_mb)[0]
+    return _collect(dataset.as_numpy_iterator(), len(images), shape)[0]
 
 
 def _from_tfds(source, split, image_size, resident_mb, labels):
@@ -113,9 +117,11 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
         if split not in builder.info.splits:
             raise unknown("split", split, builder.info.splits)
         size = builder.info.splits[split].num_examples
+        if size * math.prod(shape) > resident_mb * 2**20:
+            return _streamed(tf, builder, split, image_size, shape, labels), num_classes
         dataset = builder.as_dataset(split=split, shuffle_files=False)
         dataset = dataset.map(lambda e: _fit(tf, e, image_size, labels)).batch(READ_BATCH)
-        images, classes = _collect(tfds.as_numpy(dataset), size, shape, resident_mb)
+        images, classes = _collect(tfds.as_numpy(dataset), size, shape)
     except (OSError, ValueError, tf.errors.OpError, AssertionError) as error:
         if isinstance(error, InputError):
             raise
@@ -138,10 +144,30 @@ def _fit(tf, example, image_size, labels):
     return image, example["label"] if labels else tf.constant(HIDDEN, tf.int64)
 
 
-def _collect(batches, size, shape, resident_mb):
-    """Gathers batches into arrays; images that exceed the limit go to a temporary file."""
+def _streamed(tf, builder, split, image_size, shape, labels) -> Split:
+    """Returns images that are decoded when they are needed, to the pixels of `_from_tfds`."""
+    paths = [pathlib.Path(path) for path in builder.info.splits[split].filepaths]
+    found = records.find(paths, builder.info.file_format.value)
+    feature = builder.info.features["image"]
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def fit(encoded):
+        example = {"image": feature.decode_example(encoded), "label": tf.constant(0, tf.int64)}
+        return _fit(tf, example, image_size, True)[0]
+
+    def decode(i: int) -> np.ndarray:
+        return fit(records.image(found.read(i))).numpy()
+
+    n = len(found.labels)
+    classes = found.labels.astype(np.int32) if labels else np.full(n, HIDDEN, np.int32)
+    images = Streamed(decode, shape, f"{found.identity} {image_size}", np.arange(n))
+    return Split(cast(np.ndarray, images), classes)
+
+
+def _collect(batches, size, shape):
+    """Gathers batches into arrays."""
     classes = np.empty(size, np.int32)
-    images = empty_images((size, *shape), resident_mb)
+    images = np.empty((size, *shape), np.uint8)
     start = 0
     for image, label in batches:
         images[start : start + len(image)] = image

@@ -4,15 +4,13 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import math
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from distill.data.streaming import Streamed
 from distill.errors import InputError, unknown
 
 HIDDEN = -1  # the label of an image whose label must not be used
@@ -24,7 +22,7 @@ _SPEC = re.compile(r"^\s*(\w+)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*$"
 class Split:
     """Images `[n, height, width, channels]` uint8 and labels `[n]` int32, `HIDDEN` where unknown.
 
-    `images` may be memory-mapped.
+    `images` may be `streaming.Streamed`, of which `np.asarray` makes an array.
     """
 
     images: np.ndarray
@@ -79,12 +77,19 @@ def bounds(spec: str, sizes: dict[str, int]) -> slice:
     """Returns which examples `spec` selects, given the size of each split.
 
     Raises:
-      InputError: if the split is unknown or the selection is empty.
+      InputError: if the split is unknown or smaller, or the selection is empty.
     """
     name, start, stop = parse(spec)
     if name not in sizes:
         raise unknown("split", name, sizes)
     size = sizes[name]
+    for bound in filter(None, (start, stop)):
+        whole = 100 if bound.endswith("%") else size
+        if abs(int(bound.rstrip("%"))) > whole:
+            raise InputError(
+                f"split {spec!r} reaches beyond the {size} examples of {name}; leave the bound out "
+                "for all of them"
+            )
     selected = slice(*slice(_index(start, size), _index(stop, size)).indices(size))
     if selected.stop <= selected.start:
         raise InputError(f"split {spec!r} selects nothing from {size} examples")
@@ -129,35 +134,18 @@ def labelled(split: Split) -> Split:
     return split if known.all() else Split(split.images[known], split.labels[known])
 
 
-def empty_images(shape: tuple[int, ...], resident_mb: int) -> np.ndarray:
-    """Returns a uint8 array to be filled; of more mebibytes than the limit, a temporary file.
+def fingerprint(*arrays: np.ndarray | Streamed) -> str:
+    """Returns a hash of the contents of arrays, to tell whether two runs saw the same data.
 
-    Raises:
-      InputError: if there is no room for the file.
+    Of streamed images, which would have to be decoded for that, those of their files decide.
     """
-    size = math.prod(shape)
-    if size <= resident_mb * 2**20:
-        return np.empty(shape, np.uint8)
-    try:
-        with tempfile.TemporaryFile(prefix="distill-") as file:
-            # A mapping has no way to say that the disk is full: the process is killed. The space is
-            # given back when the process ends.
-            os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, np.uint8, "r+", shape=shape)
-    except OSError as error:
-        raise InputError(
-            f"{tempfile.gettempdir()} has no room for {size / 2**20:,.0f} MiB of decoded images "
-            f"({error.strerror}); name another directory by TMPDIR, or keep them in memory by "
-            f"--config.dataset.resident_mb={-(-size // 2**20)}"
-        ) from error
-
-
-def fingerprint(*arrays: np.ndarray) -> str:
-    """Returns a hash of the contents of arrays, to tell whether two runs saw the same data."""
     digest = hashlib.blake2b(digest_size=8)
     for array in arrays:
         digest.update(f"{array.shape}{array.dtype}".encode())
-        for start in range(0, len(array), 4096):  # in pieces: images may be memory-mapped
+        if isinstance(array, Streamed):
+            digest.update(array.identity.encode())
+            array = array.numbers  # noqa: PLW2901
+        for start in range(0, len(array), 4096):  # in pieces, if they have to be copied
             digest.update(np.ascontiguousarray(array[start : start + 4096]).data)
     return digest.hexdigest()
 

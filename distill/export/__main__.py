@@ -9,8 +9,8 @@ from ml_collections import ConfigDict
 from distill import cli, paths
 from distill import config as configs
 from distill.errors import InputError, one_line
+from distill.progress import Display
 from distill.report import tables
-from distill.report.progress import Display
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a finished run.")
 ROLE = flags.DEFINE_enum("role", "student", ["student", "teacher"], "Which of its models.")
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     """Exports, and ends with the proofs as a table."""
     del argv
     from distill import data, numerics, pipeline  # these import JAX, which --help can do without
-    from distill.export import bundle, exporter
+    from distill.export import bundle
     from distill.run import Run, alone
 
     logging.set_verbosity(logging.WARNING)
@@ -40,19 +40,19 @@ def main(argv: list[str]) -> None:
     config = read_config(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})
-    pipeline.validate(config)
+    settings = pipeline.validate(config)
     numerics.pin()
-    formats = exporter.formats(config.export)
-    if to and len(formats) != 1:
-        raise InputError(f"--to takes one bundle; name one of {','.join(formats)} as --formats")
+    if to and len(settings.formats) != 1:
+        of = ",".join(settings.formats)
+        raise InputError(f"--to takes one bundle; name one of {of} as --formats")
     found = data.find(config, display.warn)
     dataset = data.load(config, *found, display.warn, display.work)
-    run = Run(config, workdir, dataset, display)
+    run = Run(settings, workdir, dataset, display)
     with alone(workdir):
         proofs = pipeline.export(run, ROLE.value)
     display.console.print(tables.exported(proofs))
     if to:
-        bundle.write(to, bundle.read(pipeline.exported(run, ROLE.value) / formats[0]))
+        bundle.write(to, bundle.read(pipeline.exported(run, ROLE.value) / settings.formats[0]))
         display.say(str(to))
 
 

@@ -34,8 +34,8 @@ def operators(model: bytes, format: str) -> dict[str, int]:
     Raises:
       InputError: naming those that are not allowed, or the float tensors of an int8 file.
     """
-    found = flatbuffer.operators(model)
-    wrong = sorted(set(found) - OPERATORS)
+    operators = flatbuffer.operators(model)
+    wrong = sorted(set(operators) - OPERATORS)
     if wrong:
         raise InputError(
             f"the {format} file has {', '.join(wrong)}, which not every runtime of TensorFlow Lite "
@@ -45,15 +45,15 @@ def operators(model: bytes, format: str) -> dict[str, int]:
     floats = {name: types[name] for name in FLOAT_TYPES if name in types}
     if format == "int8" and floats:
         raise InputError(f"the int8 file has float tensors: {floats}; a layer was not quantised")
-    return found
+    return operators
 
 
-def parity(expected: np.ndarray, found: np.ndarray, format: str) -> float:
+def parity(expected: np.ndarray, exported: np.ndarray, format: str) -> float:
     """Checks that the file computes what the model does.
 
     Args:
       expected: `[n, classes]` probabilities of the Flax model.
-      found: those of the exported file for the same images.
+      exported: those of the exported file for the same images.
       format: one of `convert.FORMATS`.
 
     Returns:
@@ -62,25 +62,25 @@ def parity(expected: np.ndarray, found: np.ndarray, format: str) -> float:
     Raises:
       InputError: if it is too large, naming the image and both vectors.
     """
-    errors = np.abs(found - expected).max(axis=1)
+    errors = np.abs(exported - expected).max(axis=1)
     worst = int(np.argmax(errors))  # or the first that is no number
     limit = MAX_ERROR.get(format)
     if limit is not None and not errors[worst] <= limit:
         raise InputError(
             f"the {format} file differs from the Flax model by {errors[worst]:.3g} in a "
-            f"probability, at most {limit:g} is accepted; {_both(expected, found, worst)}"
+            f"probability, at most {limit:g} is accepted; {_both(expected, exported, worst)}"
         )
     return float(errors[worst])
 
 
 def accuracy(
-    labels: np.ndarray, expected: np.ndarray, found: np.ndarray, format: str, max_drop: float
+    labels: np.ndarray, expected: np.ndarray, exported: np.ndarray, format: str, max_drop: float
 ) -> tuple[float, float]:
     """Checks that the file is as accurate as the model on a whole test set.
 
     Args:
       labels: `[n]`.
-      expected, found: as for `parity`.
+      expected, exported: as for `parity`.
       format: one of `convert.FORMATS`.
       max_drop: share of the images that may be lost; see `chance_of_loss`.
 
@@ -91,33 +91,33 @@ def accuracy(
       InputError: if more is lost than this test set's noise explains, naming the image that was
         lost by most, and both vectors.
     """
-    right, still = (scores.argmax(axis=1) == labels for scores in (expected, found))
+    right, still = (scores.argmax(axis=1) == labels for scores in (expected, exported))
     lost, won = int((right & ~still).sum()), int((still & ~right).sum())
     chance = chance_of_loss(lost, won, len(labels), max_drop)
     if chance < SIGNIFICANCE:
-        errors = np.where(right & ~still, np.abs(found - expected).max(axis=1), -1)
+        errors = np.where(right & ~still, np.abs(exported - expected).max(axis=1), -1)
         raise InputError(
             f"the {format} file has an accuracy of {still.mean():.4f} on {len(labels)} images, the "
             f"Flax model {right.mean():.4f}; {lost} are lost and {won} won, which is more than a "
             f"drop of {max_drop:g} explains (--config.export.max_accuracy_drop; McNemar's exact "
-            f"test, p = {chance:.2g}); {_both(expected, found, int(errors.argmax()))}"
+            f"test, p = {chance:.2g}); {_both(expected, exported, int(errors.argmax()))}"
         )
     return float(right.mean()), float(still.mean())
 
 
-def reading(labels: np.ndarray, found: np.ndarray, read: np.ndarray, max_drop: float) -> None:
+def reading(labels: np.ndarray, exported: np.ndarray, read: np.ndarray, max_drop: float) -> None:
     """Checks that a reader's own preprocessing leaves a file its accuracy.
 
     Args:
       labels: `[n]`, of images of the size of the tensor.
-      found: `[n, classes]`, the scores of the file for the images as they are.
+      exported: `[n, classes]`, the scores of the file for the images as they are.
       read: likewise, for what a reader makes of them: cropped, resized, perhaps inverted.
       max_drop: share of the images that may be lost; see `chance_of_loss`.
 
     Raises:
       InputError: if more is lost than this test set's noise explains.
     """
-    right, still = (scores.argmax(axis=1) == labels for scores in (found, read))
+    right, still = (scores.argmax(axis=1) == labels for scores in (exported, read))
     lost, won = int((right & ~still).sum()), int((still & ~right).sum())
     if chance_of_loss(lost, won, len(labels), max_drop) < SIGNIFICANCE:
         raise InputError(
@@ -173,6 +173,8 @@ def sizes(model: bytes, variables: dict[str, Any], format: str) -> dict[str, int
     }
 
 
-def _both(expected: np.ndarray, found: np.ndarray, image: int) -> str:
-    vectors = [" ".join(f"{value:.6f}" for value in scores[image]) for scores in (expected, found)]
+def _both(expected: np.ndarray, exported: np.ndarray, image: int) -> str:
+    vectors = [
+        " ".join(f"{value:.6f}" for value in scores[image]) for scores in (expected, exported)
+    ]
     return f"worst is test image {image}: Flax [{vectors[0]}], file [{vectors[1]}]"

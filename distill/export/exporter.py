@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ from distill.export import (
 from distill.export import manifest as manifests
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 PROOFS = "proofs.json"
@@ -62,13 +63,16 @@ class NotProven(InputError):
         self.proofs, self.failures = proofs, failures
 
 
-def check(section: ConfigDict) -> None:
+def check(section: ConfigDict) -> tuple[str, ...]:
     """Checks `config.export` before any work.
+
+    Returns:
+      The formats that it names.
 
     Raises:
       InputError: for the first value that cannot be used.
     """
-    formats(section)
+    formats = _formats(section)
     choices = {
         "output": manifests.KINDS,
         "polarity": manifests.POLARITIES,
@@ -90,6 +94,7 @@ def check(section: ConfigDict) -> None:
         raise InputError(
             f"export.max_accuracy_drop is {section.max_accuracy_drop}; it must be between 0 and 1"
         )
+    return formats
 
 
 def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None:
@@ -131,15 +136,14 @@ def check_data(section: ConfigDict, dataset: Dataset, labels: list[str]) -> None
         )
 
 
-def formats(section: ConfigDict) -> list[str]:
-    """Returns the formats that `config.export.formats` names."""
+def _formats(section: ConfigDict) -> tuple[str, ...]:
     names = [name.strip() for name in section.formats.split(",") if name.strip()]
     for name in names:
         if name not in convert.FORMATS:
             raise unknown("format", name, convert.FORMATS)
     if not names:
         raise InputError(f"export.formats is empty; name some of {','.join(convert.FORMATS)}")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def export(
@@ -147,6 +151,7 @@ def export(
     dataset: Dataset,
     labels: list[str],
     section: ConfigDict,
+    formats: Sequence[str],
     directory: pathlib.Path,
     say: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
@@ -158,6 +163,7 @@ def export(
         checked on its whole test set.
       labels: names of the classes.
       section: `config.export`.
+      formats: those that it names, from `check`.
       directory: a bundle for each format goes to `directory/FORMAT`.
       say: told in one line about each format.
 
@@ -173,7 +179,7 @@ def export(
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
     expected = None  # computed when it is needed
-    for format in formats(section):
+    for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
@@ -186,7 +192,7 @@ def export(
         try:
             bundle, proof = _proven(trained, dataset, labels, section, format, expected)
         except InputError as error:
-            name = trained.about["recipe"]["model"]
+            name = trained.about.model
             failures[format] = f"export of {name} as {format} failed: {error}"
             say(failures[format])
             continue
@@ -194,7 +200,7 @@ def export(
         proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
         _write_proofs(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
-    asked = {format: proofs[format] for format in formats(section) if format not in failures}
+    asked = {format: proofs[format] for format in formats if format not in failures}
     if failures:
         raise NotProven(asked, failures)
     return asked
@@ -214,7 +220,7 @@ def _proven(
     model = Model(bundle)
     raw = scores = model.scores(test.images)
     some = slice(None, None, -(-len(test) // READ_IMAGES))
-    read = _read(model, bundle, test.images[some], scores[some])
+    read = _read(model, bundle, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
     error = checks.parity(expected, scores, format)
@@ -263,14 +269,14 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
       scores: `[n, classes]`, of the images as they are.
     """
     spec = bundle.manifest["input"]
-    found = scores.copy()
+    answers = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
         read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
-            found[part][other] = model.run(read[other])
-    return found
+            answers[part][other] = model.run(read[other])
+    return answers
 
 
 def _pixels(image: np.ndarray) -> np.ndarray:
@@ -295,18 +301,18 @@ def draft(
     """
     variables = trained.members[0]
     step = max(1, len(dataset.train) // section.calibration_images)
-    typical = dataset.train.images[::step][: section.calibration_images]
+    typical = np.asarray(dataset.train.images[::step][: section.calibration_images])
     image = _describe_input(trained.about, section, typical)
     model = convert.to_tflite(
         graph.inference(trained.model, variables, section.output),
-        (section.batch_size, *trained.about["input_shape"]),
+        (section.batch_size, *trained.about.input_shape),
         format,
         calibration=input_tensors({**image, "dtype": "float32"}, typical),
     )
     operators = checks.operators(model, format)
     model = flatbuffer.strip(model, section.output)  # all further checks are of what ships
     found_input, found_output = runtime.forms(model)
-    name = f"{trained.about['recipe']['model']} {dataset.name} {format}"
+    name = f"{trained.about.model} {dataset.name} {format}"
     if image["color"] == "rgb":  # those who read it take no other images
         model = metadata.attach(model, name, image, labels)
     manifest = {
@@ -321,9 +327,7 @@ def draft(
     return Bundle(manifest, model), operators
 
 
-def _describe_input(
-    about: dict[str, Any], section: ConfigDict, typical: np.ndarray
-) -> dict[str, Any]:
+def _describe_input(about: Description, section: ConfigDict, typical: np.ndarray) -> dict[str, Any]:
     """Returns how pixels become the input, for the section `input` of a manifest.
 
     The polarity `auto` is for images that are light on dark. Where the rule would turn over
@@ -333,15 +337,15 @@ def _describe_input(
     inside it would need operators of its own, and pixels between 0 and 1 fill the range of an int8
     tensor as well as normalised ones do.
     """
-    gray = about["input_shape"][-1] == 1
-    channels = about["input_shape"][-1]
-    mean = np.broadcast_to(about["mean"], channels)
-    std = np.broadcast_to(about["std"], channels)
+    gray = about.input_shape[-1] == 1
+    channels = about.input_shape[-1]
+    mean = np.broadcast_to(about.mean, channels)
+    std = np.broadcast_to(about.std, channels)
     polarity = section.polarity
     if polarity == "auto" and not (gray and _is_light_on_dark(typical)):
         polarity = "as_is"
-    rows, columns = about["input_shape"][:2]
-    is_digits = about["dataset"] in DIGITS and [1, *about["input_shape"]] == manifests.DIGIT
+    rows, columns = about.input_shape[:2]
+    is_digits = about.dataset in DIGITS and [1, *about.input_shape] == manifests.DIGIT
     automatic = "mnist" if is_digits else "none"
     return {
         "layout": "NHWC",
@@ -377,7 +381,7 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     usual, own = Model(bundle), Model(bundle, delegate=False)
     best: tuple[float, np.ndarray, np.ndarray] | None = None
     for tensor in usual.batches(
-        input_tensors(bundle.manifest["input"], images[:GOLDEN_CANDIDATES])
+        input_tensors(bundle.manifest["input"], np.asarray(images[:GOLDEN_CANDIDATES]))
     ):
         output, other = usual(tensor), own(tensor)
         difference = float(np.abs(output.astype(np.float64) - other).max())
@@ -401,13 +405,13 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
 
 
 def _provenance(trained: Trained, accuracy: float, accuracy_flax: float) -> dict[str, Any]:
-    counted = cost.cost(trained.model, tuple(trained.about["input_shape"]))
+    counted = cost.cost(trained.model, trained.about.input_shape)
     return {
         "exporter": f"distill {distill.__version__}",
-        "config_hash": configs.digest(trained.about),
+        "config_hash": trained.about.digest,
         "commit": provenance.commit(),
-        "dataset": trained.about["dataset"],
-        "model": trained.about["recipe"]["model"],
+        "dataset": trained.about.dataset,
+        "model": trained.about.model,
         "num_params": counted.num_params,
         "accuracy": accuracy,
         "accuracy_flax": accuracy_flax,
@@ -419,22 +423,30 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
     settings = {k: v for k, v in section.to_dict().items() if k not in ("formats", "labels")}
     weights = data.fingerprint(*map(np.atleast_1d, jax.tree.leaves(trained.members)))
     return configs.digest(
-        [trained.about, weights, labels, settings, format, manifests.FORMAT, distill.__version__]
+        [
+            trained.about.json(),
+            weights,
+            labels,
+            settings,
+            format,
+            manifests.FORMAT,
+            distill.__version__,
+        ]
     )
 
 
 def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
     """Returns what `export` has left in a directory: the proof of each format."""
     try:
-        found = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
+        contents = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
         return {}
-    return proofs_in(found)
+    return proofs_in(contents)
 
 
-def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
+def proofs_in(contents: Any) -> dict[str, dict[str, Any]]:
     """Returns what is whole among the proofs that a file holds; what is not is made again."""
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         return {}
 
     def is_whole(proof: Any) -> bool:
@@ -445,7 +457,7 @@ def proofs_in(found: Any) -> dict[str, dict[str, Any]]:
             and all(type(count) is int for count in proof["operators"].values())
         )
 
-    return {format: proof for format, proof in found.items() if is_whole(proof)}
+    return {format: proof for format, proof in contents.items() if is_whole(proof)}
 
 
 def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:

@@ -70,7 +70,8 @@ class Model:
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Returns the scores `[n, classes]` float32 of images `[n, h, w, c]` uint8."""
-        parts = (images[start : start + CHUNK] for start in range(0, len(images), CHUNK))
+        starts = range(0, len(images), CHUNK)
+        parts = (np.asarray(images[start : start + CHUNK]) for start in starts)
         spec = self._manifest["input"]
         return np.concatenate([self.run(input_tensors(spec, part)) for part in parts])
 

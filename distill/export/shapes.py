@@ -139,6 +139,7 @@ class _Operator(NamedTuple):
     def integers(self, index: int, count: int | None = None) -> tuple[int, ...]:
         """The values of an input that has to be a constant of whole numbers."""
         tensor = self.read[index]
+        self.need(tensor is not None, "an input", "none")
         self.need(tensor.dtype == "int32", "int32", tensor.dtype)
         self.need(tensor.constant is not None, "a constant", "none")
         found = struct.unpack(f"<{tensor.elements}i", tensor.constant)

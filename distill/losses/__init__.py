@@ -9,7 +9,9 @@ normalised; a loss that reads them compares outputs of their shape with them and
 `features` and `teacher_features` are sequences of arrays, what `config.loss.taps` pairs up;
 `embedding` and `teacher_embedding` are the first pair as vectors, `[batch, n]` and `[batch, m]`.
 `projected`, `predicted`, `embedded` and so on are the student's features behind something learned,
-see `parts`; `teacher_classifier` is kernel and bias of the teacher's last layer.
+see `parts`; `teacher_classifier` is kernel and bias of the teacher's last layer. `peer_logits`,
+`[peers, batch, num_classes]`, are those of the students that learn beside this one; `memory` is
+what is kept of all examples, and `candidates` which of them to look at, see `contrast`.
 
 A loss names what it needs in its signature, and gets that by name: arrays from the list above, and
 as keyword-only hyperparameters whatever the configuration holds under the same name, or else the
@@ -22,6 +24,7 @@ from distill.losses.basic import (
     kl,
     log_soft_targets,
     logit_mse,
+    mutual,
     reconstruction,
     reverse_kl,
     smoothed_cross_entropy,
@@ -29,6 +32,7 @@ from distill.losses.basic import (
     standardise,
     teacher_free,
 )
+from distill.losses.contrast import Memory, crd_memory
 from distill.losses.decoupled import dist, dkd, nkd, rld
 from distill.losses.features import attention, fsp, nst, similarity
 from distill.losses.hints import crd, fitnets, simkd, srrl, vid
@@ -39,21 +43,28 @@ from distill.losses.terms import (
     FROM_TEACHER,
     LOSSES,
     OPTIONS,
+    STRUCTURE,
     Tapped,
     compares_with_pixels,
     defaults,
     hyperparameters,
     init_parts,
+    is_structure,
     learns_parts,
     methods,
     name_of,
     needs_embedding,
     needs_features,
+    needs_hard_labels,
     needs_labels,
+    needs_memory,
+    needs_peers,
     needs_teacher,
     options,
+    remember,
     reuses_classifier,
     shown,
+    structure,
     weighted_terms,
 )
 
@@ -62,11 +73,14 @@ __all__ = [
     "FROM_TEACHER",
     "LOSSES",
     "OPTIONS",
+    "STRUCTURE",
+    "Memory",
     "Tapped",
     "attention",
     "compares_with_pixels",
     "correlation_congruence",
     "crd",
+    "crd_memory",
     "cross_entropy",
     "defaults",
     "dist",
@@ -75,22 +89,28 @@ __all__ = [
     "fsp",
     "hyperparameters",
     "init_parts",
+    "is_structure",
     "jensen_shannon",
     "kl",
     "learns_parts",
     "log_soft_targets",
     "logit_mse",
     "methods",
+    "mutual",
     "name_of",
     "needs_embedding",
     "needs_features",
+    "needs_hard_labels",
     "needs_labels",
+    "needs_memory",
+    "needs_peers",
     "needs_teacher",
     "nkd",
     "nst",
     "options",
     "pkt",
     "reconstruction",
+    "remember",
     "reused_classifier",
     "reuses_classifier",
     "reverse_kl",
@@ -104,6 +124,7 @@ __all__ = [
     "soft_squared_error",
     "srrl",
     "standardise",
+    "structure",
     "teacher_free",
     "vid",
     "weighted_terms",

@@ -109,6 +109,31 @@ def kl(
     return divergence(log_soft_targets, log_probs) * jnp.square(temperature)
 
 
+def mutual(
+    logits: jax.Array, peer_logits: jax.Array, *, temperature: jax.Array | float = 1.0
+) -> jax.Array:
+    """Deep mutual learning: the mean over the peers of the divergence from their predictions.
+
+    Zhang et al. (2018), arXiv:1706.00384, section 2, times T²; the paper has T = 1.
+
+    Args:
+      logits: `[batch, num_classes]`.
+      peer_logits: `[peers, batch, num_classes]`, of the students beside this one; no gradient
+        reaches them.
+      temperature: T.
+
+    Returns:
+      `[batch]`.
+
+    >>> peers = jnp.log(jnp.array([[[0.75, 0.25]], [[0.5, 0.5]]]))
+    >>> print(mutual(jnp.zeros((1, 2)), peers).round(4))  # (0.75 log 1.5 + 0.25 log 0.5 + 0) / 2
+    [0.0654]
+    """
+    log_peers = jax.nn.log_softmax(jax.lax.stop_gradient(peer_logits) / temperature)
+    log_own = jax.nn.log_softmax(logits / temperature)[None]
+    return temperature**2 * divergence(log_peers, log_own).mean(0)
+
+
 def reverse_kl(
     logits: jax.Array, log_soft_targets: jax.Array, *, temperature: jax.Array | float
 ) -> jax.Array:

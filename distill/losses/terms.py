@@ -1,5 +1,6 @@
 """The losses by name, what each needs, and the weighted terms that `config.loss` makes of them."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -8,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from distill.losses import basic, decoupled, features, hints, relations
+from distill.losses import basic, contrast, decoupled, features, hints, relations
 from distill.losses import parts as parts_lib
 
 STAGES = ("features", "teacher_features", "projected", "predicted", "variances")
@@ -17,7 +18,7 @@ EMBEDDINGS = (
 )  # fmt: skip
 ARRAYS = (
     "logits", "labels", "teacher_logits", "log_soft_targets", "pixels", "teacher_classifier",
-    *STAGES, *EMBEDDINGS,
+    "peer_logits", "memory", "candidates", *STAGES, *EMBEDDINGS,
 )  # fmt: skip
 LOGITS_OF_TEACHER = ("teacher_logits", "log_soft_targets")
 FROM_TEACHER = (*LOGITS_OF_TEACHER, *STAGES, *EMBEDDINGS)
@@ -31,6 +32,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "reverse_kl": basic.reverse_kl,
     "jensen_shannon": basic.jensen_shannon,
     "cross_entropy": basic.cross_entropy,
+    "mutual": basic.mutual,
     "teacher_free": basic.teacher_free,
     "logit_mse": basic.logit_mse,
     "dkd": decoupled.dkd,
@@ -45,6 +47,7 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "vid": hints.vid,
     "srrl": hints.srrl,
     "crd": hints.crd,
+    "crd_memory": contrast.crd_memory,
     "simkd": hints.simkd,
     "rkd_distance": relations.rkd_distance,
     "rkd_angle": relations.rkd_angle,
@@ -52,6 +55,13 @@ LOSSES: dict[str, Callable[..., jax.Array]] = {
     "correlation_congruence": relations.correlation_congruence,
     "reconstruction": basic.reconstruction,
 }
+
+
+STRUCTURE: dict[str, dict[str, int]] = {
+    "mutual": {"peers": 2},
+    "crd_memory": {"negatives": contrast.NEGATIVES},
+}
+"""Numbers of a loss, with their defaults, that change the program: no axis of students in one."""
 
 
 def name_of(loss: Mapping[str, Any]) -> str:
@@ -71,13 +81,26 @@ def methods(name: str) -> list[str]:
 
 def hyperparameters(name: str) -> tuple[str, ...]:
     """Returns the names of the hyperparameters that the entry `name` of `LOSSES` takes."""
-    return tuple(p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+    signature = (p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+    return (*signature, *STRUCTURE.get(name, ()))
 
 
 def defaults(name: str) -> dict[str, Any]:
     """Returns the hyperparameters of the entry `name` of `LOSSES` that have a default."""
     parameters = inspect.signature(LOSSES[name]).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return given | STRUCTURE.get(name, {})
+
+
+def structure(loss: Mapping[str, Any], number: str) -> int:
+    """Returns a number of `STRUCTURE` from a section of `recipe.loss_section`; 0 if it has none."""
+    return next((v for k, v in loss.items() if k.rpartition(".")[2] == number), 0)
+
+
+def is_structure(name: str) -> bool:
+    """Whether an entry of such a section changes the program: taps, or a number of `STRUCTURE`."""
+    last = name.rpartition(".")[2]
+    return last == "taps" or any(last in numbers for numbers in STRUCTURE.values())
 
 
 OPTIONS = {
@@ -118,7 +141,8 @@ def shown(section: Mapping[str, Any]) -> str:
         own = [f"{k}={_in_words(v)}" for k, v in sorted(numbers.items()) if "." not in k]
         in_words = f"({', '.join(own)})" if own else ""
         parts.append(f"{section[f'{method}.weight']:g}*{method}{in_words}")
-    return " + ".join(parts)
+    stage = f", hint_stage={section['hint_stage']:g}" if section.get("hint_stage") else ""
+    return " + ".join(parts) + stage
 
 
 def _in_words(value: Any) -> str:
@@ -130,6 +154,16 @@ def _in_words(value: Any) -> str:
 def needs_teacher(name: str) -> bool:
     """Whether the loss `name` compares with a teacher."""
     return any(p in FROM_TEACHER for p in _parameters(name))
+
+
+def needs_peers(name: str) -> bool:
+    """Whether students of the loss `name` learn from one another."""
+    return "peer_logits" in _parameters(name)
+
+
+def needs_memory(name: str) -> bool:
+    """Whether the loss `name` keeps something of every example."""
+    return "memory" in _parameters(name)
 
 
 def needs_features(name: str) -> bool:
@@ -183,6 +217,11 @@ def needs_labels(name: str) -> bool:
     return "labels" in _parameters(name)
 
 
+def needs_hard_labels(name: str) -> list[str]:
+    """Returns the parts of the loss `name` for which each image has one label and no mixture."""
+    return [m for m in methods(name) if needs_labels(m) and m != "cross_entropy"]
+
+
 def compares_with_pixels(name: str) -> bool:
     """Whether the loss `name` is of a model that reconstructs images instead of classifying."""
     return "pixels" in _parameters(name)
@@ -202,6 +241,8 @@ def weighted_terms(
     tapped: Mapping[str, Tapped] = MappingProxyType({}),
     parts: Mapping[str, Any] = MappingProxyType({}),
     teacher_classifier: tuple[jax.Array, jax.Array] | None = None,
+    mixed_with: tuple[jax.Array, jax.Array] | None = None,
+    others: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, jax.Array]:
     """Evaluates `config.loss`: its terms, or the loss `name`, mixed with cross-entropy.
 
@@ -222,28 +263,42 @@ def weighted_terms(
       tapped: for each part of the loss that compares features, those of student and teacher.
       parts: parameters of what is trained beside the student, from `init_parts`.
       teacher_classifier: kernel and bias of the teacher's last layer, where a loss reads them.
+      mixed_with: of images that are mixtures, the labels of the others `[batch]`, and what share
+        is of the first, a scalar. Terms that read labels are mixed likewise.
+      others: `peer_logits`, `memory` and `candidates`, where a loss reads them.
 
     Returns:
       The named terms, weighted, each `[batch]`; the objective is their sum.
     """
-    arrays: dict[str, Any] = {"logits": logits, "labels": labels}
+    arrays: dict[str, Any] = {"logits": logits, **others}
     if pixels is not None:
         arrays["pixels"] = pixels
     if teacher_classifier is not None:
         arrays["teacher_classifier"] = teacher_classifier
+
+    def over_labels(value: Callable[[jax.Array], jax.Array]) -> jax.Array:
+        if mixed_with is None:
+            return value(labels)
+        partners, share = mixed_with
+        return share * value(labels) + (1 - share) * value(partners)
+
     weighted = f"{methods(name)[0]}.weight" in hyper
     values = {}
     for method in methods(name):
         numbers = _of_term(method, hyper) if weighted else hyper
         compared = _named(method, tapped.get(method), parts.get(method, {}))
-        value = _value(method, arrays | compared, teacher_logits, numbers)
-        if needs_teacher(name) and needs_labels(method):
-            value = _mean_over_visible(labels) * jnp.where(labels >= 0, value, 0)
+        one = functools.partial(_value, method, arrays | compared, teacher_logits, numbers)
+        if not needs_labels(method):
+            value = one(labels)
+        elif needs_teacher(name):
+            value = over_labels(functools.partial(_over_visible, one))
+        else:
+            value = over_labels(one)
         values[method] = numbers["weight"] * value if weighted else value
     if weighted or not needs_teacher(name):
         return values
     alpha = hyper["alpha"]
-    hard = _mean_over_visible(labels) * _hard(logits, labels, hyper)
+    hard = over_labels(lambda labels: _mean_over_visible(labels) * _hard(logits, labels, hyper))
     return {name: alpha * values[name], "hard_loss": (1 - alpha) * hard}
 
 
@@ -257,6 +312,33 @@ def _named(method: str, tapped: Tapped | None, parts: Mapping[str, Any]) -> dict
     return named | parts_lib.outputs(_parts(method), parts, *tapped)
 
 
+def remember(
+    name: str,
+    memory: contrast.Kept,
+    tapped: Mapping[str, Tapped],
+    parts: Mapping[str, Any],
+    hyper: Mapping[str, jax.Array],
+    index: jax.Array,
+    candidates: jax.Array,
+) -> contrast.Kept:
+    """Returns the memory of the loss `name` with the vectors of a batch in it.
+
+    Args:
+      name: as of `name_of`.
+      memory: before the batch.
+      tapped, parts, hyper: as for `weighted_terms`.
+      index: `[batch]`, the examples of the batch.
+      candidates: as the loss has looked at them.
+    """
+    (method,) = (method for method in methods(name) if needs_memory(method))
+    found = _named(method, tapped[method], parts[method])
+    given = defaults(method) | _of_term(method, hyper)
+    return contrast.remember(
+        memory, found["embedded"], found["teacher_embedded"], index, candidates,
+        contrast_temperature=given["contrast_temperature"],
+    )  # fmt: skip
+
+
 def _of_term(method: str, hyper: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Returns the numbers of a term by their own names."""
     own = {k.removeprefix(f"{method}."): v for k, v in hyper.items() if k.startswith(f"{method}.")}
@@ -268,11 +350,12 @@ def _value(
     arrays: Mapping[str, Any],
     teacher_logits: jax.Array | None,
     hyper: Mapping[str, jax.Array],
+    labels: jax.Array,
 ) -> jax.Array:
     """Evaluates one entry of `LOSSES`, `[batch]`."""
     if method == "cross_entropy":
-        return _hard(arrays["logits"], arrays["labels"], hyper)
-    arrays = dict(arrays)
+        return _hard(arrays["logits"], labels, hyper)
+    arrays = {**arrays, "labels": labels}
     if teacher_logits is not None:
         if "standardise" in hyper:
             chosen = hyper["standardise"]
@@ -295,6 +378,12 @@ def _hard(logits: jax.Array, labels: jax.Array, hyper: Mapping[str, jax.Array]) 
         return LOSSES["cross_entropy"](logits, labels)
     share = hyper["label_smoothing"]
     return basic.smoothed_cross_entropy(logits, labels, label_smoothing=share)
+
+
+def _over_visible(value: Callable[[jax.Array], jax.Array], labels: jax.Array) -> jax.Array:
+    """Returns what a loss gives for labels that are visible; 0 for the others."""
+    found = value(labels)
+    return _mean_over_visible(labels) * jnp.where(labels >= 0, found, 0)
 
 
 def _mean_over_visible(labels: jax.Array) -> jax.Array:

@@ -24,13 +24,19 @@ from distill.models.mobilenet import MobileNetV1, MobileNetV2
 from distill.models.resnet import ResNet
 from distill.models.simplenet import DOWNSAMPLING, SimpLeNet
 from distill.models.teacher import Teacher
+from distill.models.tiny import Tiny
 from distill.models.vgg import VGG
+from distill.models.wide_resnet import WideResNet
 
 _IMAGENET: dict[str, Any] = {
     "blocks": (3, 4, 6, 3), "stem": 64, "projection": True, "imagenet": True,
 }  # fmt: skip
 # Of 32×32 images, four times as wide as the paper's, as distillation is compared with.
 _WIDE: dict[str, Any] = {"features": (64, 128, 256), "stem": 32, "projection": True}
+# VGG of 32×32 images, likewise.
+_COMPARED: dict[str, Any] = {
+    "pools": (2, 4, 6, 8), "hidden": (), "average": True, "biased": True,
+}  # fmt: skip
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "teacher": Teacher,
@@ -39,10 +45,19 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "simplenet_v3": functools.partial(SimpLeNet, filters=(2,)),
     "simplenet_v4": functools.partial(SimpLeNet, filters=(3,), downsample="strided_conv"),
     "simplenet_v5": functools.partial(SimpLeNet, filters=(2,), downsample="strided_conv"),
+    "tiny": Tiny,
     "calli": CalliClassifier,
     "calli_1d": functools.partial(CalliClassifier, inner=(4, 32, 64)),
     "vgg16": VGG,
+    "vgg13": functools.partial(
+        VGG, features=(64, 64, 128, 128, 256, 256, 512, 512, 512, 512), **_COMPARED
+    ),
+    "vgg8": functools.partial(
+        VGG, features=(64, 128, 256, 512, 512), **_COMPARED | {"pools": (1, 2, 3, 4)}
+    ),
+    "resnet8": functools.partial(ResNet, blocks=(1, 1, 1)),
     "resnet20": ResNet,
+    "resnet32": functools.partial(ResNet, blocks=(5, 5, 5)),
     "resnet56": functools.partial(ResNet, blocks=(9, 9, 9)),
     "resnet110": functools.partial(ResNet, blocks=(18, 18, 18)),
     "resnet8x4": functools.partial(ResNet, blocks=(1, 1, 1), **_WIDE),
@@ -50,6 +65,11 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet34": functools.partial(ResNet, features=(64, 128, 256, 512), **_IMAGENET),
     "resnet50": functools.partial(
         ResNet, features=(256, 512, 1024, 2048), bottleneck=True, **_IMAGENET
+    ),
+    "wrn_16_2": WideResNet,
+    "wrn_40_2": functools.partial(WideResNet, blocks=(6, 6, 6)),
+    "wrn_40_1": functools.partial(
+        WideResNet, blocks=(6, 6, 6), features=(16, 32, 64), projection=False
     ),
     "densenet40": DenseNet,
     "densenet_bc100": functools.partial(DenseNet, **bottlenecked((16,) * 3, growth=12)),

@@ -22,8 +22,9 @@ _NAMED: dict[str, Kind] = {
     "stem_strides": values.whole(1, 1024),
 }
 _ENTRIES: dict[str, Kind] = {
+    "filters": values.whole(1, 2**20), "features": values.whole(1, 2**20),
     "blocks": values.whole(0, 1000), "strides": values.whole(1, 1024),
-    "kernels": values.whole(1, 1024),
+    "kernels": values.whole(1, 1024), "depths": values.whole(1, 1000),
 }  # fmt: skip
 _KINDS: dict[Any, Kind] = {
     int: _WIDTHS,

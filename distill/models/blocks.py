@@ -52,23 +52,26 @@ class Separable(Structure, kw_only=True):
       kernel_size: N.
       multiplier: I, filters for each channel of the input.
       strides: of the depthwise convolution.
+      relu6: whether both activations end at 6.
     """
 
     features: int
     kernel_size: int = 3
     multiplier: int = 1
     strides: int = 1
+    relu6: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Maps `[batch, height, width, channels]` to `[batch, height', width', features]`."""
         channels = x.shape[-1]
+        relu = nn.relu6 if self.relu6 else nn.relu
         x = self.conv_norm(
             x, channels * self.multiplier, self.kernel_size, self.strides,
             name="depthwise", train=train, groups=channels,
         )  # fmt: skip
-        x = self.conv_norm(nn.relu(x), self.features, 1, name="pointwise", train=train)
-        return nn.relu(x)
+        x = self.conv_norm(relu(x), self.features, 1, name="pointwise", train=train)
+        return relu(x)
 
 
 class Inception(Structure, kw_only=True):

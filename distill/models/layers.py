@@ -119,7 +119,11 @@ class BatchNorm(nn.BatchNorm):
     def __call__(  # type: ignore[override]  # there are no masks
         self, x: jax.Array, use_running_average: bool | None = None
     ) -> jax.Array:
-        """Maps `[batch, ..., channels]` to the same; a frozen layer uses its running average."""
+        """Maps `[batch, ..., channels]` to the same; a frozen layer uses its running average.
+
+        In a narrower type the sums are of float32.
+        """
+        dtype, x = x.dtype, x.astype(jnp.float32)
         features = (x.shape[-1],)
         mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         variance = self.variable("batch_stats", "var", jnp.ones, features)
@@ -131,7 +135,8 @@ class BatchNorm(nn.BatchNorm):
             if not self.is_initializing():
                 for kept, new in zip((mean, variance), used, strict=True):
                     kept.value = self.momentum * kept.value + (1 - self.momentum) * new
-        return ops.normalise(x, *used, scale, bias, self.epsilon)
+        affine = scale.astype(jnp.float32), bias.astype(jnp.float32)
+        return ops.normalise(x, *used, *affine, self.epsilon).astype(dtype)
 
 
 class Structure(nn.Module):
@@ -235,11 +240,13 @@ class Structure(nn.Module):
         name: str,
         train: bool,
         groups: int = 1,
+        use_bias: bool = False,
     ) -> jax.Array:
         """Applies a convolution and its batch normalisation; arguments as of `conv2d`."""
         layer = self.conv2d(
-            features, kernel_size, strides, name=name, groups=groups, use_bias=self.folded
-        )
+            features, kernel_size, strides, name=name, groups=groups,
+            use_bias=use_bias or self.folded,
+        )  # fmt: skip
         return self._normed(layer(x), name, train)
 
     def upsample_norm(self, x: jax.Array, features: int, *, name: str, train: bool) -> jax.Array:

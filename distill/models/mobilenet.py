@@ -28,6 +28,7 @@ class MobileNetV1(Structure):
       stem: filters of the first convolution, `stem`.
       stem_strides: 2 for ImageNet, 1 for images of 32×32.
       width: multiplier of all these.
+      relu6: whether activations end at 6, as in TensorFlow's and Keras's; the paper has relu.
       num_classes: width of the output.
     """
 
@@ -36,6 +37,7 @@ class MobileNetV1(Structure):
     stem: int = 32
     stem_strides: int = 2
     width: float = 1.0
+    relu6: bool = False
     num_classes: int = 1000
 
     def __post_init__(self):
@@ -46,15 +48,16 @@ class MobileNetV1(Structure):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         stem = scaled(self.stem, self.width)
-        x = nn.relu(self.conv_norm(x, stem, 3, self.stem_strides, name="stem", train=train))
-        stage = 0
+        x = self.conv_norm(x, stem, 3, self.stem_strides, name="stem", train=train)
+        x, stage = (nn.relu6 if self.relu6 else nn.relu)(x), 0
         for i, (features, strides) in enumerate(zip(self.features, self.strides, strict=True)):
             features = scaled(features, self.width)
             if strides > 1 and i:  # each stage ends where the image gets smaller
                 x, stage = tap(self, f"stage{stage}", x), stage + 1
-            x = Separable(features=features, strides=strides, name=f"block{i}", **self.shared)(
-                x, train=train
-            )
+            x = Separable(
+                features=features, strides=strides, relu6=self.relu6, name=f"block{i}",
+                **self.shared,
+            )(x, train=train)  # fmt: skip
         x = tap(self, f"stage{stage}", x)
         return self.linear(self.num_classes, name="logits")(tap(self, PENULTIMATE, x.mean((1, 2))))
 

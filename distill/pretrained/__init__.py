@@ -13,7 +13,7 @@ from flax import traverse_util
 from distill import paths
 from distill.errors import InputError
 from distill.models.layers import EPSILON, HEAD
-from distill.pretrained import files, names
+from distill.pretrained import files, keras, names
 
 SHOWN = 3  # names of each kind in a message
 _IGNORED = "num_batches_tracked"  # PyTorch's, of batch normalisation; nothing is computed from it
@@ -38,8 +38,8 @@ def load(
 ) -> dict[str, Any]:
     """Reads the variables of a network from a file of another program.
 
-    Names and layouts are PyTorch's. All of the file is used, and all of the network comes from it,
-    but for the head where that is of other classes.
+    Names are PyTorch's, or Keras's where that has written the file. All of the file is used, and
+    all of the network comes from it, but for the head where that is of other classes.
 
     Args:
       path: see `files.read`.
@@ -55,8 +55,9 @@ def load(
       InputError: as `files.read`; and naming what is missing, left over or of another shape.
     """
     try:
-        table = names.table(name, model)
-        return convert(files.read(paths.local(path, "init")), table, shapes(model, input_shape))
+        file = paths.local(path, "init")
+        table = names.table(name, model, keras=file.suffix in keras.SUFFIXES)
+        return convert(files.read(file), table, shapes(model, input_shape))
     except InputError as error:
         raise InputError(f"{name} cannot start from {path}: {error}") from error
 
@@ -96,6 +97,8 @@ def convert(
             missing.append(theirs)
             continue
         array = _layout(kind, left.pop(theirs), table.flat.get(layer, 0)).astype(np.float32)
+        if array.shape == (1, 1, *leaf.shape):  # a dense layer, written as a convolution of 1×1
+            array = array[0, 0]
         if array.shape != leaf.shape:
             misshapen.append(f"{theirs} {array.shape} for {leaf.shape}")
         if not np.isfinite(array).all():

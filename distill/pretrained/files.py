@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from distill.errors import InputError, one_line, unknown
+from distill.pretrained import keras
 
-SUFFIXES = (".npz", ".safetensors", ".pth", ".pt")
+SUFFIXES = (".npz", ".safetensors", ".pth", ".pt", *keras.SUFFIXES)
 
 
 def digest(path: pathlib.Path) -> str:
@@ -27,7 +28,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads the arrays of a file by their names.
 
     Args:
-      path: of NumPy's `.npz`, `.safetensors`, or a PyTorch state dict, `.pth` or `.pt`.
+      path: of NumPy's `.npz`, `.safetensors`, a PyTorch state dict, `.pth` or `.pt`, or what Keras
+        writes, `.h5` or `.keras`, with PyTorch's names of arrays and their layouts.
 
     Raises:
       InputError: if there is no such file, it is of another kind or damaged, holds something other
@@ -36,7 +38,9 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     _require(path)
     if path.suffix not in SUFFIXES:
         raise unknown(f"kind of weights, of {path}:", path.suffix, SUFFIXES)
-    readers = {".npz": _npz, ".safetensors": _safetensors}
+    readers = {".npz": _npz, ".safetensors": _safetensors} | dict.fromkeys(
+        keras.SUFFIXES, keras.read
+    )
     try:
         arrays = readers.get(path.suffix, _torch)(path)
     except InputError:

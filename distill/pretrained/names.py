@@ -124,6 +124,41 @@ def vgg(model: Any) -> Table:
     return Table(layers, flat={dense[0]: model.features[-1]})
 
 
+def keras_mobilenet_v1(model: Any) -> Table:
+    """Returns the names of `keras.applications.MobileNet`.
+
+    Args:
+      model: a `MobileNetV1`.
+
+    Raises:
+      InputError: if its activations are not those of Keras.
+    """
+    if not model.relu6:
+        raise InputError("Keras has relu6 where the paper has relu; set args.relu6=True")
+    layers = {"stem": "conv1", "stem_norm": "conv1_bn", "logits": "conv_preds"}
+    for i in range(len(model.features)):
+        for ours, theirs in (("depthwise", "dw"), ("pointwise", "pw")):
+            layers[f"block{i}/{ours}"] = f"conv_{theirs}_{i + 1}"
+            layers[f"block{i}/{ours}_norm"] = f"conv_{theirs}_{i + 1}_bn"
+    return _padded(model, Table(layers, epsilon=1e-3))
+
+
+def keras_mobilenet_v2(model: Any) -> Table:
+    """Returns the names of `keras.applications.MobileNetV2`.
+
+    Args:
+      model: a `MobileNetV2`.
+    """
+    layers = {"stem": "Conv1", "stem_norm": "bn_Conv1", "logits": "predictions"}
+    layers |= {"head": "Conv_1", "head_norm": "Conv_1_bn"}
+    for i, block in enumerate(_blocks(model)):
+        theirs = f"block_{i}" if i else "expanded_conv"
+        for layer in ("expand", "depthwise", "project"):
+            layers[f"{block}/{layer}"] = f"{theirs}_{layer}"
+            layers[f"{block}/{layer}_norm"] = f"{theirs}_{layer}_BN"
+    return _padded(model, Table(layers, epsilon=1e-3))
+
+
 FAMILIES: dict[str, Callable[[Any], Table]] = {
     **{f"efficientnet_lite{i}": efficientnet for i in range(3)},
     "densenet121": densenet,
@@ -134,27 +169,46 @@ FAMILIES: dict[str, Callable[[Any], Table]] = {
 }
 
 
-def table(name: str, model: nn.Module) -> Table:
+KERAS: dict[str, Callable[[Any], Table]] = {
+    "mobilenet_v1": keras_mobilenet_v1,
+    "mobilenet_v2": keras_mobilenet_v2,
+}
+
+
+def table(name: str, model: nn.Module, *, keras: bool = False) -> Table:
     """Returns the names of a model's layers.
 
     Args:
       name: of the model, an entry of `models.MODELS`.
       model: as it was built.
+      keras: whether Keras's names are asked for, and not PyTorch's.
 
     Raises:
       InputError: if they are not known.
     """
-    if name not in FAMILIES:
+    families, program = (KERAS, "Keras gives") if keras else (FAMILIES, "other programs give")
+    if name not in families:
         raise InputError(
-            f"the names that other programs give the layers of {name} are not known here; those of "
-            f"{', '.join(sorted(FAMILIES))} are"
+            f"the names that {program} the layers of {name} are not known here; those of "
+            f"{', '.join(sorted(families))} are"
         )
-    return FAMILIES[name](model)
+    return families[name](model)
 
 
 def _blocks(model: Any) -> list[str]:
     """Returns the blocks of a `MobileNetV2`."""
     return [f"stage{s}_block{b}" for s, count in enumerate(model.blocks) for b in range(count)]
+
+
+def _padded(model: Any, table: Table) -> Table:
+    """Returns the table of a network whose strided layers pad as Keras's do.
+
+    Raises:
+      InputError: if they do not.
+    """
+    if model.symmetric:
+        raise InputError("Keras pads as TensorFlow does; leave out args.symmetric")
+    return table
 
 
 def _alike(model: Any, table: Table) -> Table:

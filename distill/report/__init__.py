@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from distill.report import records, tables
+from distill import records
+from distill.report import tables
 
 RESULTS = "results.json"
 REPORT = "report.md"

@@ -1,4 +1,7 @@
-"""`results.csv` of a sweep: one row per student, appended whole by any number of processes."""
+"""`results.csv` of a sweep: one row per student, appended whole by any number of processes.
+
+The table of a search is such a table with other columns.
+"""
 
 import csv
 import io
@@ -22,20 +25,28 @@ Row = dict[str, Any]  # of `COLUMNS`; what is missing or None is an empty cell
 
 
 class Table:
-    """The rows of one sweep."""
+    """The rows of one sweep, or one search."""
 
-    def __init__(self, path: pathlib.Path, config_hash: str, warn: Callable[[str], None]):
+    def __init__(
+        self,
+        path: pathlib.Path,
+        config_hash: str,
+        warn: Callable[[str], None],
+        columns: Sequence[str] = COLUMNS,
+    ):
         """Opens the table, which need not exist yet.
 
         Args:
           path: of the file.
           config_hash: that every row must have.
           warn: told of a last line that a kill has torn; its student trains again.
+          columns: of the table, `id` and `config_hash` among them.
 
         Raises:
           InputError: if it is no table of this configuration.
         """
         self.path = path
+        self._columns = tuple(columns)
         self._config_hash = config_hash
         self._warn = warn
         self.read()
@@ -49,19 +60,19 @@ class Table:
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path} is no table of results; move it away") from error
         header, *lines = list(csv.reader(text.splitlines())) or [[]]
-        if tuple(header) != COLUMNS:
+        if tuple(header) != self._columns:
             raise InputError(f"{self.path} is no table of results; move it away")
-        if lines and len(lines[-1]) != len(COLUMNS):
+        if lines and len(lines[-1]) != len(self._columns):
             self._warn(f"{self.path}: leaving out the torn last line")
             lines.pop()
         found: dict[str, dict[str, str]] = {}
         for number, line in enumerate(lines, 2):
-            if len(line) != len(COLUMNS):
+            if len(line) != len(self._columns):
                 raise InputError(
-                    f"{self.path}, line {number} has {len(line)} cells instead of {len(COLUMNS)}; "
-                    "remove the line, and its student trains again"
+                    f"{self.path}, line {number} has {len(line)} cells instead of "
+                    f"{len(self._columns)}; remove the line, and its student trains again"
                 )
-            row = dict(zip(COLUMNS, line, strict=True))
+            row = dict(zip(self._columns, line, strict=True))
             if row["config_hash"] != self._config_hash:
                 raise InputError(
                     f"{self.path} has rows of the configuration {row['config_hash']}, this one is "
@@ -86,7 +97,7 @@ class Table:
             for row in new:
                 rows.setdefault(row["id"], {name: _cell(value) for name, value in row.items()})
             text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(text, self._columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows.values())
             files.replace(self.path, lambda file: file.write(text.getvalue().encode()))

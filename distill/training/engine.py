@@ -54,6 +54,22 @@ class Execution(NamedTuple):
         mesh = self.batch_mesh
         return tree if mesh is None else parallel.replicate(mesh, tree)
 
+    def columns(self, batch: int) -> slice:
+        """Returns which examples of a batch this process has to have."""
+        return parallel.columns(self.batch_mesh, batch)
+
+    def place_examples(self, examples: np.ndarray, batch: int) -> jax.Array:
+        """Copies to every device the examples `[students, steps, columns, ...]` of all processes.
+
+        Returns:
+          `[students * steps * batch, ...]`.
+        """
+        mesh = self.batch_mesh
+        if mesh is None or jax.process_count() == 1:
+            return self.place(examples.reshape(-1, *examples.shape[3:]))
+        found = parallel.gather(mesh, examples, batch, axis=2)
+        return found.reshape(-1, *examples.shape[3:])
+
     def place_order(self, order: np.ndarray) -> jax.Array:
         """Gives every device its part of the examples `[students, steps, batch]`."""
         mesh = self.batch_mesh

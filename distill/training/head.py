@@ -10,11 +10,10 @@ from distill.data import AUGMENTATIONS, Augmentation, Split
 from distill.models import taps
 from distill.models.layers import HEAD
 from distill.models.taps import PENULTIMATE
+from distill.progress import Display
 from distill.training import freezing
 from distill.training.predict import feature_table
 from distill.training.step import Task
-
-Display = Any  # of report.progress, which lies downstream and is handed in
 
 
 def tabulates(

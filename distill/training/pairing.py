@@ -98,11 +98,22 @@ def _try(
         for shape in ((*theirs.get(PENULTIMATE, (1,)), 2), (2,))
     )
     hyper = {"alpha": 1.0} | {k: v for k, v in loss.items() if isinstance(v, int | float)}
+    memory, key = losses.Memory(BATCH, 1), jax.random.key(0)
 
     def value(logits, labels, teacher_logits, tapped, classifier):
-        parts = losses.init_parts(jax.random.key(0), tapped)
+        parts = losses.init_parts(key, tapped)
+        kept = {"memory": memory.init(key), "candidates": memory.candidates(key, labels)}
         return losses.weighted_terms(
-            name, logits, labels, teacher_logits, hyper, None, tapped, parts, classifier
+            name,
+            logits,
+            labels,
+            teacher_logits,
+            hyper,
+            None,
+            tapped,
+            parts,
+            classifier,
+            others=kept,
         )
 
     try:

@@ -78,6 +78,25 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
     return jax.tree.map(place, tree)
 
 
+def columns(mesh: Mesh | None, batch: int) -> slice:
+    """Returns which examples of a batch the devices of this process take."""
+    if mesh is None or jax.process_count() == 1:
+        return slice(0, batch)
+    spec = NamedSharding(mesh, PartitionSpec(BATCH))
+    parts = [index[0] for index in spec.addressable_devices_indices_map((batch,)).values() if index]
+    return slice(min(p.start or 0 for p in parts), max(p.stop or batch for p in parts))
+
+
+def gather(mesh: Mesh, array: np.ndarray, batch: int, axis: int) -> jax.Array:
+    """Copies to all devices what each process has for its `columns` of the batch."""
+    spec = [BATCH if i == axis else None for i in range(array.ndim)]
+    whole = (*array.shape[:axis], batch, *array.shape[axis + 1 :])
+    placed = jax.make_array_from_process_local_data(
+        NamedSharding(mesh, PartitionSpec(*spec)), array, whole
+    )
+    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))(placed)
+
+
 def split(mesh: Mesh, array: np.ndarray, axis: int) -> jax.Array:
     """Divides an array, the same in every process, among the devices along one axis, from 0."""
     spec = [BATCH if i == axis else None for i in range(array.ndim)]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from distill.data import Augmentation
+from distill.data import Augmentation, streaming
 from distill.models import taps
 from distill.training import parallel
 from distill.training.step import normalize
@@ -55,14 +55,18 @@ def predict(
     devices = 1 if mesh is None else mesh.size
     batch = min(EVAL_BATCH, -(-len(images) // devices)) * devices
     parts = []
-    for start in range(0, len(images), batch):
-        part = np.asarray(images[start : start + batch])
+    for part in streaming.ahead(images, _batches(len(images), batch)):
         padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
         placed = padded if mesh is None else parallel.split(mesh, padded, axis=0)
         logits = _logits(model, mean, std, augment, mesh, variables, placed, np.int32(variant))
         parts.append(np.asarray(logits)[: len(part)])
         on_batch(len(part))
     return np.concatenate(parts)
+
+
+def _batches(n: int, batch: int) -> list[slice]:
+    """Returns which images each batch has."""
+    return [slice(start, min(start + batch, n)) for start in range(0, n, batch)]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
@@ -94,8 +98,8 @@ def feature_table(
     n, batch = len(images), min(EVAL_BATCH, len(images))
     table: dict[str, np.ndarray] = {}
     for variant in range(augmentation.num_variants or 0):
-        for start in range(0, n, batch):
-            part = np.asarray(images[start : start + batch])
+        batches = _batches(n, batch)
+        for at, part in zip(batches, streaming.ahead(images, batches), strict=True):
             missing = batch - len(part)
             padded = np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
             found = _features(
@@ -104,7 +108,7 @@ def feature_table(
             for name, values in found.items():
                 shape = (augmentation.num_variants, n, *values.shape[1:])
                 whole = table.setdefault(name, np.zeros(shape, np.float32))
-                whole[variant, start : start + len(part)] = np.asarray(values)[: len(part)]
+                whole[variant, at] = np.asarray(values)[: len(part)]
             on_batch(len(part))
     return table
 

@@ -1,5 +1,6 @@
 """The description of a training as JSON values, and what is built from it."""
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,10 +17,38 @@ from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.models import taps
 from distill.models.taps import Pairs
-from distill.training import bilevel, curriculum, freezing, pairing
+from distill.training import bilevel, curriculum, description, freezing, hint_stage, pairing
 from distill.training import state as states_lib
+from distill.training.description import Description
 from distill.training.state import TrainState
 from distill.training.step import Task
+
+MIXTURES = ("mixup", "cutmix")
+
+
+def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
+    """Checks that a loss can do with mixtures of images, where these are asked for.
+
+    Args:
+      role: whose section it is.
+      section: made by `config.training`.
+      loss: the name of a loss, or of its terms.
+
+    Raises:
+      InputError: naming the part of it that needs the label of each image, or the image.
+    """
+    for name in MIXTURES:
+        if section[name] and (needing := losses.needs_hard_labels(loss)):
+            raise InputError(
+                f"{role}.{name} is {section[name]}, and a mixture of images has no label that loss "
+                f"{needing[0]} could take: use losses without labels and cross_entropy, or leave "
+                "it out"
+            )
+        if section[name] and losses.needs_memory(loss):
+            raise InputError(
+                f"{role}.{name} is {section[name]}, and loss {loss} keeps something of every "
+                "example, where a mixture is of two: leave one of them out"
+            )
 
 
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
@@ -33,6 +62,8 @@ def loss_section(loss: ConfigDict) -> dict[str, Any]:
         temperature that it does not take, or a term has numbers that it does not take.
     """
     name = losses.name_of(loss)
+    if loss.get(hint_stage.SHARE):
+        hint_stage.check(name, loss)
     if loss.get("terms"):
         return _terms(name, loss)
     wanted = losses.hyperparameters(name)
@@ -102,6 +133,8 @@ def _terms(name: str, loss: ConfigDict) -> dict[str, Any]:
                 "are of classes; leave one kind out"
             )
     _require_used(loss, used)
+    if loss.get(hint_stage.SHARE):
+        section[hint_stage.SHARE] = loss[hint_stage.SHARE]
     return section
 
 
@@ -120,26 +153,29 @@ def describe(
     loss: dict[str, Any],
     seeds: Sequence[int],
     dataset: ConfigDict,
-    data: dict[str, Any],
-    teacher: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """Returns everything that decides the outcome of a training, as JSON values.
+    data: Mapping[str, Any],
+    teacher: Description | None,
+    init: str | None = None,
+) -> Description:
+    """Describes a training.
 
     Args:
       recipe: a section made by `config.training`.
       loss: `name`, and the hyperparameters that the loss takes.
       seeds: one per student.
       dataset: the section `config.dataset`.
-      data: `name`, `fingerprint`, `input_shape` and `num_classes` of the images to train on.
-      teacher: the description of the teachers, if the loss needs them.
+      data: the fields of `Description` that are of the images.
+      teacher: of the teachers, if the loss needs them.
+      init: hash of the weights to start from; what they are decides, and not where they are kept.
     """
-    # Of the weights to start from, what they are decides, and not where they are kept.
     made_of = {k: v for k, v in recipe.to_dict().items() if k != "init"}
-    normalization = {"mean": list(dataset.mean), "std": list(dataset.std)}
-    return {
-        "recipe": deciding(made_of), "loss": loss, "seeds": list(seeds), **data, **normalization,
-        "teacher": teacher,
-    }  # fmt: skip
+    return description.from_json(
+        {
+            "recipe": deciding(made_of), "loss": loss, "seeds": list(seeds), **data,
+            "mean": list(dataset.mean), "std": list(dataset.std),
+            "teacher": teacher and teacher.json(), "init": init,
+        }
+    )  # fmt: skip
 
 
 def deciding(section: dict[str, Any]) -> dict[str, Any]:
@@ -158,12 +194,20 @@ class Length(NamedTuple):
         """Number of epochs, the last of which may be cut short."""
         return -(-self.total_steps // self.steps_per_epoch)
 
+    def steps_of(self, epoch: int) -> int:
+        """Returns the number of steps of an epoch, counted from 0."""
+        return min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
+
+    def is_within_epoch(self, step: int) -> bool:
+        """Whether an epoch has begun and not ended after so many steps."""
+        return step % self.steps_per_epoch > 0 and step < self.total_steps
+
 
 def length(recipe: Any, num_examples: int) -> Length:
     """Converts the duration of a recipe to steps.
 
     Raises:
-      InputError: if a batch is larger than the set.
+      InputError: if a batch is larger than the set, or the warm-up longer than the run.
     """
     steps_per_epoch = num_examples // recipe.batch_size
     if steps_per_epoch == 0:
@@ -171,11 +215,17 @@ def length(recipe: Any, num_examples: int) -> Length:
             f"batch_size of {recipe.model} is {recipe.batch_size}; "
             f"there are {num_examples} examples to train on"
         )
-    return Length(steps_per_epoch, recipe.steps or recipe.epochs * steps_per_epoch)
+    total_steps = recipe.steps or recipe.epochs * steps_per_epoch
+    if recipe.get("warmup_steps", 0) > total_steps:
+        raise InputError(
+            f"warmup_steps of {recipe.model} is {recipe.warmup_steps}, more than the {total_steps} "
+            "of the training; lower it"
+        )
+    return Length(steps_per_epoch, total_steps)
 
 
 def task(
-    about: dict[str, Any],
+    about: Description,
     duration: Length,
     teacher: nn.Module | None = None,
     kernels: str = "auto",
@@ -188,98 +238,87 @@ def task(
       teacher: the module of the teachers, if the loss needs them.
       kernels: what a CPU convolves with, see `ops.conv_for`.
     """
-    recipe = ConfigDict(about["recipe"])
-    shape = tuple(about["input_shape"])
-    shared = {"num_classes": about["num_classes"], "kernels": kernels}
-    model = models.build(recipe.model, recipe.args, **shared)
+    recipe, shape = about.section, about.input_shape
+    build = functools.partial(models.build, num_classes=about.num_classes, kernels=kernels)
+    model = build(recipe.model, recipe.args)
     other = teacher
-    learns = losses.learns_parts(about["loss"]["name"])
-    if other is None and learns:  # which are of the shapes that the teacher has
-        section = ConfigDict(about["teacher"]["recipe"])
-        other = models.build(section.model, section.args, **shared)
+    learns = losses.learns_parts(about.loss["name"])
+    if other is None and learns and about.teacher:  # parts are of the shapes that it has
+        other = build(about.teacher.model, about.teacher.args)
     pairs: Mapping[str, Pairs] = FrozenDict()
     tapped: Mapping[str, losses.Tapped] = FrozenDict()
     if other is not None:
-        pairs = pairing.pairs(about["loss"], model, other, shape)
+        pairs = pairing.pairs(about.loss, model, other, shape)
     if other is not None and learns:
         ours, theirs = taps.shapes(model, shape), taps.shapes(other, shape)
         shapes = {name: pairing.shapes(chosen, ours, theirs) for name, chosen in pairs.items()}
         tapped = FrozenDict(shapes)
     freeze, decay = recipe.get("freeze", ""), recipe.get("layer_decay", 0.0)
     layers = freezing.layers(model, shape) if freeze or decay else []
+    memory = None
+    if losses.needs_memory(about.loss["name"]):
+        memory = losses.Memory(about.examples or 0, losses.structure(about.loss, "negatives"))
     frozen, rates = freezing.frozen(freeze, layers), freezing.rates(decay, layers) if decay else {}
     augmentation = AUGMENTATIONS[recipe.augmentation]
+    mixed = {name: recipe.get(name, 0.0) for name in MIXTURES}
+    if any(mixed.values()):  # what is mixed has no number of outcomes
+        augmentation = augmentation._replace(num_variants=None)
     # Either the teachers see the training set once, in every variant of the augmentation, or they
     # see every batch of every epoch: whichever is fewer images.
     variants = augmentation.num_variants
     inline = variants is None or variants > max(1, duration.epochs)
     return Task(
         model=model,
-        loss=about["loss"]["name"],
+        loss=about.loss["name"],
         augmentation=augmentation,
         make_optimizer=states_lib.optimizer(recipe, duration.total_steps, frozen, rates),
         frozen=frozen,
         teacher=teacher if inline or pairs else None,
         taps=pairs,
         tapped=tapped,
-        mean=tuple(about["mean"]),
-        std=tuple(about["std"]),
-        constraints=models.frozen(about.get("constraints", {})),
+        memory=memory,
+        peers=max(0, losses.structure(about.loss, "peers") - 1),
+        mean=about.mean,
+        std=about.std,
+        constraints=models.frozen(about.constraints or {}),
         l1=recipe.l1,
         total_steps=max(1, duration.total_steps),
+        ema_decay=recipe.get("ema_decay", 0.0),
+        dtype=about.dtype or configs.FLOAT32,
+        **mixed,
     )
 
 
-def create(about: dict[str, Any], task: Task) -> TrainState:
+def create(about: Description, task: Task) -> TrainState:
     """Returns fresh states, one per seed, whose constraints do nothing; see `state.create`."""
     return states_lib.create(*_arguments(about, task))
 
 
-def shapes(about: dict[str, Any], task: Task) -> TrainState:
+def shapes(about: Description, task: Task) -> TrainState:
     """Returns the shapes and dtypes of what `create` returns."""
     return states_lib.shapes(*_arguments(about, task))
 
 
-def _arguments(about: dict[str, Any], task: Task) -> tuple:
+def _arguments(about: Description, task: Task) -> tuple:
     return (
         task.model,
         task.make_optimizer,
         hyper(about),
-        tuple(about["input_shape"]),
-        about["seeds"],
+        about.input_shape,
+        about.seeds,
         task.constraints,
         task.tapped,
+        task.ema_decay > 0,
+        task.memory,
+        task.peers,
     )
 
 
-def together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Describes several trainings as one whose numbers are lists, one entry per student.
-
-    Args:
-      abouts: from `describe`; they differ in nothing but what `apart` leaves out.
-    """
-    first = abouts[0]
-    loss = {name: _listed([about["loss"][name] for about in abouts]) for name in first["loss"]}
-    rate = _listed([about["recipe"]["learning_rate"] for about in abouts])
-    seeds = [seed for about in abouts for seed in about["seeds"]]
-    recipe = {**first["recipe"], "learning_rate": rate}
-    return {**first, "recipe": recipe, "loss": loss, "seeds": seeds}
-
-
-def apart(about: dict[str, Any]) -> dict[str, Any]:
-    """Leaves out of a description the seeds and numbers in which students of a program differ."""
-    recipe = {k: v for k, v in about["recipe"].items() if k != "learning_rate"}
-    rest = {k: v for k, v in about.items() if k != "seeds"}
-    tapped = [[name, value] for name, value in sorted(about["loss"].items()) if _is_taps(name)]
-    loss = [about["loss"]["name"], *sorted(about["loss"]), *tapped]
-    return {**rest, "recipe": recipe, "loss": loss}
-
-
-def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
+def hyper(about: Description) -> dict[str, jax.Array]:
     """Returns the hyperparameters by name, each `[students]`; a number holds for all of them."""
-    numbers = {"learning_rate": about["recipe"]["learning_rate"], **about["loss"]}
-    numbers = {k: v for k, v in numbers.items() if k != "name" and not _is_taps(k)}
-    students = len(about["seeds"])
+    numbers = {"learning_rate": about.recipe["learning_rate"], **about.loss}
+    numbers = {k: v for k, v in numbers.items() if k != "name" and not losses.is_structure(k)}
+    students = len(about.seeds)
     arrays = {name: np.asarray(value) for name, value in numbers.items()}
     return {
         name: jnp.broadcast_to(
@@ -287,13 +326,3 @@ def hyper(about: dict[str, Any]) -> dict[str, jax.Array]:
         )
         for name, value in arrays.items()
     }
-
-
-def _is_taps(name: str) -> bool:
-    """Whether an entry of the section of a loss names features, and is no number."""
-    return name.rpartition(".")[2] == "taps"
-
-
-def _listed(values: list[Any]) -> Any:
-    """Returns the value that all share, or the list of them."""
-    return values[0] if all(value == values[0] for value in values) else values

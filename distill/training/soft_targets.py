@@ -8,7 +8,6 @@ import contextlib
 import math
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +18,12 @@ from distill import files, processes
 from distill.data import Augmentation, Split, fingerprint
 from distill.errors import one_line
 from distill.models import taps
+from distill.progress import Display
 from distill.training.checkpoints import checksum
 from distill.training.engine import Execution
 from distill.training.predict import feature_table, teacher_table
 from distill.training.step import Task
 from distill.training.trained import Trained
-
-Display = Any  # of report.progress, which lies downstream and is handed in
 
 PREFIX = "teacher_logits"
 _PROBES = 4  # images by whose outcomes augmentations are told apart
@@ -34,7 +32,7 @@ _PROBES = 4  # images by whose outcomes augmentations are told apart
 def shape(task: Task, split: Split, teacher: Trained) -> tuple[int, int, int, int]:
     """Returns `(variants, n, members, classes)`, the shape of a table."""
     variants = task.augmentation.num_variants or 0
-    return variants, len(split), len(teacher.members), teacher.about["num_classes"]
+    return variants, len(split), len(teacher.members), teacher.about.num_classes
 
 
 def feature_shapes(task: Task, split: Split, teacher: Trained) -> dict[str, tuple[int, ...]]:
@@ -74,7 +72,7 @@ def features(task: Task, split: Split, teacher: Trained, display: Display) -> di
 
 
 def _taps(teacher: Trained) -> dict[str, tuple[int, ...]]:
-    return taps.shapes(teacher.model, tuple(teacher.about["input_shape"]))
+    return taps.shapes(teacher.model, teacher.about.input_shape)
 
 
 def path(task: Task, split: Split, teacher: Trained) -> pathlib.Path:
@@ -118,12 +116,12 @@ def table(
         if processes.is_first():
             stack.enter_context(_alone(where.parent, display))
         processes.require_same("table of soft targets", where.name)  # the others wait here
-        found = _found(where, wanted, display)
-        if processes.of_all(found is not None):
-            assert found is not None
-            return found
+        logits = _found(where, wanted, display)
+        if processes.of_all(logits is not None):
+            assert logits is not None
+            return logits
         with display.work("soft targets", math.prod(wanted[:3])) as bar:
-            found = teacher_table(
+            logits = teacher_table(
                 teacher.model,
                 [plan.place_students(member) for member in teacher.members],
                 split.images,
@@ -135,20 +133,20 @@ def table(
             )
         if processes.is_first():
             try:
-                write(where, found)
+                write(where, logits)
             except OSError as error:
                 display.warn(f"{where} is not kept, but used: {error.strerror}")
-    return found
+    return logits
 
 
-def write(where: pathlib.Path, found: np.ndarray) -> None:
+def write(where: pathlib.Path, logits: np.ndarray) -> None:
     """Writes a table in NumPy's format, with its checksum behind it; removes what kills left."""
     for part in where.parent.glob(f"{PREFIX}-*.part"):
         part.unlink(missing_ok=True)
 
     def contents(file):
-        np.save(file, found)
-        file.write(_checksum(found))
+        np.save(file, logits)
+        file.write(_checksum(logits))
 
     files.replace(where, contents)
 
@@ -168,10 +166,10 @@ def read(where: pathlib.Path, wanted: tuple[int, ...]) -> np.ndarray:
             raise ValueError("it is of another version")
         if np.lib.format.read_array_header_1_0(file) != (wanted, False, np.dtype(np.float32)):
             raise ValueError(f"it is no array of {list(wanted)} float32 in the order of C")
-        found = np.fromfile(file, np.float32, math.prod(wanted))
-        if found.size != math.prod(wanted) or file.read() != _checksum(found.reshape(wanted)):
+        logits = np.fromfile(file, np.float32, math.prod(wanted))
+        if logits.size != math.prod(wanted) or file.read() != _checksum(logits.reshape(wanted)):
             raise ValueError("its checksum does not match")
-    return found.reshape(wanted)
+    return logits.reshape(wanted)
 
 
 def _found(where: pathlib.Path, wanted: tuple[int, ...], display: Display) -> np.ndarray | None:
@@ -185,8 +183,8 @@ def _found(where: pathlib.Path, wanted: tuple[int, ...], display: Display) -> np
         return None
 
 
-def _checksum(found: np.ndarray) -> bytes:
-    return checksum({PREFIX: found}).encode()
+def _checksum(logits: np.ndarray) -> bytes:
+    return checksum({PREFIX: logits}).encode()
 
 
 def _directory(teacher: Trained) -> pathlib.Path:

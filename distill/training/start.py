@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from distill import paths, pretrained
 from distill.errors import InputError
-from distill.training import trained
+from distill.training import averaging, trained
 from distill.training.state import TrainState
 
 STEPS = "steps"
@@ -46,6 +46,9 @@ class Start(NamedTuple):
         old = {name: getattr(states, name) for name in new}
         if jax.tree.map(jax.typeof, new) != jax.tree.map(jax.typeof, old):
             raise ValueError("the arrays to start from are not those of the model")
+        if states.average:
+            average = averaging.init(new["params"], new["batch_stats"])
+            new["average"] = jax.tree.map(jnp.copy, average)  # as no array can be donated twice
         return dataclasses.replace(states, **new)
 
 
@@ -58,8 +61,8 @@ def digest(given: str) -> str:
     Raises:
       InputError: if there are none.
     """
-    found = _found(given)
-    return _digest(found, found.stat().st_mtime_ns if found.exists() else 0)
+    path = _found(given)
+    return _digest(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 @functools.cache  # every student of a sweep is described by it
@@ -93,13 +96,13 @@ def variables(
     path = _found(given)
     if not path.is_dir():
         return pretrained.load(path, name, model, input_shape)
-    found = trained.load(path, warn)
-    if len(found.members) > 1:
-        raise InputError(f"{path} has {len(found.members)} models; a training starts from one")
+    other = trained.load(path, warn)
+    if len(other.members) > 1:
+        raise InputError(f"{path} has {len(other.members)} models; a training starts from one")
     try:
-        return pretrained.select(found.members[0], pretrained.shapes(model, input_shape))
+        return pretrained.select(other.members[0], pretrained.shapes(model, input_shape))
     except InputError as error:
-        of = found.about["recipe"]["model"]
+        of = other.about.model
         raise InputError(f"{name} cannot start from {path}, a {of}: {error}") from error
 
 
@@ -109,7 +112,7 @@ def _found(given: str) -> pathlib.Path:
     if not path.is_dir():
         return path
     for place in PLACES:
-        found = path / place
-        if found.is_dir() and any(p.name.isdigit() for p in found.iterdir()):
-            return found
+        candidate = path / place
+        if candidate.is_dir() and any(p.name.isdigit() for p in candidate.iterdir()):
+            return candidate
     raise InputError(f"{path} has no trained network; give the directory of a run, or of a teacher")

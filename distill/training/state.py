@@ -13,7 +13,7 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from distill import constraints, losses
-from distill.training import bilevel, curriculum, freezing
+from distill.training import averaging, bilevel, curriculum, freezing, hint_stage
 
 KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
 
@@ -37,6 +37,10 @@ class TrainState:
       held: arrays of the constraints that the weights obey, see `distill.constraints`; no step
         changes them.
       parts: parameters that the loss trains beside the student, see `losses.parts`; empty if none.
+      average: of the weights and statistics, see `averaging`; empty if none is kept.
+      memory: what the loss keeps of every example, see `losses.contrast`; empty if nothing.
+      peers: a state of the students that learn beside this one, every leaf with a leading axis
+        `[peers]`, see `mutual`; they have no key, as they draw what the student draws. Or empty.
     """
 
     step: jax.Array
@@ -47,6 +51,9 @@ class TrainState:
     learned: Any = dataclasses.field(default_factory=dict)
     held: Any = dataclasses.field(default_factory=dict)
     parts: Any = dataclasses.field(default_factory=dict)
+    average: Any = dataclasses.field(default_factory=dict)
+    memory: Any = dataclasses.field(default_factory=dict)
+    peers: Any = dataclasses.field(default_factory=dict)
 
     @property
     def trained(self) -> Any:
@@ -57,14 +64,27 @@ class TrainState:
         """Returns the weights and the parts that are in a tree like `trained`."""
         return (trained["model"], trained["parts"]) if self.parts else (trained, self.parts)
 
-    def variables(self, description: constraints.Description) -> dict[str, Any]:
-        """Returns the effective weights of one student, as Linen's `apply` takes them."""
-        params = constraints.effective(description, self.held, self.params)
-        return {"params": params, "batch_stats": self.batch_stats}
+    def effective(self, description: constraints.Description) -> Any:
+        """Returns the weights of one student as its constraints leave them."""
+        return constraints.effective(description, self.held, self.params)
+
+    def variables(
+        self, description: constraints.Description, *, raw: bool = False
+    ) -> dict[str, Any]:
+        """Returns the effective weights of one student, as Linen's `apply` takes them.
+
+        Args:
+          description: of the constraints that they obey.
+          raw: those that the optimiser moves, also where an average of them is kept.
+        """
+        found = averaging.init(self.params, self.batch_stats)
+        if self.average and not raw:
+            found = self.average
+        return {**found, "params": constraints.effective(description, self.held, found["params"])}
 
 
 def schedule(
-    name: str, total_steps: int, decay_at: Sequence[float] = ()
+    name: str, total_steps: int, decay_at: Sequence[float] = (), warmup_steps: int = 0
 ) -> Callable[[jax.Array], jax.Array]:
     """Returns the learning rate over the steps as a share of its peak.
 
@@ -74,7 +94,12 @@ def schedule(
         each share of the run).
       total_steps: length of the run.
       decay_at: shares of the run, of `step`.
+      warmup_steps: while it rises linearly to what it is without (Goyal et al. 2017,
+        arXiv:1706.02677, section 2.2).
     """
+    if warmup_steps:
+        full = schedule(name, total_steps, decay_at)
+        return lambda step: jnp.minimum(1.0, (step + 1) / warmup_steps) * full(step)
     if name == "step":
         falls = {round(total_steps * share): 0.1 for share in decay_at}
         return optax.piecewise_constant_schedule(1.0, falls)
@@ -95,24 +120,34 @@ def optimizer(
 
     Args:
       recipe: a section made by `config.training`; its `optimizer` is `adam`, or `sgd` with
-        `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013).
+        `momentum`, with Nesterov's if `nesterov` (Sutskever et al. 2013). `weight_decay` is
+        Loshchilov and Hutter's (2019, arXiv:1711.05101), on kernels; `coupled_decay` is that of
+        PyTorch's SGD, on all weights, which passes through the momentum.
       total_steps: length of the run.
       frozen: layers that it leaves as they are, and does not look at.
       rates: shares of the learning rate by layer; empty: all have the whole of it.
     """
     falls = [epoch / recipe.epochs for epoch in recipe.get("decay_at", ())]
-    shape = schedule(recipe.schedule, total_steps, falls)
+    rising = recipe.get("warmup_steps", 0)
+    if share := recipe.get("warmup_epochs", 0.0):
+        rising = round(total_steps * share / recipe.epochs)
+    shape = schedule(recipe.schedule, total_steps, falls, rising)
     clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
+    coupled_decay = recipe.get("coupled_decay", 0.0)
     adam, momentum = recipe.optimizer == "adam", recipe.momentum
     nesterov = recipe.get("nesterov", False)
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
         moving = optax.chain(
             optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+            *([optax.add_decayed_weights(coupled_decay)] if coupled_decay else []),
             optax.scale_by_adam() if adam else optax.trace(momentum, nesterov),
             optax.add_decayed_weights(weight_decay, _is_kernel) if weight_decay
             else optax.identity(),
-            optax.scale_by_learning_rate(lambda step: hyper["learning_rate"] * shape(step)),
+            optax.scale_by_learning_rate(
+                lambda step: hyper["learning_rate"]
+                * shape(hint_stage.warped(step, hyper, total_steps))
+            ),
             *([freezing.scaled(rates)] if rates else []),
         )  # fmt: skip
         return freezing.leaving(frozen, moving) if frozen else moving
@@ -128,6 +163,9 @@ def create(
     seeds: Sequence[int],
     description: constraints.Description | None = None,
     tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
+    averaged: bool = False,
+    memory: losses.Memory | None = None,
+    peers: int = 0,
 ) -> TrainState:
     """Initialises one student per seed.
 
@@ -139,6 +177,9 @@ def create(
       seeds: one per student; a student's random bits depend on its own alone.
       description: of the constraints that the weights obey; what they hold constrains nothing yet.
       tapped: shapes of the features of which the loss learns something, see `losses.init_parts`.
+      averaged: whether an average of the weights is kept.
+      memory: what the loss keeps of every example, if anything.
+      peers: number of students that learn beside each.
 
     Returns:
       The states, every leaf with a leading axis `[students]`.
@@ -146,7 +187,7 @@ def create(
     # Random numbers of many shapes are slow to optimise and quick to compute: for DenseNet-40, 35 s
     # of compiling became 5 s, with the same bits.
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    make = _maker(model, make_optimizer, input_shape, description, tapped)
+    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
     return jax.jit(make, compiler_options=options)(jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
@@ -158,29 +199,45 @@ def shapes(
     seeds: Sequence[int],
     description: constraints.Description | None = None,
     tapped: Mapping[str, losses.Tapped] = MappingProxyType({}),
+    averaged: bool = False,
+    memory: losses.Memory | None = None,
+    peers: int = 0,
 ) -> TrainState:
     """Returns the shapes and dtypes of what `create` returns, without computing anything."""
-    make = _maker(model, make_optimizer, input_shape, description, tapped)
+    make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
     return jax.eval_shape(make, jnp.asarray(seeds, jnp.int32), dict(hyper))
 
 
-def _maker(model, make_optimizer, input_shape, description, tapped) -> Callable[..., TrainState]:
+def _maker(
+    model, make_optimizer, input_shape, description, tapped, averaged, memory, peers
+) -> Callable[..., TrainState]:
     image = jnp.zeros((1, *input_shape))
 
-    def one(seed, hyper):
-        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
+    def network(init_key, key, hyper):
         variables = model.init(init_key, image)
+        params, batch_stats = variables["params"], variables.get("batch_stats", {})
         state = TrainState(
             step=jnp.zeros((), jnp.int32),
-            params=variables["params"],
-            batch_stats=variables.get("batch_stats", {}),
+            params=params,
+            batch_stats=batch_stats,
             opt_state=(),
             key=key,
             learned=bilevel.init(hyper),
-            held=constraints.held_like(description or {}, variables["params"]),
+            held=constraints.held_like(description or {}, params),
             parts=_parts(jax.random.fold_in(init_key, 1), tapped, hyper),
+            average=averaging.init(params, batch_stats) if averaged else {},
+            memory=memory.init(jax.random.fold_in(init_key, 2)) if memory else {},
         )
         return dataclasses.replace(state, opt_state=make_optimizer(hyper).init(state.trained))
+
+    def one(seed, hyper):
+        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
+        state = network(init_key, key, hyper)
+        if not peers:
+            return state
+        keys = jax.vmap(lambda i: jax.random.fold_in(init_key, i))(3 + jnp.arange(peers))
+        beside = jax.vmap(lambda init_key: network(init_key, (), hyper))(keys)
+        return dataclasses.replace(state, peers=beside)
 
     return jax.vmap(one)
 

@@ -13,9 +13,10 @@ from flax import linen as nn
 from distill import losses
 from distill.data import Split
 from distill.errors import InputError
+from distill.training import description, recipe
 from distill.training import predict as predicting
-from distill.training import recipe
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description
 from distill.training.state import TrainState
 from distill.training.step import Task
 
@@ -27,7 +28,7 @@ class Trained:
     Attributes:
       model: the module.
       members: its variables, once per member.
-      about: what a checkpoint says of its training; see `describe`.
+      about: what a checkpoint says of its training; see `Description`.
       directory: of the checkpoints.
       histories: for each member, the records of its epochs.
       held: what the constraints on the weights hold, with a leading axis `[members]`; see
@@ -36,7 +37,7 @@ class Trained:
 
     model: nn.Module
     members: list[dict[str, Any]]
-    about: dict[str, Any]
+    about: Description
     directory: pathlib.Path
     histories: list[list[dict[str, Any]]] = dataclasses.field(default_factory=list)
     held: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -69,25 +70,31 @@ class Trained:
         Raises:
           InputError: if they are not of the shape that the model was trained on.
         """
-        expected = tuple(self.about["input_shape"])
+        expected = self.about.input_shape
         if images.shape[1:] != expected:
             raise InputError(
-                f"{self.about['recipe']['model']} was trained on images of {expected}; "
+                f"{self.about.model} was trained on images of {expected}; "
                 f"these are {images.shape[1:]}"
             )
-        mean, std = tuple(self.about["mean"]), tuple(self.about["std"])
         logits = np.stack(
             [
-                predicting.predict(self.model, variables, images, mean=mean, std=std, mesh=mesh)
+                predicting.predict(
+                    self.model,
+                    variables,
+                    images,
+                    mean=self.about.mean,
+                    std=self.about.std,
+                    mesh=mesh,
+                )
                 for variables in self.members
             ]
         )
         return logits[0] if len(logits) == 1 else predicting.ensemble_logits(logits)
 
 
-def quality_of(about: dict[str, Any]) -> str:
+def quality_of(about: Description) -> str:
     """Returns how a model is judged that is described so: `accuracy` or `reconstruction_error`."""
-    pixels = losses.compares_with_pixels(about["loss"]["name"])
+    pixels = losses.compares_with_pixels(about.loss["name"])
     return "reconstruction_error" if pixels else "accuracy"
 
 
@@ -106,7 +113,7 @@ def quality_of_outputs(name: str, outputs: np.ndarray, split: Split) -> float:
     """Returns the quality `name`, from `quality_of`, of outputs `[n, ...]` for a split."""
     if name == "accuracy":
         return float((outputs.argmax(-1) == split.labels).mean())
-    pixels = split.images.astype(np.float32) / 255
+    pixels = np.asarray(split.images, np.float32) / 255
     return float(np.mean(losses.reconstruction(jnp.asarray(outputs), jnp.asarray(pixels))))
 
 
@@ -123,16 +130,19 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
     if not directory.is_dir():
         raise InputError(f"no checkpoint in {directory}; run the stage that trains it first")
     with Checkpointer(directory, warn, alone=True) as checkpointer:
-        found = checkpointer.meta()
-        if found is None or not found["complete"]:
+        meta = checkpointer.meta()
+        if meta is None or not meta["complete"]:
             raise InputError(f"the training in {directory} is not finished; start it again")
-        about = found["of"]
+        try:
+            about = description.from_json(meta["of"])
+        except ValueError as error:
+            raise InputError(f"{directory} is of another program ({error}); train again") from error
         task = recipe.task(about, recipe.Length(1, 1))
         restored = checkpointer.restore(recipe.shapes(about, task))
     if restored is None or not restored[1]["complete"]:
         raise InputError(f"no finished checkpoint in {directory} is whole; train again")
-    states, found = restored
-    histories = [list(records) for records in zip(*found["history"], strict=True)]
+    states, meta = restored
+    histories = [list(records) for records in zip(*meta["history"], strict=True)]
     held = {k: {p: np.asarray(a) for p, a in v.items()} for k, v in states.held.items()}
     return Trained(task.model, members(states, task), about, directory, histories, held)
 
@@ -144,10 +154,10 @@ def checksum(directory: pathlib.Path) -> str:
       InputError: if there is none.
     """
     with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
-        found = checkpointer.meta()
-    if found is None:
+        meta = checkpointer.meta()
+    if meta is None:
         raise InputError(f"no checkpoint in {directory} can be read")
-    return found["checksum"]
+    return meta["checksum"]
 
 
 def members(states: TrainState, task: Task) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@
 A SimpLeNet, Adam, batches of 100 random images; what the teacher says of them, and its features
 where a method compares them, is looked up in tables, as in a real training. The methods are those
 of `experiments.methods`. They take turns, round by round, all in one process; medians of the
-rounds, and ratios to labels only of the same round. It takes about four minutes on two cores.
+rounds, and ratios to labels only of the same round. It takes about four minutes on two cores. The
+table in docs/methods.md is written from the file by `python -m experiments.methods_page`.
 """
 
 import argparse
@@ -85,9 +86,14 @@ def build(model: str, loss: methods.Loss) -> Round:
     config.student.model, config.student.schedule = model, "constant"
     config.loss.update(loss)
     section = recipe.loss_section(config.loss)
-    described = {"input_shape": SHAPE, "num_classes": CLASSES}
-    taught_by = {"recipe": config.teacher.to_dict()}
-    about = recipe.describe(config.student, section, [0], config.dataset, described, taught_by)
+    data = {
+        "dataset": "noise", "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": SHAPE, "num_classes": CLASSES, "examples": EXAMPLES,
+    }  # fmt: skip
+    teacher_about = recipe.describe(
+        config.teacher, {"name": "cross_entropy"}, [0], config.dataset, data, None
+    )
+    about = recipe.describe(config.student, section, [0], config.dataset, data, teacher_about)
     taught = losses.needs_teacher(section["name"])
     teacher = models.build(config.teacher.model, {}, num_classes=CLASSES) if taught else None
     task = recipe.task(about, recipe.Length(STEPS, 100 * STEPS), teacher)

@@ -5,6 +5,7 @@ that what else the machine does falls on all of them.
 """
 
 import csv
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -24,6 +25,7 @@ FRAMEWORKS = {
     "pytorch": ("torch",),
     "pytorch_compiled": ("torch",),
     "keras": ("keras", "tensorflow"),
+    "litert": ("ai_edge_litert",),
 }
 
 Key = TypeVar("Key", bound=Hashable)
@@ -123,7 +125,7 @@ def serve(framework: str, build: Callable[[], Round]) -> None:
     start = time.perf_counter()
     run()  # compiles, and fills the caches
     seconds = time.perf_counter() - start
-    versions = [f"{name} {sys.modules[name].__version__}" for name in FRAMEWORKS[framework]]
+    versions = [f"{name} {_version(name)}" for name in FRAMEWORKS[framework]]
     about = {"version": ", ".join(versions), "device": _device(framework)}
     answers.write(json.dumps({"about": about, "first_seconds": seconds}) + "\n")
     for _ in sys.stdin:
@@ -132,10 +134,16 @@ def serve(framework: str, build: Callable[[], Round]) -> None:
         answers.write(f"{time.perf_counter() - start}\n")
 
 
+def _version(module: str) -> str:
+    return getattr(sys.modules[module], "__version__", None) or importlib.metadata.version(module)
+
+
 def _device(framework: str) -> str:
     """Returns what a framework computes on."""
     if framework == "distill":
         return provenance.device()
+    if framework == "litert":
+        return provenance.processor()
     if framework.startswith("pytorch"):
         cuda = sys.modules["torch"].cuda
         return cuda.get_device_name() if cuda.is_available() else provenance.processor()

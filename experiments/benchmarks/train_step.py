@@ -17,8 +17,9 @@ import numpy as np
 
 from distill import provenance
 from experiments.benchmarks import networks, side_by_side
-from experiments.benchmarks.side_by_side import FRAMEWORKS, Round
+from experiments.benchmarks.side_by_side import Round
 
+FRAMEWORKS = ("distill", "pytorch", "pytorch_compiled", "keras")
 BATCH = 100
 EXAMPLES = 6000
 

@@ -140,7 +140,7 @@ def preservation(study: Study) -> str:
                 text.percent(found.num_params.iloc[0] / weights, 3),
                 text.percent(mean.mean / teacher),
                 text.percent(published.accuracy[model] / theirs),
-                text.points(-lost[model], mean.student),
+                text.points(-lost[model], mean.t_half_width),
                 text.points(-lost_by_thesis[model]),
                 text.percent(found.agreement.mean()),
             ]

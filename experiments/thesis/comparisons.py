@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from configs.thesis_study import MODELS
-from distill import statistics
+from experiments import significance
 from experiments.thesis.rows import CORRECTED, DISTILLED, LABELS, SELECTION, Group, Study
 
 POOLED = {"simplenet_v4": "simplenet_v2", "simplenet_v5": "simplenet_v3"}
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 
     a: Group
     b: Group
-    difference: statistics.Difference
+    difference: significance.Difference
     p_images: float
     p_seeds: float
     word: str
@@ -77,7 +77,7 @@ def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:
         sets = [(str(seed), [seed]) for seed in seeds] + ([("all", seeds)] if seeds else [])
         for name, chosen in sets:
             both = [np.stack([correct[group][seed] for seed in chosen]) for group in (a, b)]
-            a_better, b_better = statistics.discordant(*both)
+            a_better, b_better = significance.discordant(*both)
             row = {"a": str(a), "b": str(b), "seed": name, "a_better": a_better}
             rows.append({**row, "b_better": b_better, "images": both[0].shape[1]})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -94,12 +94,12 @@ def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:
         left, right = study.of(a), study.of(b)
         seeds = left.index.intersection(right.index)
         values = [runs.accuracy[seeds].tolist() for runs in (left, right)]
-        nothing = statistics.Difference(0, *[math.nan] * 3)
-        differences.append(statistics.paired_t(*values) if len(seeds) else nothing)
+        nothing = significance.Difference(0, *[math.nan] * 3)
+        differences.append(significance.paired_t(*values) if len(seeds) else nothing)
         better = study.counts.get((str(a), str(b)))
-        p_images.append(math.nan if better is None else statistics.mcnemar(*better))
-    p_images = statistics.holm(p_images)
-    p_seeds = statistics.holm([difference.p_value for difference in differences])
+        p_images.append(math.nan if better is None else significance.mcnemar(*better))
+    p_images = significance.holm(p_images)
+    p_seeds = significance.holm([difference.p_value for difference in differences])
     return [
         Verdict(a, b, difference, images, seeds, word(difference.mean, images, seeds))
         for (a, b), difference, images, seeds in zip(

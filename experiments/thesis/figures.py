@@ -91,7 +91,7 @@ def figure_2_3(study: Study, figure: Figure) -> None:
         mean, theirs = study.mean(group, "f_measure"), published.loc[model]
         rate = 100 * study.of(group).compression_rate.iloc[0]
         axis.errorbar(
-            rate, 100 * mean.mean, 100 * mean.normal / 1.96, fmt="o", ms=10, capsize=6,
+            rate, 100 * mean.mean, 100 * mean.normal_half_width / 1.96, fmt="o", ms=10, capsize=6,
             color=COLORS[model],
         )  # fmt: skip
         axis.errorbar(
@@ -146,7 +146,7 @@ def figure_2_5(study: Study, figure: Figure) -> None:
         # Beside one another, or else the intervals at a temperature hide each other.
         axis.errorbar(
             [t + 0.14 * (i - 2) for t in curve], [100 * m.mean for m in means],
-            [100 * m.student for m in means], fmt="o-", color=COLORS[model], capsize=4, lw=2,
+            [100 * m.t_half_width for m in means], fmt="o-", color=COLORS[model], capsize=4, lw=2,
             elinewidth=1.3, label=text.short(model),
         )  # fmt: skip
     published = study.published["2_5"]
@@ -182,7 +182,7 @@ def losses(study: Study, figure: Figure) -> None:
             curve = study.curve(model, method)
             means = [study.mean(group) for group in curve.values()]
             axis.errorbar(
-                list(curve), [100 * m.mean for m in means], [100 * m.student for m in means],
+                list(curve), [100 * m.mean for m in means], [100 * m.t_half_width for m in means],
                 fmt=styles[method], color=color, capsize=3,
                 label=temperature.LOSSES[method] if axis is panels[0] else None,
             )  # fmt: skip

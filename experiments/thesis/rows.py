@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from configs.thesis_study import MODELS, TEMPERATURES
-from distill import statistics
 from distill.errors import InputError
-from experiments import PUBLISHED
+from experiments import PUBLISHED, significance
 from experiments.pages import read_csv
 
 MEASURES = ("accuracy", "precision", "recall", "f_measure")
@@ -92,10 +91,10 @@ class Study:
         finished = self.runs[self.runs.status == "ok"].sort_values("seed")
         return dict(iter(finished.set_index("seed", drop=False).groupby("group")))
 
-    def mean(self, group: Group, measure: str = "accuracy") -> statistics.Mean:
+    def mean(self, group: Group, measure: str = "accuracy") -> significance.Mean:
         """Returns the mean over the seeds of a group."""
         values = self.of(group)[measure].tolist()
-        return statistics.mean(values) if values else statistics.Mean(0, *[math.nan] * 4)
+        return significance.mean(values) if values else significance.Mean(0, *[math.nan] * 4)
 
     def temperatures(self, model: str, method: str = DISTILLED) -> list[float]:
         """Returns the temperatures that a model was trained at."""

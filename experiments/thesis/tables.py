@@ -3,8 +3,8 @@
 import pandas as pd
 
 from configs.thesis_study import DETAILED, MODELS, TEMPERATURES
-from distill import statistics
 from distill.report.tables import markdown
+from experiments import significance
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import DISTILLED, LABELS, MEASURES, Group, Study
@@ -26,7 +26,7 @@ def table_2_3(study: Study) -> str:
         *((model, study.of(group), group.temperature) for model, group in groups.items()),
     ]:
         theirs, first = published.loc[model], runs.iloc[0]
-        ours = [text.with_intervals(statistics.mean(runs[m].tolist())) for m in MEASURES]
+        ours = [text.with_intervals(significance.mean(runs[m].tolist())) for m in MEASURES]
         printed = [text.published(theirs[m], theirs[f"{m}_ci95"]) for m in MEASURES]
         rate = text.NONE if model == "teacher" else text.percent(first.compression_rate)
         lines += [
@@ -43,7 +43,7 @@ def table_2_3(study: Study) -> str:
     )
     if not teacher.empty:
         accuracy = teacher.accuracy.iloc[0]
-        low, high = statistics.wilson(round(accuracy * TEST_IMAGES), TEST_IMAGES)
+        low, high = significance.wilson(round(accuracy * TEST_IMAGES), TEST_IMAGES)
         note += (
             f" The teacher's accuracy in one run{study.teacher_commit}, {text.percent(accuracy)}, "
             f"could be anything from {text.percent(low)} to {text.percent(high)} on other test "
@@ -119,8 +119,8 @@ def table_2_4(study: Study) -> str:
             left = [text.percent(v, digits) for v in ours.agg(aggregate)]
             right = [f"{v:.{digits}f}" for v in theirs.agg(aggregate)]
             lines.append([text.short(model), _number(temperature), f"**{name}**", *left, *right])
-        left = [text.with_intervals(statistics.mean(ours[m].tolist())) for m in MEASURES]
-        means = [statistics.mean((theirs[m] / 100).tolist()) for m in MEASURES]
+        left = [text.with_intervals(significance.mean(ours[m].tolist())) for m in MEASURES]
+        means = [significance.mean((theirs[m] / 100).tolist()) for m in MEASURES]
         right = [text.with_intervals(mean) for mean in means]
         lines.append([text.short(model), _number(temperature), "**average**", *left, *right])
     if not lines:

@@ -3,7 +3,7 @@
 import math
 
 from distill.report.tables import markdown
-from distill.statistics import Mean
+from experiments.significance import Mean
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import Verdict, judge
 from experiments.thesis.rows import CORRECTED, DISTILLED, LEARNED, SELECTION, Group, Study
@@ -96,7 +96,7 @@ def losses(study: Study, picture: str) -> str:
 
 
 def _cell(mean: Mean) -> str:
-    width = "" if math.isnan(mean.student) else f" ± {text.percent(mean.student)}"
+    width = "" if math.isnan(mean.t_half_width) else f" ± {text.percent(mean.t_half_width)}"
     return text.percent(mean.mean) + width
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from distill.report.tables import Rows, markdown
-from distill.statistics import Mean
+from experiments.significance import Mean
 from experiments.thesis.comparisons import Verdict
 from experiments.thesis.rows import DISTILLED, LABELS, Group
 
@@ -22,7 +22,9 @@ def with_intervals(mean: Mean) -> str:
     """Returns a mean of rates in percent with both half-widths, the normal one first."""
     if math.isnan(mean.stdev):
         return percent(mean.mean)
-    return f"{percent(mean.mean)} ± {percent(mean.normal)} / {percent(mean.student)}"
+    return (
+        f"{percent(mean.mean)} ± {percent(mean.normal_half_width)} / {percent(mean.t_half_width)}"
+    )
 
 
 def published(value: float, half_width: float | None = None) -> str:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from distill.compress import network as networks
-from distill.compress.filters import filters, sensitivity
+from distill.compress.filters import filters
 from distill.compress.methods import COMPRESSORS, check
 from distill.errors import InputError
+from experiments.sensitivity import sensitivity
 
 IMAGES = np.zeros((2, 8, 8, 1), np.uint8)
 

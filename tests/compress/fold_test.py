@@ -14,7 +14,7 @@ from distill.models.calli import BLOCKS
 
 FAMILIES = (
     "vgg16", "resnet20", "resnet34", "resnet50", "densenet_bc100", "mobilenet_v1", "mobilenet_v2",
-    "autoencoder",
+    "autoencoder", "vgg8", "wrn_16_2",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def _check(network, rng):
 def test_folded_equals_unfolded(name, network, rng):
     folded = _check(network(name), rng)
     # What comes before a relu, and not behind a convolution, stays.
-    assert bool(folded.stats) == name.startswith("densenet")
+    assert bool(folded.stats) == name.startswith(("densenet", "wrn"))
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -11,7 +11,7 @@ from distill.errors import InputError
 NAMES = (
     "simplenet_v1", "simplenet_v4", "teacher", "calli", "calli_1d", "vgg16", "resnet20", "resnet34",
     "resnet50", "densenet40", "densenet_bc100", "densenet121", "mobilenet_v1",
-    "mobilenet_v2", "efficientnet_lite0", "autoencoder",
+    "mobilenet_v2", "efficientnet_lite0", "autoencoder", "vgg8", "wrn_16_2", "wrn_40_1",
 )  # fmt: skip
 
 

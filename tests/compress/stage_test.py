@@ -7,14 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from distill import data, pipeline, presets
-from distill.compress import methods, network, plan, rounds, stage
+from distill import data, pipeline, presets, records
+from distill.compress import methods, network, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer
-from distill.report import records
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.run import Run
-from distill.training import train, trained
+from distill.training import recipe, train, trained
 from distill.training.start import Start
 
 
@@ -93,8 +92,8 @@ def test_everything_shrinks(finished):
 def test_what_is_compressed_is_loaded_like_any_other(finished):
     workdir, results = finished
     model = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
-    assert model.about["recipe"]["args"]["filters"] == [2, 4]
-    assert model.about["recipe"]["args"]["factors"] == {"logits": ["channels", 4]}
+    assert model.about.args["filters"] == [2, 4]
+    assert model.about.args["factors"] == {"logits": ["channels", 4]}
     found = rounds.as_network(model)
     assert found.params["logits/first/kernel"].shape == (196, 4)
 
@@ -198,8 +197,8 @@ def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
     records = run(found, tmp_path / "a")
     assert records[1]["num_params"] == records[0]["num_params"]
     model = trained.load(stage.last_checkpoints(tmp_path / "a") / "steps", pytest.fail)
-    assert model.about["teacher"]["recipe"]["model"] == "simplenet_v1"
-    assert model.about["constraints"]["quantize"][-1] == "logits:output"
+    assert model.about.teacher.model == "simplenet_v1"
+    assert model.about.constraints["quantize"][-1] == "logits:output"
     kernel = np.asarray(model.members[0]["params"]["conv0"]["kernel"])
     levels = kernel / (np.abs(kernel).max((0, 1, 2)) / 127)
     np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
@@ -252,7 +251,8 @@ def test_what_cannot_be_applied_is_refused_before_anything_is_trained(tmp_path, 
 def test_names_behind_a_factorisation_are_left_to_their_turn(tmp_path):
     steps = [SVD, {"method": "magnitude", "layers": "logits/first"}]
     found = config(*steps)
-    begun = Run(found, tmp_path, data.load(found, *data.find(found, pytest.fail)), Display())
+    dataset = data.load(found, *data.find(found, pytest.fail))
+    begun = Run(pipeline.validate(found), tmp_path, dataset, Display())
     stage.rehearse(begun)
 
 
@@ -271,8 +271,8 @@ def test_methods_see_the_training_images_where_the_student_learns_from_others(tm
     found.loss.name, found.transfer.name, found.transfer.split = "kl", "mnist5k", "test[200:250]"
     dataset = data.load(found, *data.find(found, pytest.fail))
     assert len(dataset.transfer) == 50 and (dataset.train.labels >= 0).sum() == 40
-    begun = Run(found, tmp_path, dataset, Display())
-    seen = rounds.context(begun, 0, plan.steps(found)[0], 0, None)
+    begun = Run(pipeline.validate(found), tmp_path, dataset, Display())
+    seen = rounds.context(begun, 0, begun.settings.steps[0], 0, None)
     assert seen.images is dataset.train.images and seen.labels is dataset.train.labels
     assert seen.loss == "cross_entropy"
 
@@ -283,6 +283,6 @@ def test_arrays_of_another_configuration_are_refused(finished):
     like = Start(jax.tree.map(lambda a: np.asarray(a)[None], student.members[0]))
     compressed = trained.load(stage.last_checkpoints(workdir) / "steps", pytest.fail)
     about = compressed.about
-    task = train.recipes.task(about, train.recipes.Length(1, 1))
+    task = recipe.task(about, recipe.Length(1, 1))
     with pytest.raises(ValueError, match="are not those of the model"):
-        like.put_into(train.recipes.create(about, task))
+        like.put_into(recipe.create(about, task))

@@ -105,6 +105,41 @@ def test_pixels_stay_between_zero_and_one(name, key, rng):
     assert augmented.min() >= 0 and augmented.max() <= 1 + 1e-6
 
 
+def _affine(images, degrees=0.0, scale=1.0, offset=(0.0, 0.0)):
+    choices = jnp.array([degrees]), jnp.array([scale]), jnp.array([offset])
+    return np.asarray(augment.affine(images, choices))
+
+
+def test_affine_by_nothing_is_the_identity_and_turns_as_rotate_does(rng):
+    images = rng.random((1, 7, 7, 2)).astype(np.float32)
+    np.testing.assert_allclose(_affine(images), images, atol=1e-6)
+    turned = augment.rotate(images, jnp.array([10.0]))
+    # `rotate` is black at once beyond the edge, and this within a pixel.
+    np.testing.assert_allclose(
+        _affine(images, degrees=10.0)[:, 1:-1, 1:-1], turned[:, 1:-1, 1:-1], atol=1e-5
+    )
+
+
+def test_affine_moves_down_and_right_and_by_fractions():
+    moved = _plane(_affine(IMAGE, offset=(1.0, 1.0)))
+    np.testing.assert_allclose(moved, [[0, 0, 0], [0, 1, 2], [0, 4, 5]], atol=1e-6)
+    half = _plane(_affine(IMAGE, offset=(0.0, 0.5)))
+    np.testing.assert_allclose(half[0], [0.5, 1.5, 2.5], atol=1e-6)
+
+
+def test_affine_scales_about_the_centre():
+    image = np.zeros((1, 9, 9, 1), np.float32)
+    image[0, 2:7, 2:7] = 1
+    assert _affine(image, scale=1.2).sum() == pytest.approx(36, abs=4)  # (5 · 1.2)²
+    assert _affine(image, scale=0.8).sum() == pytest.approx(16, abs=3)
+
+
+def test_affine_draws_within_its_limits(key):
+    degrees, scale, offset = augment.AUGMENTATIONS["affine"].draw(key, 1000)
+    assert abs(degrees).max() <= 10 and offset.shape == (1000, 2) and abs(offset).max() <= 2
+    assert scale.min() >= 0.9 and scale.max() <= 1.1 and np.ptp(scale) > 0.19
+
+
 def hands(**choices):
     """Returns the choices of `hand` for one image, zeros but for those given."""
     zeros = {name: 0.0 for name in augment.HAND} | {"scale": (0.0, 0.0), "shift": (0.0, 0.0)}

@@ -9,10 +9,11 @@ from PIL import Image
 
 from distill import config as config_lib
 from distill import data, pipeline
-from distill.data import folders
+from distill.data import folders, streaming
+from distill.data.streaming import Streamed
 from distill.errors import InputError
 from distill.export import bundle, reference
-from distill.report.progress import Display
+from distill.progress import Display
 
 
 def save(path, pixels=None, *, side=8, seed=None, **options):
@@ -250,10 +251,44 @@ def test_images_that_are_in_both_sets_are_counted(tmp_path):
 
 def test_a_changed_folder_is_other_data(tmp_path):
     tree(tmp_path, cat=4, dog=4)
-    before = load(tmp_path).fingerprint
-    assert load(tmp_path, **{"dataset.resident_mb": 0}).fingerprint == before
+    before = [load(tmp_path, **{"dataset.resident_mb": mb}).fingerprint for mb in (0, 1)]
+    again = [load(tmp_path, **{"dataset.resident_mb": mb}).fingerprint for mb in (0, 1)]
+    assert again == before
     save(tmp_path / "cat/0.png", seed=99)
-    assert load(tmp_path).fingerprint != before
+    for mb, seen in enumerate(before):
+        assert load(tmp_path, **{"dataset.resident_mb": mb}).fingerprint != seen
+
+
+@pytest.mark.parametrize("size", [0, 6])
+def test_a_streamed_folder_has_the_same_images(tmp_path, size):
+    tree(tmp_path, cat=5, dog=5)
+    changes, said = {"dataset.image_size": size}, []
+    known = load(tmp_path, **changes)
+    found = load(tmp_path, said, **changes, **{"dataset.resident_mb": 0})
+    assert isinstance(found.train.images, Streamed)
+    assert found.train.images.shape == known.train.images.shape
+    for ours, theirs in ((found.train, known.train), (found.test, known.test)):
+        np.testing.assert_array_equal(ours.images, theirs.images)
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+    assert "images are decoded as they are needed, train 0.0 GiB, test 0.0 GiB" in said[-1]
+
+
+def test_files_of_a_streamed_folder_are_named_when_their_turn_comes(tmp_path):
+    tree(tmp_path, cat=5, dog=5)
+    (tmp_path / "cat/0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"0.png cannot be read: it is empty"):
+        load(tmp_path, **{"dataset.resident_mb": 0, "dataset.image_size": 4})
+    (tmp_path / "cat/0.png").write_bytes(b"no image")
+    changes = {"dataset.resident_mb": 0, "dataset.image_size": 4}
+    found = load(tmp_path, **changes)
+    with pytest.raises(InputError, match=r"0.png cannot be read: it is none of JPEG"):
+        for split in (found.train, found.test):
+            list(streaming.ahead(split.images, [slice(None)]))
+    save(tmp_path / "cat/0.png", side=20)
+    found = load(tmp_path, **{"dataset.resident_mb": 0})
+    with pytest.raises(InputError, match=r"differ in size.*set --config.dataset.image_size"):
+        for split in (found.train, found.test):
+            np.asarray(split.images)
 
 
 def test_progress_counts_every_file(tmp_path):

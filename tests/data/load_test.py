@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from distill import config as config_lib
 from distill import data
@@ -199,3 +200,33 @@ def test_what_is_only_reported_is_said(changes, expected, sizes):
     _find(said.append, changes, sizes)
     assert len(said) == len(expected)
     assert all(line.startswith(start) for line, start in zip(said, expected, strict=True))
+
+
+def test_a_folder_has_what_tfds_has_prepared_of_the_same_images(prepare, tmp_path, rng):
+    images = rng.integers(0, 256, (12, 6, 6, 3), np.uint8)
+    examples = [{"image": image, "label": i % 3} for i, image in enumerate(images)]
+    prepare(tmp_path, "some", {"train": examples, "test": examples[:3]}, lambda f: {
+        "image": f.Image(shape=(6, 6, 3)), "label": f.ClassLabel(names=["ape", "bee", "cat"]),
+    })  # fmt: skip
+    for split, part in (("train", examples), ("test", examples[:3])):
+        for i, example in enumerate(part):
+            folder = tmp_path / "photos" / split / ("ape", "bee", "cat")[example["label"]]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(example["image"]).save(folder / f"{i}.png")
+    found = []
+    for changes in (
+        {"dataset.name": "some", "dataset.data_dir": str(tmp_path)},
+        {"dataset.name": "", "dataset.folder": str(tmp_path / "photos")},
+    ):
+        config = config_lib.defaults()
+        config.teacher.batch_size = config.student.batch_size = 3
+        config.update_from_flattened_dict(changes)
+        loaded = data.load(config, *data.find(config, print))
+        found.append({
+            split: sorted((image.tobytes(), int(label)) for image, label in zip(
+                part.images, part.labels, strict=True
+            ))
+            for split, part in (("train", loaded.train), ("test", loaded.test))
+        })  # fmt: skip
+        assert data.class_names(config.dataset, loaded) == ["ape", "bee", "cat"]
+    assert found[0] == found[1]

@@ -1,11 +1,8 @@
-import resource
-import signal
-import tempfile
-
 import numpy as np
 import pytest
 
 from distill.data import reading, sources, splits
+from distill.data.streaming import Streamed
 from distill.errors import InputError
 
 
@@ -59,12 +56,13 @@ def test_prepared(tiny, images):
     assert (part.images.dtype, part.labels.dtype, num_classes) == (np.uint8, np.int32, 3)
 
 
-def test_memory_mapped_equals_in_memory(tiny):
-    mapped, resident = _read(tiny, resident_mb=0)[0], _read(tiny)[0]
-    assert isinstance(mapped.images, np.memmap)
-    assert not isinstance(resident.images, np.memmap)
-    np.testing.assert_array_equal(mapped.images, resident.images)
-    np.testing.assert_array_equal(mapped.labels, resident.labels)
+@pytest.mark.parametrize("image_size", [0, 3])
+def test_streamed_equals_in_memory(tiny, image_size):
+    streamed, resident = (_read(tiny, image_size=image_size, resident_mb=mb)[0] for mb in (0, 64))
+    assert isinstance(streamed.images, Streamed) and isinstance(resident.images, np.ndarray)
+    assert streamed.images.shape == resident.images.shape
+    np.testing.assert_array_equal(streamed.images, resident.images)
+    np.testing.assert_array_equal(streamed.labels, resident.labels)
 
 
 def test_several_batches_keep_their_order(tiny, monkeypatch):
@@ -96,9 +94,6 @@ def test_embedded_images_are_resized_too():
     np.testing.assert_allclose(resized.images, means, atol=0.5)
     np.testing.assert_array_equal(resized.labels, stored.labels)
     np.testing.assert_array_equal(_read(embedded, "test")[0].images, stored.images)
-    mapped = _read(embedded, "test", image_size=14, resident_mb=0)[0].images
-    assert isinstance(mapped, np.memmap)
-    np.testing.assert_array_equal(mapped, resized.images)
 
 
 def test_image_size_as_stored_only_crops(tiny, images):
@@ -156,23 +151,6 @@ def test_images_of_an_undeclared_number_of_channels(prepare, tmp_path, image_siz
     prepare(tmp_path, "vague", examples, _features(2, 2, None))
     with pytest.raises(InputError, match="^dataset vague does not say how many channels its image"):
         _read(_source("vague", tmp_path), image_size=image_size)
-
-
-def test_room_for_a_mapping_is_had_before_it_is_filled(monkeypatch, tmp_path):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    images = splits.empty_images((3, 1000, 1000, 1), 1)
-    images[:] = 7
-    assert isinstance(images, np.memmap) and images.sum(dtype=np.int64) == 21_000_000
-    assert list(tmp_path.iterdir()) == []  # it has no name that could be left
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**21, hard))
-    try:
-        with pytest.raises(InputError, match="has no room for 3 MiB of .*--config.*.resident_mb=3"):
-            splits.empty_images((3, 1000, 1000, 1), 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_unknown_split(tiny):

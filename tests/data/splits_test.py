@@ -45,6 +45,13 @@ def test_spaces_are_allowed():
         ("train+test", "split 'train+test' is not written like"),
         ("train[::2]", "split 'train[::2]' is not written like"),
         ("tran", "unknown split 'tran'; did you mean 'train'?"),
+        (
+            "train[:11]",
+            "split 'train[:11]' reaches beyond the 10 examples of train; leave the bound",
+        ),
+        ("train[-11:]", "split 'train[-11:]' reaches beyond the 10 examples of train"),
+        ("train[:200%]", "split 'train[:200%]' reaches beyond the 10 examples of train"),
+        ("test[99:]", "split 'test[99:]' reaches beyond the 5 examples of test"),
         ("train[10:]", "split 'train[10:]' selects nothing from 10 examples"),
         ("train[6:3]", "split 'train[6:3]' selects nothing from 10 examples"),
     ],

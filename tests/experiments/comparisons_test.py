@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distill import statistics
+from experiments import significance
 from experiments.thesis import comparisons
 from experiments.thesis.rows import DISTILLED, LABELS, Group
 
@@ -105,7 +105,7 @@ def test_judge_corrects_for_the_number_of_comparisons(make_study, tmp_path):
     alone, *_ = comparisons.judge(study, [pair])
     among, *_ = comparisons.judge(study, [pair] * 3)
     assert among.p_images == pytest.approx(min(1, 3 * alone.p_images))
-    assert alone.p_images == statistics.mcnemar(*study.counts[tuple(map(str, pair))])
+    assert alone.p_images == significance.mcnemar(*study.counts[tuple(map(str, pair))])
 
 
 def test_groups_without_common_seeds_are_open(make_study, tmp_path):

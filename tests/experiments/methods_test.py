@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from distill import losses, pipeline, study
-from experiments import ROOT, methods, methods_page, pages
+from distill import losses, pipeline
+from distill import study as study_lib
+from experiments import ROOT, methods, methods_cifar10, methods_page, pages
 from experiments.benchmarks import methods as cost
 
 
@@ -17,11 +18,11 @@ def test_every_method_is_a_valid_configuration_of_its_own():
     ours = {name for name, loss in losses.LOSSES.items() if loss.__module__.startswith("distill.")}
     assert used == ours - {"fsp", "reconstruction"}
     for fraction in methods.FRACTIONS:
-        points = study.expand(methods.sweep(fraction))
+        points = study_lib.expand(methods.sweep(fraction))
         assert len(points) == len(methods.METHODS) * len(methods.MODELS)
         for point in points:
             pipeline.validate(point)
-            taught = losses.needs_teacher(losses.name_of(point.loss))
+            taught = methods.from_teacher(point.loss)
             images = methods.IMAGES * (1 if taught else fraction)
             assert point.student.epochs * images == methods.EPOCHS * methods.IMAGES
 
@@ -74,22 +75,66 @@ def test_counts_are_of_images_on_which_one_is_right_for_more_seeds(tmp_path):
             }
         )  # fmt: skip
     pd.DataFrame(rows).to_csv(tmp_path / "results.csv", index=False)
-    found = {row["id"]: row for row in methods.collect(tmp_path, labels)}
+    found = {row["id"]: row for row in methods.collect(tmp_path, labels, methods.METHODS)}
     assert list(found) == ["c", "a", "b"]  # labels only first
     assert (found["a"]["a_better"], found["a"]["b_better"]) == (2, 1)  # of the seed that both have
 
 
+def test_rows_of_students_that_were_trained_elsewhere_stay(tmp_path):
+    names = ("labels only", "kl", "dkd", "nst")
+    first = TABLE.assign(
+        id=[f"{method}{seed}" for method, seed in zip(TABLE.method, TABLE.seed, strict=True)]
+    )
+    first[first.method != "kl"].to_csv(tmp_path / "rows.csv", index=False)
+    new = first[first.method.isin(["kl", "labels only"])].assign(accuracy=0.5)
+    rows = methods.with_kept(new.to_dict("records"), tmp_path / "rows.csv", names)
+    assert [row["id"] for row in rows] == [f"{name}{seed}" for name in names for seed in range(3)]
+    assert [row["accuracy"] == 0.5 for row in rows] == [True] * 6 + [False] * 6
+
+
 def test_page_and_picture_are_written_from_the_rows(tmp_path):
-    csv, page, picture = methods_page.write(TABLE.to_dict("records"), tmp_path)
+    study = methods_page.MNIST
+    csv, page, picture = methods_page.write(TABLE.to_dict("records"), tmp_path, study)
     assert "97.10 ± 0.26, **better**" in page.read_text()
     with Image.open(picture) as image:
         assert image.text[pages.SOURCE] == pages.digest(csv)
 
 
-def test_the_picture_is_that_of_the_committed_results():
-    with Image.open(ROOT / "docs" / methods_page.PICTURE) as image:
-        stale = "run python -m experiments.methods --notrain"
-        assert image.text[pages.SOURCE] == pages.digest(ROOT / methods_page.CSV), stale
+@pytest.mark.parametrize("study", [methods_page.MNIST, methods_page.CIFAR10], ids=lambda s: s.name)
+def test_the_page_is_that_of_the_committed_results(study):
+    csv, picture = study.csv(ROOT), study.picture(ROOT)
+    assert csv.exists() == picture.exists()
+    if csv.exists():
+        stale = "run python -m experiments.methods_page"
+        with Image.open(picture) as image:
+            assert image.text[pages.SOURCE] == pages.digest(csv), stale
+        page, table = (ROOT / methods_page.PAGE).read_text(), pages.read_csv(csv)
+        rendered = methods_page.render(table, study)
+        assert pages.between(page, study.name, rendered) == page, stale
+
+
+def test_the_costs_are_those_of_the_committed_results():
+    page = (ROOT / methods_page.PAGE).read_text()
+    csv = methods_page.Study(methods_page.COST, "").csv(ROOT)
+    if not csv.exists():
+        pytest.skip("nothing was measured")
+    table = pages.read_csv(csv)
+    rendered = methods_page.render_cost(table)
+    assert pages.between(page, methods_page.COST, rendered) == page, "run experiments.methods_page"
+
+
+def test_every_method_of_cifar10_is_a_valid_configuration_and_its_page_names_the_teacher():
+    points = study_lib.expand(methods_cifar10.sweep())
+    assert len(points) == len(methods_cifar10.METHODS) == 10
+    for point in points:
+        pipeline.validate(point)
+        assert (point.teacher.model, point.student.model) == ("resnet20", "resnet8")
+    for point in study_lib.expand(methods_cifar10.sweep(quick=True)):
+        pipeline.validate(point)
+        assert point.student.epochs == 1 and point.dataset.train == "train[:1000]"
+    table = TABLE.assign(labelled_fraction=1.0, model="resnet8", teacher_accuracy=0.9123)
+    rendered = methods_page.render(table, methods_page.CIFAR10)
+    assert "is right on\n91.23% of" in rendered and "- resnet8, all labels: of 3" in rendered
 
 
 def test_costs_are_ratios_to_labels_only(monkeypatch):

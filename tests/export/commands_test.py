@@ -10,7 +10,7 @@ import pytest
 
 from distill import pipeline, presets
 from distill.export import bundle
-from distill.report.progress import Display
+from distill.progress import Display
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -12,6 +12,7 @@ import pytest
 from distill import config as configs
 from distill import data, models
 from distill.export import bundle, exporter
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 LABELS = [str(i) for i in range(10)]
@@ -41,10 +42,10 @@ def untrained(model, name="untrained"):
         lambda leaf: leaf + np.float32(0.02) * rng.standard_normal(leaf.shape, np.float32),
         variables,
     )
-    about = {
-        "recipe": {"model": name}, "dataset": "mnist5k", "input_shape": list(images.shape[1:]),
-        "mean": [0.2], "std": [0.5],
-    }  # fmt: skip
+    about = Description(
+        {"model": name}, {"name": "cross_entropy"}, [0], dataset="mnist5k",
+        input_shape=images.shape[1:], mean=(0.2,), std=(0.5,),
+    )  # fmt: skip
     return Trained(model, [variables], about, None)
 
 
@@ -62,7 +63,9 @@ def settings(**overrides):
 
 def export(trained, directory, dataset=None, say=print, **overrides):
     dataset = dataset or embedded()
-    return exporter.export(trained, dataset, LABELS, settings(**overrides), directory, say)
+    section = settings(**overrides)
+    formats = exporter.check(section)
+    return exporter.export(trained, dataset, LABELS, section, formats, directory, say)
 
 
 @pytest.fixture(scope="session")

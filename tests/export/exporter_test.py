@@ -11,13 +11,17 @@ from flax import linen as nn
 from distill import metrics, models
 from distill.errors import InputError
 from distill.export import bundle, exporter, flatbuffer, reference, runtime
+from distill.training.description import Description
 
 _RESNET = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
+_VGG = {"features": (4, 6, 5), "pools": (1, 2)}
 _RESNET_IMAGENET = {"blocks": (1, 1, 1, 1), "features": (8, 12, 16, 20), "stem": 4}
 _DENSENET = {"stem": 4, "growth": ((3, 2), (2,)), "transitions": (6,)}
 _MOBILENET = {"features": (6, 8), "strides": (1, 2), "stem": 4}
 NARROW = {  # the same layers, fewer and smaller
     "vgg16": {"features": (4, 6, 5), "pools": (1, 3), "hidden": (7,)},
+    "vgg8": _VGG, "vgg13": _VGG, "wrn_16_2": _RESNET, "wrn_40_2": _RESNET,
+    "wrn_40_1": _RESNET | {"projection": True}, "resnet32": _RESNET,
     "resnet20": _RESNET, "resnet56": _RESNET, "resnet110": _RESNET,
     "resnet8x4": _RESNET, "resnet32x4": _RESNET,
     "resnet34": _RESNET_IMAGENET, "resnet50": _RESNET_IMAGENET,
@@ -211,7 +215,7 @@ def test_a_reader_that_shows_the_model_another_image_is_found_out(sample, tmp_pa
 def test_images_of_dark_on_light_are_left_as_they_are(sample, float32):
     assert float32.manifest["input"]["polarity"] == "auto"
     digits = sample.embedded().train.images[::20]
-    about = {"dataset": "mnist5k", "input_shape": [28, 28, 1], "mean": [0.0], "std": [1.0]}
+    about = Description({}, {}, [0], dataset="mnist5k", input_shape=(28, 28, 1))
     section = sample.settings()
     for images, polarity in ((digits, "auto"), (255 - digits, "as_is")):
         described = exporter._describe_input(about, section, images)

@@ -13,6 +13,7 @@ from distill import models
 from distill.data import Split
 from distill.export import exporter, flatbuffer, metadata
 from distill.export.runtime import Model
+from distill.training.description import Description
 from distill.training.trained import Trained
 
 LABELS = ["red deer", "blå val", "猫", "a\nb"]
@@ -30,10 +31,10 @@ def _colored(sample, mean, std):
     images = rng.integers(0, 256, (20, 16, 16, 3), np.uint8)
     model = models.build("simplenet_v1", {}, num_classes=len(LABELS))
     variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 16, 16, 3)))
-    about = {
-        "recipe": {"model": "simplenet_v1"}, "dataset": "colors", "input_shape": [16, 16, 3],
-        "mean": mean, "std": std,
-    }  # fmt: skip
+    about = Description(
+        {"model": "simplenet_v1"}, {"name": "cross_entropy"}, [0], dataset="colors",
+        input_shape=(16, 16, 3), mean=tuple(mean), std=tuple(std),
+    )  # fmt: skip
     trained = Trained(model, [variables], about, None)
     train = Split(images, np.zeros(len(images), np.int32))
     dataset = types.SimpleNamespace(train=train, name="colors")

@@ -29,7 +29,11 @@ def _targets(temperature, teacher=TEACHER):
 def _call(name, logits, temperature=2.0):
     """Evaluates a loss of `LOSSES` on logits with the teacher and labels above."""
     hyper = {"temperature": temperature, "alpha": 1.0, "gradient_correction": False}
-    return losses.weighted_terms(name, logits, LABELS, TEACHER[None], hyper, TEACHER)[name]
+    others = {"peer_logits": TEACHER[None]}
+    terms = losses.weighted_terms(
+        name, logits, LABELS, TEACHER[None], hyper, TEACHER, others=others
+    )
+    return terms[name]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

@@ -8,7 +8,8 @@ from distill import config as configs
 from distill import losses, pipeline, study
 from distill.errors import InputError
 from distill.run import _deciding
-from distill.training import recipe
+from distill.training import description, recipe
+from distill.training.description import Description
 
 RNG = np.random.default_rng(2)
 STUDENT, TEACHER = (jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32) for _ in range(2))
@@ -32,7 +33,7 @@ def test_terms_are_weighted_and_have_numbers_of_their_own():
         "dist.temperature": 2.0, "dist.inter_weight": 1.0, "dist.intra_weight": 1.0,
         "kl.weight": 0.9, "kl.temperature": 4.0,
     }  # fmt: skip
-    hyper = recipe.hyper({"recipe": {"learning_rate": 0.1}, "loss": section, "seeds": [0]})
+    hyper = recipe.hyper(Description({"learning_rate": 0.1}, section, [0]))
     hyper = {name: value[0] for name, value in hyper.items()}
     terms = losses.weighted_terms(section["name"], STUDENT, LABELS, TEACHER[None], hyper)
     soft = {T: losses.log_soft_targets(TEACHER[None], temperature=T) for T in (2.0, 4.0)}
@@ -60,9 +61,9 @@ def test_weights_are_axes_of_a_sweep_in_one_program():
     config.sweep.axes = ({"loss.terms.kl.weight": (0.1, 0.9)},)
     sections = [recipe.loss_section(point.loss) for point in study.expand(config)]
     assert [section["kl.weight"] for section in sections] == [0.1, 0.9]
-    abouts = [{"recipe": {"learning_rate": 1.0}, "loss": s, "seeds": [0]} for s in sections]
-    assert recipe.apart(abouts[0]) == recipe.apart(abouts[1])
-    together = recipe.hyper(recipe.together(abouts))
+    abouts = [Description({"learning_rate": 1.0}, s, [0]) for s in sections]
+    assert description.apart(abouts[0]) == description.apart(abouts[1])
+    together = recipe.hyper(description.together(abouts))
     np.testing.assert_allclose(together["kl.weight"], [0.1, 0.9])
     np.testing.assert_allclose(together["cross_entropy.weight"], [0.5, 0.5])
 
@@ -82,7 +83,9 @@ def test_what_worked_by_name_keeps_its_ids(loss, digest):
     for key in ("standardise", "taps", "label_smoothing", "terms"):
         del before["loss"][key]
     for role in ("teacher", "student"):
-        del before[role]["decay_at"], before[role]["nesterov"]
+        for key in configs.LATER:
+            del before[role][key]
+    del before["engine"]["dtype"]
     assert _deciding(before) == _deciding(configs.to_dict(config))
 
 

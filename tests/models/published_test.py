@@ -2,7 +2,7 @@
 
 The first pair of numbers follows from the architecture of the paper and is exact; the second is how
 the paper, or the library named, prints it. Biases that batch normalisation cancels are left out, as
-in all of them.
+in all of them but VGG-8 and VGG-13.
 """
 
 import pytest
@@ -15,12 +15,19 @@ PUBLISHED = {
     # Li et al. 2017, table 1: 1.5e7, 3.13e8.
     "vgg16": (32, 10, 14_987_210, 313_463_808, ("1.50e+07", "3.13e+08")),
     # He et al. 2016, table 6: 0.27 M, 0.85 M, 1.7 M; Li et al.: 1.25e8, 2.53e8.
+    "resnet8": (32, 10, 75_290, 12_239_488, ("7.53e+04", "1.22e+07")),  # 6n + 2 layers, n = 1
     "resnet20": (32, 10, 269_722, 40_551_040, ("2.70e+05", "4.06e+07")),
     "resnet56": (32, 10, 853_018, 125_485_696, ("8.53e+05", "1.25e+08")),
     "resnet110": (32, 10, 1_727_962, 252_887_680, ("1.73e+06", "2.53e+08")),
     # Tian et al. 2020 (arXiv:1910.10699), whose code has them: 1.23 M, 7.43 M.
     "resnet8x4": (32, 100, 1_233_540, 177_071_104, ("1.23e+06", "1.77e+08")),
     "resnet32x4": (32, 100, 7_433_860, 1_083_040_768, ("7.43e+06", "1.08e+09")),
+    # The same: 2.26 M, 0.70 M, 0.57 M; 9.46 M, 3.97 M.
+    "wrn_40_2": (32, 100, 2_255_156, 327_610_880, ("2.26e+06", "3.28e+08")),
+    "wrn_16_2": (32, 100, 703_284, 101_118_464, ("7.03e+05", "1.01e+08")),
+    "wrn_40_1": (32, 100, 569_780, 83_286_272, ("5.70e+05", "8.33e+07")),
+    "vgg13": (32, 100, 9_462_180, 228_313_088, ("9.46e+06", "2.28e+08")),
+    "vgg8": (32, 100, 3_965_028, 67_880_960, ("3.97e+06", "6.79e+07")),
     # torchvision: 21,797,672 and 3.66 G; 25,557,032 and 4.09 G. He et al., table 1: 3.6e9.
     "resnet34": (224, 1000, 21_797_672, 3_663_761_408, ("2.18e+07", "3.66e+09")),
     "resnet50": (224, 1000, 25_557_032, 4_089_184_256, ("2.56e+07", "4.09e+09")),
@@ -59,6 +66,33 @@ def test_vgg16_layer_by_layer():
     assert cost(models.build("vgg16", {}, num_classes=10), (32, 32, 3)).num_params == (
         weights + norms + 10
     )
+
+
+def test_vgg8_layer_by_layer():
+    widths = (3, 64, 128, 256, 512, 512)
+    weights = sum(9 * a * b for a, b in zip(widths, widths[1:], strict=False))
+    assert weights == 3_909_312
+    channels = sum(widths[1:])  # each with a bias, and a scale and a shift of its norm
+    assert weights + 3 * channels + 512 * 100 + 100 == PUBLISHED["vgg8"][2]
+
+
+def test_wrn_16_2_layer_by_layer():
+    def block(c, f):  # two norms, two convolutions, and a shortcut where it is widened
+        return 2 * c + 9 * c * f + 2 * f + 9 * f * f + (c * f if c != f else 0)
+
+    stages = [(16, 32), (32, 64), (64, 128)]
+    blocks = sum(block(c, f) + block(f, f) for c, f in stages)
+    assert 9 * 3 * 16 + blocks + 2 * 128 + 128 * 100 + 100 == PUBLISHED["wrn_16_2"][2]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_params"),
+    [("resnet20", 278_324), ("resnet32", 472_756), ("resnet56", 861_620), ("resnet110", 1_736_564)],
+)
+def test_resnets_that_distillation_is_compared_with(name, num_params):
+    """Tian et al. 2020: 0.28 M, 0.47 M, 0.86 M, 1.74 M; their shortcuts are projected."""
+    model = models.build(name, {"projection": True}, num_classes=100)
+    assert cost(model, (32, 32, 3)).num_params == num_params
 
 
 def test_resnet50_with_the_stride_of_the_paper():

@@ -33,6 +33,15 @@ SIZES = {
         {f"stage{i}": (32 >> (i + 1), 32 >> (i + 1), min(64 << i, 512)) for i in range(5)}
         | {"penultimate": (512,)},
     ),
+    "vgg8": (
+        (32, 32, 3),
+        {f"stage{i}": (32 >> (i + 1), 32 >> (i + 1), 64 << i) for i in range(4)}
+        | {"stage4": (2, 2, 512), "penultimate": (512,)},
+    ),
+    "wrn_16_2": (
+        (32, 32, 3),
+        {f"stage{i}": (32 >> i, 32 >> i, 32 << i) for i in range(3)} | {"penultimate": (128,)},
+    ),
     "densenet40": (
         (32, 32, 3),
         {

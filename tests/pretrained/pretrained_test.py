@@ -11,7 +11,7 @@ from distill import models, pipeline, presets, pretrained, study
 from distill.config import check_values
 from distill.errors import InputError
 from distill.pretrained import names
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import start, trained
 
 NAME = "efficientnet_lite0"
@@ -164,8 +164,8 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
     pipeline.run(config, tmp_path / "run", Display())
     directory = tmp_path / "run" / "checkpoints" / "student" / "steps"
     found = trained.load(directory, print)
-    assert found.about["init"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert "init" not in found.about["recipe"]
+    assert found.about.init == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "init" not in found.about.recipe
     given = pretrained.load(path, NAME, model, SHAPE)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
@@ -180,7 +180,7 @@ def test_a_training_starts_from_the_weights(model, arrays, tmp_path):
     study.run(config, tmp_path / "sweep", display)
     (batch,) = (tmp_path / "sweep" / "batches").iterdir()
     sweep = trained.load(batch / "steps", print)
-    assert sweep.about["init"] == trained.checksum(directory)
+    assert sweep.about.init == trained.checksum(directory)
     assert f"{NAME}: only its head moves; what reaches it is computed once" in said
     (before,) = found.members
     heads = [v["params"].pop("logits")["kernel"] for v in (before, *sweep.members)]

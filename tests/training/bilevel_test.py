@@ -12,6 +12,7 @@ from distill import config as configs
 from distill.data import AUGMENTATIONS
 from distill.training import bilevel, engine, recipe, state, step
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description, apart
 
 SHAPE, N, BATCH, STEPS = (4, 4, 1), 24, 8, 3
 HYPER = {
@@ -214,7 +215,7 @@ def test_students_that_learn_are_a_program_of_their_own():
     learning = recipe.loss_section(section)
     assert set(learning) - set(fixed) == {bilevel.RATE}
     a, b, c = (
-        recipe.apart({"recipe": {}, "loss": loss, "seeds": [0]})
+        apart(Description({}, loss, [0]))
         for loss in (fixed, learning, learning | {"temperature": 9.0})
     )
     assert a != b and b == c

@@ -12,6 +12,7 @@ from distill import losses, models, pipeline
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.training import curriculum, recipe, state, step
+from distill.training.description import Description
 
 SHAPE = (8, 8, 1)
 
@@ -50,7 +51,7 @@ def test_a_step_moves_the_student_down_and_the_temperature_up_the_same_loss():
         model=model, loss="kl", augmentation=AUGMENTATIONS["none"],
         make_optimizer=state.optimizer(section, 10), total_steps=10,
     )  # fmt: skip
-    about = {"recipe": {"learning_rate": 0.1}, "loss": loss, "seeds": [0, 1]}
+    about = Description({"learning_rate": 0.1}, loss, [0, 1])
     states = state.create(model, task.make_optimizer, recipe.hyper(about), SHAPE, [0, 1])
     np.testing.assert_allclose(curriculum.temperature(states.parts), [11.0, 11.0], rtol=1e-6)
     before = dataclasses.replace(jax.tree.map(lambda leaf: leaf[0], states), step=jnp.int32(1))

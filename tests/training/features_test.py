@@ -16,6 +16,7 @@ from distill.errors import InputError
 from distill.models import taps
 from distill.training import pairing, predict, recipe, soft_targets, state, step
 from distill.training.checkpoints import Checkpointer
+from distill.training.description import Description, apart
 from distill.training.trained import Trained
 
 SHAPE = (8, 8, 1)
@@ -75,7 +76,7 @@ def test_terms_of_a_step_are_those_of_the_features(data):
 
 
 def _about(loss):
-    return {"recipe": {"learning_rate": 0.1}, "loss": loss, "seeds": [0]}
+    return Description({"learning_rate": 0.1}, loss, [0])
 
 
 def test_a_loss_that_asks_for_no_features_has_none_in_its_step(data, monkeypatch):
@@ -140,7 +141,7 @@ def test_bad_taps_and_ensembles_end_before_any_work(loss, said):
 
 def test_students_with_other_taps_are_a_program_of_their_own():
     a, b = (
-        recipe.apart(_about(_loss(name="pkt", taps=((name, "penultimate"),))))
+        apart(_about(_loss(name="pkt", taps=((name, "penultimate"),))))
         for name in ("stage0", "stage1")
     )
     assert a != b
@@ -150,10 +151,10 @@ LEARNED = {"fitnets": {}, "vid": {}, "crd": {}, "srrl": {}}
 
 
 def _states(task, loss, seeds=(0,)):
-    about = {**_about(loss), "seeds": list(seeds)}
+    about = dataclasses.replace(_about(loss), seeds=list(seeds))
     hyper = recipe.hyper(about)
     made = state.create(
-        task.model, task.make_optimizer, hyper, SHAPE, about["seeds"], tapped=task.tapped
+        task.model, task.make_optimizer, hyper, SHAPE, about.seeds, tapped=task.tapped
     )
     return made, hyper
 
@@ -244,7 +245,7 @@ def test_a_table_of_features_changes_nothing_but_rounding(data):
 
 def test_features_are_tabulated_where_they_fit(data):
     task = _task(_loss(name="attention"))
-    about = {"input_shape": SHAPE, "num_classes": 3}
+    about = dataclasses.replace(_about(_loss(name="attention")), input_shape=SHAPE, num_classes=3)
     teacher = Trained(TEACHER, [{}], about, pathlib.Path())
     split = Split(np.asarray(data.images), np.asarray(data.labels))
     assert soft_targets.feature_shapes(task, split, teacher) == {

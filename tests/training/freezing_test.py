@@ -10,7 +10,7 @@ import pytest
 from distill import config as configs
 from distill.data import AUGMENTATIONS, Split
 from distill.errors import InputError
-from distill.report.progress import Display
+from distill.progress import Display
 from distill.training import freezing, head, recipe, step
 
 SHAPE = (8, 8, 1)
@@ -28,7 +28,10 @@ def about(**changes):
     section = configs.training(
         "mobilenet_v2", args=ARGS, augmentation="shift", learning_rate=0.1, **changes
     )
-    described = {"dataset": "made up", "input_shape": SHAPE, "num_classes": 3}
+    described = {
+        "dataset": "made up", "splits": {}, "transfer": None, "fingerprint": "",
+        "input_shape": SHAPE, "num_classes": 3,
+    }  # fmt: skip
     dataset = configs.defaults().dataset
     return recipe.describe(section, {"name": "cross_entropy"}, [0], dataset, described, None)
 

@@ -17,14 +17,17 @@ SHAPE, N, EXAMPLES = (28, 28, 1), 128, 6000
 PLATFORMS = pytest.mark.parametrize("platform", ["cuda", "tpu"])
 
 
-def _arguments(students, plan, model="simplenet_v4", augmentation="shift"):
+def _arguments(students, plan, model="simplenet_v4", augmentation="shift", **fields):
     """Returns what `run_chunk` takes, arrays as shapes, of a student as an accelerator has it."""
     recipe = config_lib.training(model, schedule="one_cycle")
     module = models.MODELS[model](num_classes=10, conv=ops.conv_for("gpu"))
-    task = step.Task(module, "kl", AUGMENTATIONS[augmentation], state.optimizer(recipe, 60))
+    optimizer = state.optimizer(recipe, 60)
+    task = step.Task(module, "kl", AUGMENTATIONS[augmentation], optimizer, **fields)
     floats = jax.ShapeDtypeStruct((students,), jnp.float32)
     hyper = {"learning_rate": floats, "temperature": floats, "alpha": floats}
-    states = state.shapes(module, task.make_optimizer, hyper, SHAPE, [0] * students)
+    states = state.shapes(
+        module, task.make_optimizer, hyper, SHAPE, [0] * students, averaged=task.ema_decay > 0
+    )
     data = step.TrainData(
         images=jax.ShapeDtypeStruct((EXAMPLES, *SHAPE), jnp.uint8),
         labels=jax.ShapeDtypeStruct((EXAMPLES,), jnp.int32),
@@ -43,10 +46,10 @@ def _only_the_device_computes(program):
     return "custom_call" not in program and "callback" not in program
 
 
-def _convolutions(program):
+def _convolutions(program, dtype="f32"):
     """Returns the shapes of what a program's convolutions give, with their groups."""
     lines = [line for line in program.splitlines() if "stablehlo.convolution" in line]
-    shapes = (re.search(r"-> tensor<([\dx]+)xf32>", line)[1] for line in lines)
+    shapes = (re.search(rf"-> tensor<([\dx]+)x{dtype}>", line)[1] for line in lines)
     groups = (re.search(r"feature_group_count = (\d+)", line)[1] for line in lines)
     return [
         (tuple(map(int, shape.split("x"))), int(count))
@@ -63,6 +66,22 @@ def test_students_share_each_convolution(platform, students):
     forward = [(N, 28, 28, 3 * students), (N, 14, 14, 3 * students)]
     backward = [(2, 2, 3, 3 * students), (N, 28, 28, 3 * students), (5, 5, 1, 3 * students)]
     assert _convolutions(program) == [(shape, students) for shape in forward + backward]
+
+
+@PLATFORMS
+def test_mixtures_an_average_and_bfloat16_are_of_the_device_too(platform):
+    """What the optimiser, the average and the loss do is of float32."""
+    fields = {"mixup": 0.2, "cutmix": 1.0, "ema_decay": 0.999, "dtype": "bfloat16"}
+    arguments = _arguments(10, engine.Execution("vmap"), **fields)
+    program = _lower(engine.run_chunk, platform, *arguments)
+    assert _only_the_device_computes(program)
+    forward = [(N, 28, 28, 30), (N, 14, 14, 30)]
+    assert _convolutions(program, "bf16")[:2] == [(shape, 10) for shape in forward]
+    assert len(_convolutions(program, "bf16")) == 5
+    states, _ = jax.eval_shape(engine.run_chunk, *arguments)
+    assert {leaf.dtype for leaf in jax.tree.leaves((states.params, states.average))} == {
+        jnp.dtype(jnp.float32)
+    }
 
 
 @PLATFORMS

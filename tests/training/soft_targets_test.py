@@ -15,6 +15,7 @@ from distill import data, models
 from distill.data import AUGMENTATIONS, Augmentation, Split
 from distill.training import engine, soft_targets
 from distill.training import state as states_lib
+from distill.training.description import Description
 from distill.training.step import Task
 from distill.training.trained import Trained
 
@@ -57,7 +58,8 @@ def task():
 def teacher(task, tmp_path):
     variables = [task.model.init(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)]
     (tmp_path / "teacher" / "steps").mkdir(parents=True)
-    return Trained(task.model, variables, {"num_classes": 3}, tmp_path / "teacher" / "steps")
+    about = Description({}, {"name": "cross_entropy"}, [0, 1], num_classes=3)
+    return Trained(task.model, variables, about, tmp_path / "teacher" / "steps")
 
 
 def _flip(content, at):

@@ -13,8 +13,8 @@ SHAPE = (4, 4, 1)
 PARAMS = {"kernel": jnp.array([[2.0, -2.0]]), "bias": jnp.array([3.0, 3.0])}
 
 
-def _shares(name, steps=10):
-    schedule = state_lib.schedule(name, steps)
+def _shares(name, steps=10, **more):
+    schedule = state_lib.schedule(name, steps, **more)
     return np.array([float(schedule(step)) for step in range(steps + 1)])
 
 
@@ -32,6 +32,24 @@ def test_step_falls_to_a_tenth_behind_each_share():
     schedule = state_lib.schedule("step", 240, (150 / 240, 180 / 240, 210 / 240))
     shares = [float(schedule(step)) for step in (0, 149, 150, 179, 180, 209, 210, 239)]
     np.testing.assert_allclose(shares, [1, 1, 0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", config_lib.SCHEDULES)
+def test_warmup_rises_to_what_the_schedule_says(name):
+    shares, full = _shares(name, warmup_steps=4), _shares(name)
+    np.testing.assert_allclose(shares[:4], full[:4] * [0.25, 0.5, 0.75, 1.0], rtol=1e-6)
+    np.testing.assert_array_equal(shares[4:], full[4:])
+
+
+@pytest.mark.parametrize("length", [{"warmup_steps": 5}, {"warmup_epochs": 2.5}])
+def test_warmup_in_steps_and_in_epochs(length):
+    recipe = config_lib.training("teacher", schedule="constant", epochs=10, **length)
+    tx = state_lib.optimizer(recipe, 20)({"learning_rate": 1.0})
+    opt_state, sizes = tx.init(PARAMS), []
+    for _ in range(6):
+        updates, opt_state = tx.update(jax.tree.map(jnp.ones_like, PARAMS), opt_state, PARAMS)
+        sizes.append(-float(updates["bias"][0]))
+    np.testing.assert_allclose(sizes, [0.2, 0.4, 0.6, 0.8, 1.0, 1.0], rtol=1e-4)
 
 
 def test_one_cycle_peaks_after_30_percent():
@@ -73,6 +91,31 @@ def test_weight_decay_is_decoupled_and_on_kernels_only():
     updates = _first_update(jax.tree.map(jnp.zeros_like, PARAMS), weight_decay=0.5)
     np.testing.assert_allclose(updates["kernel"], [[-0.1, 0.1]], rtol=1e-6)  # 0.1 · 0.5 · 2
     np.testing.assert_array_equal(updates["bias"], [0, 0])
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_coupled_decay_is_that_of_pytorchs_sgd(nesterov):
+    """On all weights, and through the momentum; after Sutskever et al. as PyTorch writes it."""
+    rng, (rate, momentum, decay) = np.random.default_rng(0), (0.1, 0.9, 0.25)
+    recipe = config_lib.training(
+        "teacher", schedule="constant", optimizer="sgd", momentum=momentum, nesterov=nesterov,
+        coupled_decay=decay,
+    )  # fmt: skip
+    tx = state_lib.optimizer(recipe, 10)({"learning_rate": rate})
+    params, opt_state = PARAMS, tx.init(PARAMS)
+    expected = {name: np.asarray(leaf) for name, leaf in PARAMS.items()}
+    buffers = {name: 0.0 for name in PARAMS}
+    for _ in range(3):
+        gradients = {name: rng.normal(size=leaf.shape) for name, leaf in expected.items()}
+        updates, opt_state = tx.update(jax.tree.map(jnp.float32, gradients), opt_state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        for name, gradient in gradients.items():
+            gradient = gradient + decay * expected[name]
+            buffers[name] = momentum * buffers[name] + gradient
+            moved = gradient + momentum * buffers[name] if nesterov else buffers[name]
+            expected[name] = expected[name] - rate * moved
+    for name, leaf in params.items():
+        np.testing.assert_allclose(leaf, expected[name], rtol=1e-5)
 
 
 def test_clip_norm_bounds_what_adam_remembers():

@@ -19,7 +19,7 @@ import jax
 
 from distill.cache import directory
 
-SOURCE = pathlib.Path(__file__).with_name("conv.cc")
+FOLDER = pathlib.Path(__file__).parent
 TARGETS = (
     "distill_conv", "distill_conv_image", "distill_conv_kernel",
     "distill_max_pool", "distill_max_pool_image", "distill_channel_sums",
@@ -44,7 +44,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def _compiled() -> pathlib.Path:
-    """Returns the shared library for this source, compiler and machine; compiles it if needed.
+    """Returns the shared library for these sources, compiler and machine; compiles it if needed.
 
     Raises:
       OSError, subprocess.SubprocessError: if it cannot be compiled or kept.
@@ -54,9 +54,11 @@ def _compiled() -> pathlib.Path:
         raise FileNotFoundError("there is no C++ compiler")
     command = [
         compiler, "-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", "-DNDEBUG", "-w",
-        f"-I{jax.ffi.include_dir()}", str(SOURCE),
+        f"-I{jax.ffi.include_dir()}", str(FOLDER / "conv.cc"),
     ]  # fmt: skip
-    about = [*command, jax.lib.__version__, _processor(), SOURCE.read_text(encoding="utf-8")]
+    sources = [*sorted(FOLDER.glob("*.h")), FOLDER / "conv.cc"]
+    text = [path.read_text(encoding="utf-8") for path in sources]
+    about = [*command, jax.lib.__version__, _processor(), *text]
     name = hashlib.sha256("\0".join(about).encode()).hexdigest()[:16]
     folder = directory() / "native"
     path = folder / f"{name}.so"

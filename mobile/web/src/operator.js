@@ -55,6 +55,7 @@ export class Operator {
 
   /** The values of an input that has to be a constant of whole numbers. */
   integers(index, count = null) {
+    this.need(this.read[index] !== null, "an input", "none");
     const { dtype, constant, elements } = this.read[index];
     this.need(dtype === "int32", "int32", dtype);
     this.need(constant !== null, "a constant", "none");

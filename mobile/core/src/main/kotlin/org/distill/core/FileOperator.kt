@@ -22,8 +22,8 @@ internal class FileOperator(
 ) {
     fun need(holds: Boolean, expected: Any, found: Any?) = need(holds, what, expected, found)
 
-    /** Returns an input that is known to be there. */
-    fun tensor(index: Int = 0): FileTensor = requireNotNull(read[index])
+    /** Returns an input, which has to be there. */
+    fun tensor(index: Int = 0): FileTensor = read[index] ?: throw UnsoundException(what, "an input", "none")
 
     /** An input of values, and an output of the same type. */
     fun types(index: Int = 0) {

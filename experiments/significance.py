@@ -21,15 +21,15 @@ class Mean(NamedTuple):
       n: number of runs.
       mean: of their values.
       stdev: over n - 1; NaN for one run, as are the half-widths.
-      normal: half-width `1.96 · s / √n`, as Rusu (2018) has it; too narrow for few runs.
-      student: half-width of Student's t-interval.
+      normal_half_width: half-width `1.96 · s / √n`, as Rusu (2018) has it; too narrow for few runs.
+      t_half_width: half-width of Student's t-interval.
     """
 
     n: int
     mean: float
     stdev: float
-    normal: float
-    student: float
+    normal_half_width: float
+    t_half_width: float
 
 
 class Difference(NamedTuple):
@@ -77,7 +77,7 @@ def paired_t(a: Sequence[float], b: Sequence[float]) -> Difference:
         p_value = 0.0 if abs(difference.mean) > 1e-12 else 1.0
     else:
         p_value = 2 * float(stats.t.sf(abs(difference.mean) / error, n - 1))
-    return Difference(n, difference.mean, difference.student, p_value)
+    return Difference(n, difference.mean, difference.t_half_width, p_value)
 
 
 def discordant(a_correct: np.ndarray, b_correct: np.ndarray) -> tuple[int, int]:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from distill import records
 from distill.errors import InputError
-from distill.report import records
 
 RECORD = {"model": "teacher", "seed": 0, "step": 8, "loss": 0.5}
 

@@ -1,0 +1,313 @@
+"""A search among networks: generations of candidates, successive halving, a row for each training.
+
+There is no state but the table: what is done next follows from the rows, as in `distill.evolution`.
+So any number of processes make one search, and one that was killed comes to the same end.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from distill import cache, data, losses, numerics, pipeline, provenance, stopping, study, values
+from distill.compress import fold, measure, rounds
+from distill.errors import InputError, unknown
+from distill.evolution import Evolution, Genes, best
+from distill.progress import Display
+from distill.report import fronts, rows
+from distill.run import Run, alone, claim
+from distill.settings import Settings
+from distill.training.trained import Trained, quality
+
+RESULTS = "candidates.csv"
+COSTS = ("num_params", "macs", "float32_bytes", "int8_bytes")
+ACCURACIES = ("accuracy", "int8_accuracy")
+COLUMNS = (
+    "id", "config", "config_hash", "commit", "device", "dataset", "status", "generation", "genes",
+    "model", "loss", "seed", "epochs", "train_examples", *COSTS, *ACCURACIES, "train_seconds",
+    "compile_seconds",
+)  # fmt: skip
+HOPELESS = 1e30  # what a candidate costs that cannot be shipped
+WAIT_S = 1.0  # between looks at what other shards have done
+
+Row = Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search that is going on.
+
+    Attributes:
+      config: complete, with the section of `distill.config.search`.
+      run: the configuration with its data and directory.
+      table: of the candidates.
+      config_hash: of every row.
+      shard: `(i, n)`, the i-th of n parts of the candidates, counted from 0.
+    """
+
+    config: ConfigDict
+    run: Run
+    table: rows.Table
+    config_hash: str
+    shard: tuple[int, int]
+
+
+def run(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    display: Display,
+    shard: tuple[int, int] = (0, 1),
+) -> pathlib.Path:
+    """Looks for networks by NSGA-II, and trains those candidates that have no row yet.
+
+    Each generation is trained for the first number of `search.epochs`; the best go on to the next,
+    each time from the beginning, with a schedule of that length. Candidates are judged on
+    `dataset.validation` alone; no test image is looked at.
+
+    Args:
+      config: complete, with `config.search`.
+      workdir: of the search; created if needed. Several shards may share it.
+      display: says what happens.
+      shard: `(i, n)`, the i-th of n parts of the candidates, counted from 0.
+
+    Returns:
+      The path of the table, beside which `front.md` and `front.png` lie.
+
+    Raises:
+      InputError: if something given cannot be used; nothing is overwritten then.
+      Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
+    """
+    first = check(config)
+    numerics.pin()
+    cache.keep_programs()
+    sources = data.find(config, display.warn)
+    whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
+    with alone(workdir, shared=True), stopping.listening():
+        config_hash = claim(workdir, config, sources[0].name)
+        data.record(sources[0], workdir)
+        table = rows.Table(workdir / RESULTS, config_hash, display.warn, COLUMNS)
+        _evolve(Search(config, whole, table, config_hash, shard))
+        return table.path
+
+
+def check(config: ConfigDict) -> Settings:
+    """Checks the section `config.search`, and a configuration with each value of its space.
+
+    Returns:
+      The first candidate's settings.
+
+    Raises:
+      InputError: naming what cannot be used.
+    """
+    if "search" not in config:
+        raise InputError(
+            "the configuration has no search; begin with config.search = distill.config.search(...)"
+        )
+    section = config.search
+    values.require("search.population", section.population, values.whole(2))
+    values.require("search.generations", section.generations, values.whole(1))
+    values.require("search.epochs", section.epochs, values.each(values.whole(1), "as (1, 3, 9)"))
+    values.require("search.keep", section.keep, values.between(1e-3, 1))
+    if not section.epochs or list(section.epochs) != sorted(set(section.epochs)):
+        raise InputError(f"search.epochs is {section.epochs}; they must rise, as (1, 3, 9)")
+    accuracy, *costs = section.objectives or ("",)
+    if accuracy not in ACCURACIES:
+        raise unknown("first of search.objectives", accuracy, ACCURACIES)
+    for cost in costs:
+        if cost not in COSTS:
+            raise unknown("search.objectives", cost, COSTS)
+    if not costs:
+        raise InputError(f"search.objectives has no cost; add one of {', '.join(COSTS)}")
+    if not config.dataset.validation:
+        raise InputError(
+            "candidates are chosen on dataset.validation, which is empty; give "
+            "--config.dataset.train='train[:90%]' --config.dataset.validation='train[90%:]'"
+        )
+    if not section.space:
+        raise InputError("search.space is empty; give keys and the values that they may have")
+    first = {key: choices[0] for key, choices in section.space if len(choices)}
+    for key, choices in section.space:
+        if not choices:
+            raise InputError(f"search.space gives {key} no values")
+        if key.split(".")[0] not in ("student", "loss"):
+            raise InputError(
+                f"search.space has {key}; candidates can differ in student.* and loss.* only"
+            )
+        for choice in choices:
+            pipeline.validate(point(config, {**first, key: choice}))
+    return pipeline.validate(point(config, first))
+
+
+def point(config: ConfigDict, genes: Genes, epochs: int | None = None) -> ConfigDict:
+    """Returns the configuration of a candidate.
+
+    Args:
+      config: of the search.
+      genes: by their keys, as `student.args.widths[0]`.
+      epochs: of its training.
+
+    Raises:
+      InputError: if a key is none of the configuration, or takes no such value.
+    """
+    found = config.copy_and_resolve_references()
+    with found.unlocked():
+        del found.search
+    for key, value in genes.items():
+        name, index = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", key).groups()  # type: ignore[union-attr]
+        if index is not None:
+            *path, last = name.split(".")
+            section: Any = found
+            for part in path:
+                section = section.get(part, {})
+            entries = list(section.get(last, ()))
+            if int(index) >= len(entries):
+                raise InputError(f"search.space has {key}, and {name} is {tuple(entries)}")
+            entries[int(index)] = value
+            value = tuple(entries)
+        study.put(found, name, value)
+    if epochs is not None:
+        found.student.epochs = epochs
+    return found
+
+
+def _evolve(search: Search) -> None:
+    """Lives through all generations, each of which follows from the rows of those before."""
+    config, section = search.config, search.config.search
+    evolution = Evolution(
+        dict(section.space), len(section.objectives), section.population, config.seed
+    )
+    for generation in range(section.generations):
+        candidates = evolution.ask()
+        judged = np.zeros((len(candidates), len(section.objectives)))
+        alive = list(range(len(candidates)))
+        for number, epochs in enumerate(section.epochs):
+            found = _train(search, generation, [candidates[i] for i in alive], epochs)
+            judged[alive] = [objectives(row, section.objectives) for row in found]
+            if number + 1 < len(section.epochs):
+                count = math.ceil(section.keep * len(alive))
+                alive = [alive[i] for i in best(judged[alive], count)]
+        evolution.tell(judged.tolist())
+        _report(search, generation)
+
+
+def objectives(row: Row, names: Sequence[str]) -> list[float]:
+    """Returns by what a candidate is judged; all are to be low.
+
+    Args:
+      row: of the table.
+      names: the accuracy and the costs, as `search.objectives`.
+    """
+    if row["status"] != "ok":
+        return [0.0] + [HOPELESS] * (len(names) - 1)
+    return [-float(row[names[0]]), *(float(row[name]) for name in names[1:])]
+
+
+def _train(search: Search, generation: int, candidates: list[Genes], epochs: int) -> list[Row]:
+    """Returns the row of each candidate; trains those of this shard that have none."""
+    run, seed = search.run, search.config.seed
+    points = [point(search.config, genes, epochs) for genes in candidates]
+    runs = [dataclasses.replace(run, settings=pipeline.validate(p)) for p in points]
+    for genes, candidate in zip(candidates, runs, strict=True):
+        try:
+            candidate.check_models()
+        except InputError as error:
+            raise InputError(f"the candidate {json.dumps(genes)}: {error}") from error
+    everyone = list(study.students(runs, [seed]))
+    ids = [student.id for student in everyone]
+    genes_of = dict(zip(ids, candidates, strict=True))
+    done = search.table.ids()
+    index, shards = search.shard
+    missing = list({s.id: s for s in everyone if s.id not in done}.values())
+    # By their number among all, so that every shard has the same in mind whenever it looks.
+    mine = [s for s in missing if sorted(set(ids)).index(s.id) % shards == index]
+    for batch in study.batches(mine, (0, 1)):
+        search.table.append(
+            [
+                _row(search, student, model, genes_of[student.id], generation, size)
+                for student, model, size in study.train_together(batch, run.workdir, run.display)
+            ]
+        )
+    by_id = _when_all_are_there(search, set(ids))
+    return [by_id[id] for id in ids]
+
+
+def _when_all_are_there(search: Search, ids: set[str]) -> Mapping[str, Row]:
+    """Returns the rows of all candidates, after the other shards have written theirs."""
+    said = False
+    while True:
+        found = {row["id"]: row for row in search.table.read()}
+        if ids <= found.keys():
+            return found
+        if not said:
+            search.run.display.say(f"waiting for {len(ids - found.keys())} rows of other shards")
+            said = True
+        if stopping.asked():
+            raise stopping.reason("stopped, waiting for other shards")
+        time.sleep(WAIT_S)
+
+
+def _row(
+    search: Search, student: study.Student, model: Trained, genes: Genes, generation: int, size: int
+) -> rows.Row:
+    run, history = student.run, model.history
+    row = {
+        "id": student.id,
+        "config": run.workdir.name,
+        "config_hash": search.config_hash,
+        "commit": provenance.commit(),
+        "device": provenance.device(),
+        "dataset": run.dataset.name,
+        "status": "diverged" if "diverged_at" in history[-1] else "ok",
+        "generation": generation,
+        "genes": json.dumps(genes),
+        "model": student.about.model,
+        "loss": losses.shown(student.about.loss),
+        "seed": student.about.seeds[0],
+        "epochs": history[-1].get("epoch", 0),
+        "train_examples": len(run.training_set),
+        "train_seconds": study.total(history, "seconds") / size,
+        "compile_seconds": study.total(history, "compile_seconds"),
+    }
+    if row["status"] != "ok":
+        return row
+    try:
+        return row | _measure(run, model, run.workdir / "files" / student.id)
+    except InputError as error:  # an operator that no file may have
+        run.display.warn(f"{json.dumps(genes)} cannot be shipped: {error}")
+        return row | {"status": "refused"}
+
+
+def _measure(run: Run, model: Trained, directory: pathlib.Path) -> dict[str, Any]:
+    """Measures a network as it is shipped: folded, and as files."""
+    network = fold.folded(rounds.as_network(model))
+    shipped = rounds.as_trained(network, model)
+    held_out = run.dataset.validation
+    assert held_out is not None  # as `check` has seen to
+    directory.mkdir(parents=True, exist_ok=True)
+    # What measures a file does so on the test set, in whose place are the images to choose by.
+    dataset = run.dataset._replace(test=held_out)
+    found = {
+        **measure.counts(network), "accuracy": quality(shipped, held_out),
+        **measure.files(shipped, dataset, run.config.export, directory),
+    }  # fmt: skip
+    return {column: found[column] for column in (*COSTS, *ACCURACIES)}
+
+
+def _report(search: Search, generation: int) -> None:
+    """Says what the generations so far have found, and draws it."""
+    section, run = search.config.search, search.run
+    found = fronts.finished(search.table.read(), section.epochs[-1])
+    best_of_all = fronts.front(found, section.objectives)
+    run.display.say(
+        f"generation {generation + 1} of {section.generations}: {len(best_of_all)} on the front, "
+        f"of {len(found)} trained to the end"
+    )
+    if search.shard[0] == 0 and found:
+        fronts.write(found, section.objectives, run.workdir)

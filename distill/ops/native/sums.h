@@ -1,0 +1,52 @@
+// Sums over the pixels of each channel, for batch normalisation.
+
+#pragma once
+
+#include "common.h"
+
+namespace {
+
+constexpr Index kSumFloats = 16 << 10;  // of an array whose sums are added up in float32
+
+// Adds to `sums` those of a, and behind them those of a * (b - shift), for each channel.
+void AddRows(const float* __restrict a, const float* __restrict b, const float* __restrict shift,
+             Index rows, Index channels, float* __restrict sums) {
+  float* __restrict products = sums + channels;
+  Index r = 0;
+  for (; r + 4 <= rows; r += 4, a += 4 * channels, b += 4 * channels) {
+    for (Index c = 0; c < channels; ++c) {
+      float a0 = a[c], a1 = a[channels + c], a2 = a[2 * channels + c], a3 = a[3 * channels + c];
+      float m = shift[c];
+      sums[c] += (a0 + a1) + (a2 + a3);
+      products[c] += (a0 * (b[c] - m) + a1 * (b[channels + c] - m)) +
+                     (a2 * (b[2 * channels + c] - m) + a3 * (b[3 * channels + c] - m));
+    }
+  }
+  for (; r < rows; ++r, a += channels, b += channels) {
+    for (Index c = 0; c < channels; ++c) {
+      sums[c] += a[c];
+      products[c] += a[c] * (b[c] - shift[c]);
+    }
+  }
+}
+
+// The pieces, and their order, depend on the shape alone: so do the sums, to the last bit.
+void SumPixels(ffi::ThreadPool& pool, Index threads, const float* a, const float* b,
+               const float* shift, Index rows, Index channels, float* out) {
+  Index piece = std::max<Index>(4, kSumFloats / channels), pieces = CeilDiv(rows, piece);
+  float* sums = Scratch(0, pieces * 2 * channels);
+  Parallel(pool, threads, pieces, [&](Index i) {
+    float* own = sums + i * 2 * channels;
+    std::fill(own, own + 2 * channels, 0.0f);
+    Index from = i * piece;
+    AddRows(a + from * channels, b + from * channels, shift, std::min(piece, rows - from),
+            channels, own);
+  });
+  for (Index c = 0; c < 2 * channels; ++c) {
+    double total = 0.0;
+    for (Index i = 0; i < pieces; ++i) total += sums[i * 2 * channels + c];
+    out[c] = static_cast<float>(total);
+  }
+}
+
+}  // namespace

@@ -1,0 +1,322 @@
+"""EfficientNet-Lite0 as trained on ImageNet's photos, made a classifier of CIFAR-10 and smaller.
+
+    python -m experiments.transfer --init=WEIGHTS
+    python -m experiments.transfer --quick --init=WEIGHTS     # a look, on few images
+    python -m experiments.transfer --notrain                  # only collects what is there
+
+docs/your_images.md says where the weights come from. A head is trained on what the frozen network
+makes of CIFAR-10; all of it is trained on; filters are removed, and the rest is fine-tuned, beside
+the same shape from fresh weights; a small network is distilled from it, beside the same one trained
+on labels. All of them are exported to int8 and the files proven. What is complete in --workdir is
+not trained again, and what comes later in `RUNS` builds on what is before it. After each network
+results/transfer.csv, docs/transfer.md and its picture are written.
+"""
+
+import pathlib
+import timeit
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from absl import flags, logging
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+
+from distill import cli, presets
+from distill import config as configs
+from distill.errors import InputError, unknown
+from distill.progress import Display
+from distill.report.tables import markdown
+from experiments import ROOT, options, pages
+
+INIT = flags.DEFINE_string("init", None, "Weights of EfficientNet-Lite0.")
+NETWORKS = flags.DEFINE_list("networks", None, "Which of `RUNS`; by default all.")
+
+SIZE, LARGER = 64, 96  # pixels to which CIFAR-10's 32×32 are enlarged
+IMAGES = 5_000  # of the 50,000, to train all layers of the large network on
+SMALL_IMAGES = 10_000  # likewise of the small one
+TEST = 2_000  # of the 10,000, for all but the first head
+SMALL = {"width": 0.35, "head": 320}  # of a MobileNetV2
+AMOUNTS = {"pruned_30": 0.335, "pruned_50": 0.56}  # of the filters inside of each block
+RUNS = {  # how each is called on the page
+    "frozen": "head alone",
+    "tuned_norm": "all layers, with batch normalisation",
+    "tuned": "all layers",
+    "pruned_50": "50 % fewer MACs",
+    "small_labels": "small, on labels",
+    "small_distilled": "small, distilled",
+    "scratch_50": "50 % fewer MACs, from scratch",
+    "frozen_96": f"head alone, at {LARGER} px",
+    "pruned_30": "30 % fewer MACs",
+    "scratch_30": "30 % fewer MACs, from scratch",
+}
+SHOWN = (
+    "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
+    "scratch_50", "small_labels", "small_distilled",
+)  # fmt: skip
+FORMATS = ("float32", "int8")
+RUNS_TIMED = 300
+FILES = "files"  # of a run, whose latencies are measured
+
+WHAT = f"""\
+EfficientNet-Lite0 comes with the weights that it was given on ImageNet's 1.2 million photos of 224
+pixels. Here it is made a classifier of CIFAR-10, whose 32×32 pixels are enlarged to {SIZE}×{SIZE}
+(and to {LARGER}×{LARGER} in one row). Resolution, images and epochs are what a share of two cores
+could do in an hour: a forward pass takes 31 million multiply-accumulates, where it takes 385 at 224
+pixels. They say how the networks compare, and not what CIFAR-10 allows.
+
+*Head alone* leaves all layers as they are, with the statistics of their batch normalisation: what
+they make of the images is computed once. *All layers* goes on from there on the first {IMAGES:,}
+training images, at a learning rate that falls by a fifth from block to block towards the image.
+Batch normalisation stays as it is there, as docs/your_images.md advises; where it learned too, on
+batches of 64 images of which it sees 2×2 pixels in the end, it was worse than the head alone. From
+that network the filters inside the blocks that matter least to the loss (Molchanov et al.
+2017) are removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same
+shape with fresh weights on the same images, with more epochs. *Small* is a MobileNetV2 of 0.35 of
+the width, trained on {SMALL_IMAGES:,} images, on their labels or mostly on what *all layers* says
+of them."""
+
+
+def config_of(name: str, init: str, base: pathlib.Path, quick: bool = False) -> ConfigDict:
+    """Returns the configuration of one of `RUNS`.
+
+    Args:
+      name: of the run.
+      init: weights of EfficientNet-Lite0, as ImageNet made them.
+      base: the directory of all runs.
+      quick: on few images.
+
+    Raises:
+      InputError: for an unknown name.
+    """
+    if name not in RUNS:
+        raise unknown("network", name, RUNS)
+    config = configs.defaults()
+    config.stages = "student,compress,evaluate,export"
+    config.loss.name = "cross_entropy"
+    config.dataset.name, config.dataset.image_size = "cifar10_jpeg", SIZE
+    config.dataset.mean, config.dataset.std = presets.IMAGENET_MEAN, presets.IMAGENET_STD
+    config.dataset.resident_mb = 2048
+    config.export.formats = "int8"
+    config.export.max_accuracy_drop = 0.05  # it is measured, not ensured
+    student = config.student
+    student.update({"model": "efficientnet_lite0", "batch_size": 64, "schedule": "one_cycle"})
+    if name.startswith("frozen"):
+        student.update({"epochs": 30, "init": init, "freeze": "!logits", "learning_rate": 3e-3})
+        if name == "frozen_96":
+            config.dataset.image_size = LARGER
+            config.dataset.train = f"train[:{SMALL_IMAGES}]"
+    elif name.startswith("small"):
+        config.stages = "teacher,student,evaluate,export"
+        config.dataset.train = f"train[:{SMALL_IMAGES}]"
+        student.update({"model": "mobilenet_v2", "epochs": 4, "learning_rate": 3e-3})
+        with config.unlocked():
+            student.args.update(SMALL)
+        tuned = str(base / "tuned")
+        config.teacher.update({"model": "efficientnet_lite0", "init": tuned, "epochs": 0})
+        if name == "small_distilled":
+            config.loss.update({"name": "kl", "temperature": 4.0, "alpha": 0.9})
+        else:
+            config.stages = "student,evaluate,export"
+    else:
+        config.dataset.train = f"train[:{IMAGES}]"
+        student.update(
+            {"epochs": 2, "init": str(base / "frozen"), "learning_rate": 1e-3, "layer_decay": 0.8}
+        )
+    if name == "tuned":
+        student.update({"epochs": 3, "learning_rate": 3e-4, "freeze": "*_norm"})
+    if name.startswith("pruned"):
+        student.update({"epochs": 0, "init": str(base / "tuned"), "layer_decay": 0.0})
+        tuning = {"epochs": 3, "learning_rate": 3e-4, "layer_decay": 0.8, "freeze": "*_norm"}
+        config.compress = (
+            {
+                "method": "filters", "layers": "*/expand", "score": "taylor",
+                "amount": AMOUNTS[name], "fine_tune": tuning,
+            },
+        )  # fmt: skip
+    if name.startswith("scratch"):
+        student.update({"epochs": 4, "init": "", "learning_rate": 3e-3, "layer_decay": 0.0})
+        with config.unlocked():
+            student.args.update(_shape(base / name.replace("scratch", "pruned")))
+    if name != "frozen":
+        config.dataset.test = f"test[:{TEST}]"
+    if quick:
+        config.dataset.train, config.dataset.test = "train[:640]", "test[:200]"
+        config.export.max_accuracy_drop = 1.0
+        student.epochs = min(student.epochs, 1)
+    return config
+
+
+def _shape(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns the arguments of what a run was pruned to."""
+    from distill.compress import stage
+    from distill.training import trained
+
+    found = trained.load(stage.last_checkpoints(workdir) / "steps", lambda line: None)
+    return found.about["recipe"]["args"]
+
+
+def row(name: str, config: ConfigDict, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the results of a run say of the network that it ended with."""
+    last = found["models"]["compressed" if config.compress else "student"]
+    rounds = found.get("compress") or [{}]
+    tuning = config.compress[0]["fine_tune"]["epochs"] if config.compress else 0
+    return {
+        "network": name,
+        "size": config.dataset.image_size,
+        "train": config.dataset.train,
+        "fine_tune_epochs": tuning,
+        "test_images": sum(map(sum, last["confusion_matrix"])),
+        "accuracy": last["accuracy"],
+        "untuned": rounds[-1].get("untuned_accuracy"),
+        "num_params": last["num_params"],
+        "macs": last["macs"],
+        "agreement": last["agreement"],
+        "int8_accuracy": found["export"]["int8"]["accuracy_tflite"],
+    }
+
+
+def files(config: ConfigDict, place: pathlib.Path) -> dict[str, int]:
+    """Writes the float32 file of a run beside its proven int8 file, and returns their bytes.
+
+    On 10,000 images the float32 file of so deep a network differs by more than an export accepts,
+    here and there by 2e-5 in a probability.
+    """
+    from distill import data
+    from distill.compress import measure, stage
+    from distill.export import bundle, exporter
+    from distill.training import trained
+
+    steps = stage.last_checkpoints(place) if config.compress else place / "checkpoints" / "student"
+    model = trained.load(steps / "steps", lambda line: None)
+    shape, classes = tuple(model.about["input_shape"]), model.about["num_classes"]
+    one = data.Split(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32))
+    dataset = data.Dataset(model.about["dataset"], one, None, one, None, classes, "")
+    labels = [str(i) for i in range(classes)]
+    drafted, _ = exporter.draft(model, dataset, labels, config.export, "float32")
+    proven = bundle.read(place / "export" / "int8")
+    (place / FILES).mkdir(exist_ok=True)
+    for format, found in zip(FORMATS, (drafted, proven), strict=True):
+        measure.path(place / FILES, format).write_bytes(found.model)
+    return {
+        f"{format}_bytes": len(found.model)
+        for format, found in zip(FORMATS, (drafted, proven), strict=True)
+    }
+
+
+def least(place: pathlib.Path) -> dict[str, float]:
+    """Returns the least microseconds of an image: what others do meanwhile adds to the rest."""
+    from distill.compress import measure
+    from distill.export import runtime
+
+    found = {}
+    for format in FORMATS:
+        model = measure.path(place, format).read_bytes()
+        tensor, _ = runtime.forms(model)
+        run = runtime.runner(model, np.zeros(tensor["shape"], tensor["dtype"]))
+        times = timeit.repeat(run, number=1, repeat=RUNS_TIMED)
+        found[f"{format}_latency_us"] = 1e6 * min(times)
+    return found
+
+
+def render(table: pd.DataFrame) -> str:
+    """Returns the page."""
+    table = table.set_index("network").reindex([n for n in SHOWN if n in set(table.network)])
+    header = [
+        "network", "px", "trained on", "test images", "epochs", "before tuning", "accuracy", "int8",
+        "weights", "MACs", "float32 kB", "int8 kB", "float32 ms", "int8 ms",
+    ]  # fmt: skip
+    lines = []
+    for name, found in table.iterrows():
+        epochs = f"{found.epochs}" + (f" + {found.fine_tune_epochs}" if found.untuned >= 0 else "")
+        untuned = f"{100 * found.untuned:.2f}" if found.untuned >= 0 else "–"
+        lines.append(
+            [
+                RUNS[str(name)], str(found["size"]), found.train, f"{found.test_images:,}", epochs,
+                untuned,
+                pages.accuracy(pd.Series([found.accuracy]), found.test_images),
+                f"{100 * found.int8_accuracy:.2f}", f"{found.num_params:,}", f"{found.macs:,}",
+                *(f"{found[f'{f}_bytes'] / 1000:,.0f}" for f in FORMATS),
+                *(f"{found[f'{f}_latency_us'] / 1000:.2f}" for f in FORMATS),
+            ]
+        )  # fmt: skip
+    return f"""# Transfer to CIFAR-10
+
+{WHAT}
+
+{pages.PICTURE}
+
+{markdown(header, lines)}
+
+Accuracy in percent on test images after the last epoch, in brackets its 95 % interval, of one seed.
+Epochs are those of the training and, behind the plus, of the fine-tuning; *before tuning* is the
+accuracy between the two. Files are those of TensorFlow Lite; *int8* is the accuracy of that file on
+the same images. Milliseconds are the least of {RUNS_TIMED} runs for one
+image on one thread, of a machine that others use.
+
+{pages.extent(table.reset_index())}"""
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Accuracy over multiply-accumulates."""
+    axis = figure.subplots()
+    for _, found in table.iterrows():
+        scratch = found.network.startswith(("scratch", "small_labels"))
+        color = "#767676" if scratch else "#0072B2"
+        axis.plot(found.macs / 1e6, 100 * found.accuracy, "o", color=color)
+        axis.annotate(
+            RUNS[found.network], (found.macs / 1e6, 100 * found.accuracy),
+            textcoords="offset points", xytext=(7, -4), color=color, fontsize=11,
+        )  # fmt: skip
+    axis.set_xscale("log")
+    axis.margins(x=0.25)
+    axis.set_xlabel("million multiply-accumulates for an image")
+    axis.set_ylabel("accuracy, %")
+
+
+PAGE = pages.Page("transfer", render, draw)
+
+
+def main(argv: list[str]) -> None:
+    """Trains what is missing, and writes the rows and the page."""
+    del argv
+    logging.set_verbosity(logging.WARNING)
+    display, quick = Display(), options.QUICK.value
+    if options.TRAIN.value and not INIT.value:
+        raise InputError("give the weights to start from by --init; docs/your_images.md has them")
+    base = options.workdir("transfer").absolute()
+    root = base / "tables" if quick else ROOT
+    rows: list[dict[str, Any]] = []
+    places: list[pathlib.Path] = []
+    for name in NETWORKS.value or RUNS:
+        if not options.TRAIN.value and not (base / name).exists():
+            continue
+        config = config_of(name, INIT.value or "", base, quick)
+        if not options.TRAIN.value and "init" in config.student and name.startswith("frozen"):
+            config.student.init = _init(base / name)
+        place = base / name
+        display.say(f"{name}: {RUNS[name]}")
+        found = pages.results(config, place, options.TRAIN.value, display)
+        rows.append(
+            {
+                **row(name, config, found), **files(config, place),
+                **pages.columns(config, place, found),
+            }
+        )  # fmt: skip
+        places.append(place / FILES)
+        times = [least(place) for place in places]
+        written = [{**given, **measured} for given, measured in zip(rows, times, strict=True)]
+        for path in pages.write(PAGE, pages.with_others(PAGE, written, root, "network"), root):
+            display.say(str(path))
+
+
+def _init(workdir: pathlib.Path) -> str:
+    """Returns the weights that a run has started from."""
+    import json
+
+    return json.loads((workdir / "config.json").read_text())["student"]["init"]
+
+
+if __name__ == "__main__":
+    cli.run(main, cli.parse)

@@ -1,0 +1,100 @@
+"""The pages on small networks and on the search for them, from made-up rows."""
+
+import json
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from configs import small_mnist
+from distill import pipeline
+from distill.cost import cost
+from distill.errors import InputError
+from distill.models import build
+from distill.report import fronts
+from experiments import search, small_networks
+
+SHARED = {
+    "config_hash": "0" * 12, "commit": "0" * 10, "device": "a processor", "dataset": "mnist",
+}  # fmt: skip
+
+
+def _row(seed, accuracy=0.9920, weights=3_400):
+    config = small_mnist.get_config("tiny_3k")
+    config.seed = seed
+    shipped = {
+        "num_params": weights, "macs": 200_000, "float32_bytes": 20_000, "int8_bytes": 7_900,
+        "accuracy": accuracy, "int8_accuracy": accuracy - 0.0005,
+    }  # fmt: skip
+    found = {
+        "compress": [{}, shipped], "models": {"student": {"confusion_matrix": [[9_000, 1_000]]}},
+    }  # fmt: skip
+    epochs = [{"test_accuracy": accuracy + extra} for extra in (-0.01, 0.0006, 0.0)]
+    return {
+        **small_networks.row("tiny_3k", config, found, epochs), **SHARED,
+        "seed": seed, "epochs": config.student.epochs,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", small_mnist.NETWORKS)
+def test_the_networks_are_valid_and_as_large_as_they_are_called(name):
+    (found,) = small_networks.runs([name], [3])
+    config = found[1]
+    pipeline.validate(config)
+    assert (config.seed, config.student.epochs) == (3, 60)
+    folded = {} if name == "v1" else {"folded": True}
+    model = build(config.student.model, {**config.student.args, **folded}, num_classes=10)
+    most = {"v1": 3_484, "tiny_1k": 1_000, "tiny_3k": 3_500, "tiny_6k": 6_000}[name]
+    assert 0.85 * most < cost(model, (28, 28, 1)).num_params <= most
+
+
+def test_networks_are_one_of_several():
+    with pytest.raises(InputError, match="tiny_1k,tiny_3k"):
+        small_mnist.get_config("tiny_1k,tiny_3k")
+
+
+def test_the_page_has_the_last_epoch_and_says_what_the_best_would_show():
+    table = pd.DataFrame([_row(seed, 0.992 + 0.0001 * seed) for seed in range(3)])
+    text = small_networks.PAGE.text(table)
+    assert (
+        "| 3 | 60 | 3,400 | 200,000 | 20,000 | 7,900 | 99.21 ± 0.02 | 99.16 ± 0.02 | 0.06" in text
+    )
+    assert "| 3,500 weights | ≥ 99.35 | tiny_3k, 60 epochs, 3 seeds | 99.21 ± 0.02 | no |" in text
+    assert "| 1,000 weights | ≥ 99.00 | none that small was trained |  | no |" in text
+    assert "BitNetMCU" in text and "the epoch chosen on the test set" in text
+    small_networks.draw(table, Figure())
+
+
+def test_a_goal_is_reached_by_ten_seeds_only():
+    rows = [_row(seed, 0.9940) for seed in range(10)]
+    assert "| 99.40 ± 0.00 | yes |" in small_networks.goals(pd.DataFrame(rows))
+    assert "| yes |" not in small_networks.goals(pd.DataFrame(rows[:9]))
+
+
+def _candidate(number, generation, accuracy, size, epochs=9):
+    return {
+        "id": f"{number}", "config": "search", **SHARED, "status": "ok", "generation": generation,
+        "genes": json.dumps({"student.args.widths[0]": 4, "student.args.skip": True}),
+        "model": "tiny", "loss": "cross_entropy", "seed": 0, "epochs": epochs,
+        "train_examples": 20_000, "num_params": size // 2, "macs": 100_000,
+        "float32_bytes": 3 * size, "int8_bytes": size, "accuracy": accuracy,
+        "int8_accuracy": accuracy, "train_seconds": 36.0, "compile_seconds": 1.0,
+    }  # fmt: skip
+
+
+def test_the_front_of_a_search_is_a_page():
+    rows = [
+        _candidate(0, 0, 0.97, 5_000), _candidate(1, 0, 0.98, 9_000), _candidate(2, 1, 0.98, 6_000),
+        _candidate(3, 1, 0.99, 9_500), _candidate(4, 1, 0.999, 4_000, epochs=1),
+        {**_candidate(5, 1, 0.999, 4_000), "status": "diverged"},
+    ]  # fmt: skip
+    found = fronts.finished(rows, 9)
+    best = fronts.front(found, ("int8_accuracy", "int8_bytes"))
+    assert [row["id"] for row in best] == ["0", "2", "3"]
+    assert fronts.front([], ("accuracy", "macs")) == []
+    text = search.PAGE.text(pd.DataFrame(rows))
+    assert (
+        "| 2 | 3,000 | 100,000 | 18,000 | 6,000 | 98.00 | 98.00 | 2 | widths 4, skip yes |" in text
+    )
+    assert "| 4 |" not in text and "1 for 1, 0 for 3, 5 for 9" in text
+    search.draw(pd.DataFrame(rows), Figure())
