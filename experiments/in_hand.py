@@ -1,10 +1,10 @@
 """Digits as people write them: what a model recognises, with and without `normalize: mnist`.
 
-    python -m experiments.in_hand [--model=mobile/app/src/main/assets/mnist]
+    python -m experiments.in_hand [--others=hand:runs/a/export/int8,shift:runs/b/export/int8]
 
 Drawings of six hands in each condition of `golden_digits`, three of the hands seen by nothing else;
 and digits of MNIST's test set as ink on paper. All of it goes through what a reader does with an
-image. Writes results/in_hand.csv, of which mobile/README.md has a table.
+image. Writes results/in_hand.csv, of which mobile/README.md has tables.
 """
 
 import itertools
@@ -40,7 +40,12 @@ PRINTS = {
     "chalk on a board": Condition(paper=50, ink=220),
 }
 
+TESTED = 10_000  # images of the test set, on which a bundle says how accurate it is
+
 MODEL = flags.DEFINE_string("model", str(SHIPPED), "The bundle.")
+OTHERS = flags.DEFINE_list(
+    "others", [], "Further bundles, each TRAINED:PATH, as hand:runs/a/export/int8."
+)
 OUT = flags.DEFINE_string("out", None, "The file to write; by default in results/.")
 
 
@@ -97,28 +102,49 @@ def printed(digits: np.ndarray, labels: np.ndarray) -> Iterator[Set]:
         yield Set("printed", name, "auto", np.stack(images), labels)
 
 
-def answers(model: Model, spec: dict, found: Set) -> np.ndarray:
-    """Returns the class of each image, `[n]`, -1 where there is no digit in sight."""
-    spec = {**spec, "polarity": found.polarity}
-    read = [preprocess.see_image(image, spec) for image in found.images]
-    best = model.run(np.concatenate([one.tensor for one in read])).argmax(axis=1)
-    return np.where([one.notice == "blank" for one in read], -1, best)
+def measure(
+    path: pathlib.Path, others: dict[str, pathlib.Path], sets: Iterator[Set]
+) -> Iterator[dict]:
+    """Yields a row for each condition and bundle.
 
-
-def measure(path: pathlib.Path, sets: Iterator[Set]) -> Iterator[dict]:
-    """Yields a row for each condition: how many are right, normalised and as they are."""
-    opened = bundle.read(path)
-    model, spec = Model(opened), opened.manifest["input"]
+    Args:
+      path: the bundle that ships; what it says of images without `normalize` is counted too.
+      others: further bundles, by how they were trained.
+      sets: the images.
+    """
+    bundles = {"shipped": path, **others}
+    opened = {name: bundle.read(where) for name, where in bundles.items()}
+    models = {name: Model(found) for name, found in opened.items()}
+    for name, found in opened.items():
+        about = found.manifest["provenance"]
+        rest = ("test set", f"{about['dataset']}, as it is")
+        yield _row(*rest, TESTED, round(about["accuracy"] * TESTED), name, found)
     for one in sets:
-        right = {
-            column: int((answers(model, {**spec, "normalize": how}, one) == one.labels).sum())
-            for column, how in (("right", "mnist"), ("right_plain", "none"))
-        }
-        yield {
-            "source": one.source, "condition": one.condition, "images": len(one.labels), **right,
-            "model": opened.manifest["name"], "sha256": opened.manifest["model"]["sha256"][:12],
-            "commit": provenance.commit(),
-        }  # fmt: skip
+        for name, found in opened.items():
+            spec = {**found.manifest["input"], "polarity": one.polarity}
+            right = _right(models[name], {**spec, "normalize": "mnist"}, one)
+            row = _row(one.source, one.condition, len(one.labels), right, name, found)
+            if name == "shipped":
+                row["right_plain"] = _right(models[name], {**spec, "normalize": "none"}, one)
+            yield row
+
+
+def _row(
+    source: str, condition: str, images: int, right: int, trained: str, found: bundle.Bundle
+) -> dict:
+    return {
+        "source": source, "condition": condition, "images": images, "right": right,
+        "trained": trained, "model": found.manifest["name"],
+        "sha256": found.manifest["model"]["sha256"][:12], "commit": provenance.commit(),
+    }  # fmt: skip
+
+
+def _right(model: Model, spec: dict, one: Set) -> int:
+    """Returns how many images are recognised; one without a digit in sight is not."""
+    read = [preprocess.see_image(image, spec) for image in one.images]
+    best = model.run(np.concatenate([found.tensor for found in read])).argmax(axis=1)
+    there = [found.notice != "blank" for found in read]
+    return int(((best == one.labels) & there).sum())
 
 
 def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
@@ -138,8 +164,11 @@ def main(argv: list[str]) -> None:
     """Measures and writes."""
     del argv
     path = pathlib.Path(MODEL.value)
+    others = {
+        name: pathlib.Path(where) for name, _, where in (o.partition(":") for o in OTHERS.value)
+    }
     rows = []
-    for row in measure(path, itertools.chain(drawn(), printed(*tested()))):
+    for row in measure(path, others, itertools.chain(drawn(), printed(*tested()))):
         print(f"{row['source']}, {row['condition']}: {row['right']} of {row['images']}")
         rows.append(row)
     pd.DataFrame(rows).to_csv(OUT.value or CSV, index=False)

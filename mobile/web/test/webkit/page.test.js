@@ -17,7 +17,11 @@ const PORT = 20000 + (process.pid % 20000);
 /** Starts a session of the browser, which ends with the test; returns what sends it a command. */
 async function session(t) {
   const driver = spawn("WebKitWebDriver", [`--port=${PORT}`], { stdio: "ignore" });
-  t.after(() => driver.kill());
+  let id = "";
+  t.after(async () => {
+    if (id) await send("DELETE", `/session/${id}`).catch(() => {}); // closes the browser
+    driver.kill();
+  });
   const send = async (method, path, body) => {
     const response = await fetch(`http://127.0.0.1:${PORT}${path}`,
       { method, body: body && JSON.stringify(body), headers: { "content-type": "application/json" } });
@@ -27,11 +31,9 @@ async function session(t) {
   };
   await until(() => send("GET", "/status").then(() => true, () => false));
   const options = { binary: BROWSER, args: ["--automation"] };
-  const { sessionId } = await send("POST", "/session",
-    { capabilities: { alwaysMatch: { "webkitgtk:browserOptions": options } } });
-  const own = (method, path, body) => send(method, `/session/${sessionId}${path}`, body);
-  t.after(() => own("DELETE", "").catch(() => {}));
-  return own;
+  const capabilities = { alwaysMatch: { "webkitgtk:browserOptions": options } };
+  id = (await send("POST", "/session", { capabilities })).sessionId;
+  return (method, path, body) => send(method, `/session/${id}${path}`, body);
 }
 
 /** Waits until a function returns something, and returns that. */
@@ -48,7 +50,6 @@ async function until(look) {
 const run = (browser, script, ...args) => browser("POST", "/execute/sync", { script, args });
 const ready = (browser) => until(() => run(browser, "return document.documentElement.dataset.ready ?? ''"));
 const label = (browser) => run(browser, "return document.querySelector('.answer .label').textContent");
-
 const answered = (browser, digit) => until(async () => (await label(browser)) === `${digit}`);
 
 /** Draws a digit as a mouse does. */
