@@ -17,6 +17,7 @@ import pandas as pd
 from absl import flags
 
 from distill import cli, provenance
+from distill.data import reading, sources
 from distill.export import bundle, preprocess
 from distill.export.runtime import Model
 from experiments import RESULTS, ROOT
@@ -67,10 +68,10 @@ class Set(NamedTuple):
     labels: np.ndarray
 
 
-def drawn() -> Iterator[Set]:
-    """Yields each digit of each hand, `TIMES`, in each condition; none is of the golden files."""
-    labels = np.tile(np.arange(10), TIMES * len(HANDS))
-    hands = np.repeat(np.arange(len(HANDS)), TIMES * 10)
+def drawn(times: int = TIMES) -> Iterator[Set]:
+    """Yields each digit of each hand, some times, in each condition; none is of the golden files."""
+    labels = np.tile(np.arange(10), times * len(HANDS))
+    hands = np.repeat(np.arange(len(HANDS)), times * 10)
     for number, (name, condition) in enumerate(CONDITIONS.items()):
         rng = np.random.default_rng([2026, number])
         images = [
@@ -149,15 +150,9 @@ def _right(model: Model, spec: dict, one: Set) -> int:
 
 def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
     """Returns the first `PRINTED` images of a test set, and their labels."""
-    from distill import data, presets
-    from distill.progress import Display
-
-    config = presets.simplenet(1, None, dataset)
-    config.dataset.fallback = ""  # the figures are of MNIST itself
-    config.dataset.train = "train[:1000]"  # none of them is used
-    config.dataset.test = f"test[:{PRINTED}]"
-    test = data.load(config, *data.find(config, Display().warn)).test
-    return test.images, test.labels
+    source, _ = sources.find(dataset, "", "")
+    test, _ = reading.read(source, "test", image_size=0, resident_mb=1024)
+    return test.images[:PRINTED], test.labels[:PRINTED]
 
 
 def main(argv: list[str]) -> None:

@@ -82,7 +82,7 @@ def surfaces() -> np.ndarray:
 def sets() -> Iterator[tuple[str, np.ndarray]]:
     """Yields the name of each set and its images."""
     digits, labels = in_hand.tested()
-    drawn = np.concatenate([one.images for one in in_hand.drawn() if one.polarity == "auto"])
+    drawn = np.concatenate([one.images for one in in_hand.drawn(1) if one.polarity == "auto"])
     yield "digits of MNIST on grey paper", next(
         one.images for one in in_hand.printed(digits[:COUNT], labels[:COUNT])
         if one.condition == "paper of 170"
