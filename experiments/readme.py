@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and a page of docs from the committed CSV files.
+"""Writes the tables of two READMEs and two pages of docs from the committed CSV files.
 
 python -m experiments.readme
 """
@@ -9,13 +9,14 @@ from collections.abc import Mapping
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT, pages, pareto_page
+from experiments import RESULTS, ROOT, in_hand_page, pages, pareto_page
 from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
+MOBILE = ROOT / "mobile" / "README.md"
 YOUR_IMAGES = ROOT / "docs" / "your_images.md"
 
 
@@ -301,6 +302,10 @@ TABLES = {
     },
     PERFORMANCE: {
         "kernels": kernels_table, "forward": forward_table, "on_paper": on_paper_table,
+    },
+    MOBILE: {
+        "in_hand": in_hand_page.in_hand_table, "training": in_hand_page.training_table,
+        "outliers": in_hand_page.outliers_table,
     },
     YOUR_IMAGES: {"streaming": streaming_table},
 }  # fmt: skip
