@@ -69,7 +69,7 @@ class Set(NamedTuple):
 
 
 def drawn(times: int = TIMES) -> Iterator[Set]:
-    """Yields each digit of each hand, some times, in each condition; none of the golden files."""
+    """Yields each digit of each hand, in each condition; no image is of the golden files."""
     labels = np.tile(np.arange(10), times * len(HANDS))
     hands = np.repeat(np.arange(len(HANDS)), times * 10)
     for number, (name, condition) in enumerate(CONDITIONS.items()):

@@ -1,4 +1,4 @@
-"""The tables of mobile/README.md: digits as people write them, and what is no digit."""
+"""The tables of mobile/README.md: digits as people write them."""
 
 import pandas as pd
 
@@ -41,23 +41,6 @@ def training_table() -> str:
             [condition, *(_percent(found.right[name], found.images[name]) for name in trained)]
         )
     return f"{markdown(['right, %', *trained], lines)}\n\n{_made_with(table)}"
-
-
-def outliers_table() -> str:
-    """How much of what is no digit is taken for blank, and how much for a digit with certainty."""
-    table = pages.read_csv(RESULTS / "outliers.csv")
-    columns = [name for name in table.columns if name.startswith("sure_from_")]
-    header = ["", "images", "nothing there, %"]
-    header += [f"sure from {name.rpartition('_')[2]} %, %" for name in columns]
-    lines = [
-        [
-            row["images_of"],
-            str(row["images"]),
-            *(_percent(row[name], row["images"]) for name in ("blank", *columns)),
-        ]
-        for _, row in table.iterrows()
-    ]
-    return f"{markdown(header, lines)}\n\n{_made_with(table)}"
 
 
 def _made_with(table: pd.DataFrame) -> str:

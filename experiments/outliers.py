@@ -4,7 +4,7 @@
 
 Fashion-MNIST, letters of the fonts that come with Matplotlib, faces and other drawings, surfaces
 with nothing on them; beside them digits. All of it goes through what a reader does with an image.
-Writes results/outliers.csv, of which mobile/README.md has a table.
+Writes results/outliers.csv.
 """
 
 import pathlib
