@@ -210,7 +210,7 @@ def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
 def with_kept(
     rows: Sequence[Mapping[str, Any]], csv: pathlib.Path, methods: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Adds what a file has of students that were trained elsewhere, in the order of the methods.
+    """Adds rows to those that a file has, which stay as they are, in the order of the methods.
 
     Args:
       rows: from `collect`.
@@ -220,7 +220,7 @@ def with_kept(
     table = pd.DataFrame(rows)
     if csv.exists():
         earlier = pages.read_csv(csv)
-        table = pd.concat([table, earlier[~earlier.id.isin(table.id)]])
+        table = pd.concat([earlier, table[~table.id.isin(earlier.id)]])
     return in_order(table, methods).to_dict("records")
 
 
