@@ -109,6 +109,7 @@ def measured(root: pathlib.Path, kind: str, steps: int) -> dict[str, Any]:
     config.dataset.image_size = SIDE
     config.dataset.mean, config.dataset.std = presets.IMAGENET_MEAN, presets.IMAGENET_STD
     config.loss.name = "cross_entropy"
+    config.teacher.batch_size = BATCH
     config.student.update(
         {"model": "efficientnet_lite0", "batch_size": BATCH, "augmentation": "resized_crop"}
     )
