@@ -12,6 +12,7 @@ not trained again, and what comes later in `RUNS` builds on what is before it. A
 results/transfer.csv, docs/transfer.md and its picture are written.
 """
 
+import json
 import pathlib
 import timeit
 from collections.abc import Mapping
@@ -19,19 +20,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from absl import flags, logging
+from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
-from distill import cli, presets
 from distill import config as configs
+from distill import presets
 from distill.errors import InputError, unknown
-from distill.progress import Display
 from distill.report.tables import markdown
-from experiments import ROOT, options, pages
+from experiments import driver, options, pages
 
 INIT = flags.DEFINE_string("init", None, "Weights of EfficientNet-Lite0.")
-NETWORKS = flags.DEFINE_list("networks", None, "Which of `RUNS`; by default all.")
 
 SIZE, LARGER = 64, 96  # pixels to which CIFAR-10's 32×32 are enlarged
 IMAGES = 5_000  # of the 50,000, to train all layers of the large network on
@@ -56,26 +55,9 @@ SHOWN = (
     "scratch_50", "small_labels", "small_distilled",
 )  # fmt: skip
 FORMATS = ("float32", "int8")
+CONFIG = "config.json"
 RUNS_TIMED = 300
 FILES = "files"  # of a run, whose latencies are measured
-
-WHAT = f"""\
-EfficientNet-Lite0 comes with the weights that it was given on ImageNet's 1.2 million photos of 224
-pixels. Here it is made a classifier of CIFAR-10, whose 32×32 pixels are enlarged to {SIZE}×{SIZE}
-(and to {LARGER}×{LARGER} in one row). Resolution, images and epochs are what a share of two cores
-could do in an hour: a forward pass takes 31 million multiply-accumulates, where it takes 385 at 224
-pixels. They say how the networks compare, and not what CIFAR-10 allows.
-
-*Head alone* leaves all layers as they are, with the statistics of their batch normalisation: what
-they make of the images is computed once. *All layers* goes on from there on the first {IMAGES:,}
-training images, at a learning rate that falls by a fifth from block to block towards the image.
-Batch normalisation stays as it is there, as docs/your_images.md advises; where it learned too, on
-batches of 64 images of which it sees 2×2 pixels in the end, it was worse than the head alone. From
-that network the filters inside the blocks that matter least to the loss (Molchanov et al.
-2017) are removed at once, and the rest is fine-tuned on the same images; *from scratch* is the same
-shape with fresh weights on the same images, with more epochs. *Small* is a MobileNetV2 of 0.35 of
-the width, trained on {SMALL_IMAGES:,} images, on their labels or mostly on what *all layers* says
-of them."""
 
 
 def config_of(name: str, init: str, base: pathlib.Path, quick: bool = False) -> ConfigDict:
@@ -220,42 +202,29 @@ def least(place: pathlib.Path) -> dict[str, float]:
     return found
 
 
-def render(table: pd.DataFrame) -> str:
-    """Returns the page."""
-    table = table.set_index("network").reindex([n for n in SHOWN if n in set(table.network)])
+def networks(table: pd.DataFrame) -> str:
+    """Lays out the networks, each with what it was trained on and what it costs."""
+    table = table.set_index("network")
     header = [
         "network", "px", "trained on", "test images", "epochs", "before tuning", "accuracy", "int8",
         "weights", "MACs", "float32 kB", "int8 kB", "float32 ms", "int8 ms",
     ]  # fmt: skip
     lines = []
-    for name, found in table.iterrows():
-        epochs = f"{found.epochs}" + (f" + {found.fine_tune_epochs}" if found.untuned >= 0 else "")
-        untuned = f"{100 * found.untuned:.2f}" if found.untuned >= 0 else "–"
+    for name in (name for name in SHOWN if name in table.index):
+        found = table.loc[name]
+        tuned = found.untuned >= 0  # and not missing
+        epochs = f"{found.epochs}" + (f" + {found.fine_tune_epochs}" if tuned else "")
         lines.append(
             [
-                RUNS[str(name)], str(found["size"]), found.train, f"{found.test_images:,}", epochs,
-                untuned,
+                RUNS[name], str(found["size"]), found.train, f"{found.test_images:,}", epochs,
+                f"{100 * found.untuned:.2f}" if tuned else "–",
                 pages.accuracy(pd.Series([found.accuracy]), found.test_images),
                 f"{100 * found.int8_accuracy:.2f}", f"{found.num_params:,}", f"{found.macs:,}",
                 *(f"{found[f'{f}_bytes'] / 1000:,.0f}" for f in FORMATS),
                 *(f"{found[f'{f}_latency_us'] / 1000:.2f}" for f in FORMATS),
             ]
         )  # fmt: skip
-    return f"""# Transfer to CIFAR-10
-
-{WHAT}
-
-{pages.PICTURE}
-
-{markdown(header, lines)}
-
-Accuracy in percent on test images after the last epoch, in brackets its 95 % interval, of one seed.
-Epochs are those of the training and, behind the plus, of the fine-tuning; *before tuning* is the
-accuracy between the two. Files are those of TensorFlow Lite; *int8* is the accuracy of that file on
-the same images. Milliseconds are the least of {RUNS_TIMED} runs for one
-image on one thread, of a machine that others use.
-
-{pages.extent(table.reset_index())}"""
+    return f"{markdown(header, lines)}\n\n{pages.extent(table.reset_index())}"
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
@@ -275,48 +244,28 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axis.set_ylabel("accuracy, %")
 
 
-PAGE = pages.Page("transfer", render, draw)
+PAGE = pages.Page("transfer", {"transfer": networks}, draw)
 
 
-def main(argv: list[str]) -> None:
-    """Trains what is missing, and writes the rows and the page."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
-    display, quick = Display(), options.QUICK.value
-    if options.TRAIN.value and not INIT.value:
+def measured(call: driver.Call) -> list[dict[str, Any]]:
+    """Trains what is missing; after each network all rows are written, with those of others."""
+    if call.train and not INIT.value:
         raise InputError("give the weights to start from by --init; docs/your_images.md has them")
-    base = options.workdir("transfer").absolute()
-    root = base / "tables" if quick else ROOT
+    base = call.workdir.absolute()
     rows: list[dict[str, Any]] = []
-    places: list[pathlib.Path] = []
-    for name in NETWORKS.value or RUNS:
-        if not options.TRAIN.value and not (base / name).exists():
-            continue
-        config = config_of(name, INIT.value or "", base, quick)
-        if not options.TRAIN.value and "init" in config.student and name.startswith("frozen"):
-            config.student.init = _init(base / name)
+    for name in options.NETWORKS.value or RUNS:
         place = base / name
-        display.say(f"{name}: {RUNS[name]}")
-        found = pages.results(config, place, options.TRAIN.value, display)
-        rows.append(
-            {
-                **row(name, config, found), **files(config, place),
-                **pages.columns(config, place, found),
-            }
-        )  # fmt: skip
-        places.append(place / FILES)
-        times = [least(place) for place in places]
-        written = [{**given, **measured} for given, measured in zip(rows, times, strict=True)]
-        for path in pages.write(PAGE, pages.with_others(PAGE, written, root, "network"), root):
-            display.say(str(path))
-
-
-def _init(workdir: pathlib.Path) -> str:
-    """Returns the weights that a run has started from."""
-    import json
-
-    return json.loads((workdir / "config.json").read_text())["student"]["init"]
+        if not call.train and not (place / FILES).exists():
+            continue
+        init = INIT.value or json.loads((base / "frozen" / CONFIG).read_text())["student"]["init"]
+        config = config_of(name, init, base, call.quick)
+        call.display.say(f"{name}: {RUNS[name]}")
+        found = pages.results(config, place, call.train, call.display)
+        cost = files(config, place) | least(place / FILES)
+        rows.append({**row(name, config, found), **cost, **pages.columns(config, place, found)})
+        pages.write(PAGE, pages.with_others(PAGE, rows, call.root, "network"), call.root)
+    return pages.with_others(PAGE, rows, call.root, "network")
 
 
 if __name__ == "__main__":
-    cli.run(main, cli.parse)
+    driver.run(PAGE, measured)

@@ -87,7 +87,7 @@ def describe(parts: Mapping[str, Any], resident_mb: int) -> str:
 
 def num_workers() -> int:
     """Returns how many threads decode; Pillow and TensorFlow let others run meanwhile."""
-    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return min(os.cpu_count() or 1, MAX_WORKERS)
 
 
 def ahead(images: Any, pieces: Sequence[np.ndarray | slice]) -> Iterator[np.ndarray]:

@@ -149,7 +149,10 @@ def _read(split: Split, count: int) -> None:
 def _train(config: Any, dataset: Dataset, steps: int, *, resident: bool) -> float:
     """Returns the seconds of some steps, after as many that compile and fill what waits."""
     loss = recipe.loss_section(config.loss)
-    described = {"input_shape": (SIDE, SIDE, 3), "num_classes": dataset.num_classes}
+    described = {
+        "dataset": dataset.name, "splits": {}, "transfer": None, "fingerprint": dataset.fingerprint,
+        "input_shape": (SIDE, SIDE, 3), "num_classes": dataset.num_classes,
+    }  # fmt: skip
     about = recipe.describe(config.student, loss, [0], config.dataset, described, None)
     split, plan = dataset.train, engine.execution(1)
     task = recipe.task(about, recipe.Length(steps, 2 * steps))

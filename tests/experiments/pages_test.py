@@ -14,12 +14,13 @@ from experiments import (
     sensitivity,
     small_networks,
     svd,
+    transfer,
     xy,
 )
 
 PAGES = [
     autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, pareto.PAGE, search.PAGE,
-    sensitivity.PAGE, small_networks.PAGE, svd.PAGE, xy.PAGE,
+    sensitivity.PAGE, small_networks.PAGE, svd.PAGE, transfer.PAGE, xy.PAGE,
 ]  # fmt: skip
 
 

@@ -173,11 +173,11 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     config.loss.terms = {"crd_memory": {"negatives": 7}, "cross_entropy": {}}
     dataset = data_lib.load(config, *data_lib.find(config, print))
 
-    def run():
+    def made():
         return Run(pipeline.validate(config), tmp_path, dataset, Display())
 
     def described():
-        return run().student_about(run().teacher_about())
+        return made().student_about(made().teacher_about())
 
     about = described()
     task = recipe.task(about, recipe.Length(1, 1))
@@ -201,5 +201,5 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     ):
         config.dataset.resident_mb = limit
         with pytest.raises(InputError, match=said) as error:
-            run().check_models()
+            made().check_models()
         assert "\n" not in str(error.value)
