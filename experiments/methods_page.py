@@ -233,7 +233,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
         panel.set_xlabel("percentage points against labels only")
     panels[0].set_yticks(range(len(methods)), methods)
     panels[0].invert_yaxis()
-    panels[0].legend(loc="lower left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
 
 
 def render_cost(table: pd.DataFrame) -> str:
