@@ -40,6 +40,7 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     if dataset == "mnist":
         config.dataset.fallback = "mnist5k"
         config.export.max_accuracy_drop = 0.003
+        config.teacher.update({"epochs": 8, "learning_rate": 2e-3})
     if dataset == "cifar10":
         config.dataset.mean, config.dataset.std = CIFAR10_MEAN, CIFAR10_STD
         config.teacher.augmentation = config.student.augmentation = "crop_flip"

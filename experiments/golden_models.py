@@ -291,6 +291,8 @@ CHANGES: dict[str, tuple[Callable[[], schema.ModelT], Change]] = {
     "int8_scale_nan": (_int8, _set("tensors.3.quantization.scale", [math.nan])),
     "int8_zero_points": (_int8, _set("tensors.3.quantization.zeroPoint", [])),
     "int8_zero_point_model": (_int8, _set("tensors.3.quantization.zeroPoint", [2**40])),
+    "int8_scale_wide": (_int8, _set("tensors.3.quantization.scale", [1e9])),
+    "int8_scale_narrow": (_int8, _set("tensors.5.quantization.scale", [1e30])),
     "operator_custom": (_float, _custom),
     "operator_code": (_float, _set("operators.1.opcodeIndex", 9)),
     "operator_input": (_float, _set("operators.1.inputs", [99, 3, 4])),

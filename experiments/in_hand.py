@@ -1,10 +1,10 @@
 """Digits as people write them: what a model recognises, with and without `normalize: mnist`.
 
-    python -m experiments.in_hand [--model=mobile/app/src/main/assets/mnist]
+    python -m experiments.in_hand [--others=hand:runs/a/export/int8,shift:runs/b/export/int8]
 
 Drawings of six hands in each condition of `golden_digits`, three of the hands seen by nothing else;
 and digits of MNIST's test set as ink on paper. All of it goes through what a reader does with an
-image. Writes results/in_hand.csv, of which mobile/README.md has a table.
+image. Writes results/in_hand.csv, of which mobile/README.md has tables.
 """
 
 import itertools
@@ -17,6 +17,7 @@ import pandas as pd
 from absl import flags
 
 from distill import cli, provenance
+from distill.data import reading, sources
 from distill.export import bundle, preprocess
 from distill.export.runtime import Model
 from experiments import RESULTS, ROOT
@@ -40,8 +41,13 @@ PRINTS = {
     "chalk on a board": Condition(paper=50, ink=220),
 }
 
+TESTED = 10_000  # images of the test set, on which a bundle says how accurate it is
+
 MODEL = flags.DEFINE_string("model", str(SHIPPED), "The bundle.")
-OUT = flags.DEFINE_string("out", str(CSV), "The file to write.")
+OTHERS = flags.DEFINE_list(
+    "others", [], "Further bundles, each TRAINED:PATH, as hand:runs/a/export/int8."
+)
+OUT = flags.DEFINE_string("out", None, "The file to write; by default in results/.")
 
 
 class Set(NamedTuple):
@@ -62,10 +68,10 @@ class Set(NamedTuple):
     labels: np.ndarray
 
 
-def drawn() -> Iterator[Set]:
-    """Yields each digit of each hand, `TIMES`, in each condition; none is of the golden files."""
-    labels = np.tile(np.arange(10), TIMES * len(HANDS))
-    hands = np.repeat(np.arange(len(HANDS)), TIMES * 10)
+def drawn(times: int = TIMES) -> Iterator[Set]:
+    """Yields each digit of each hand, in each condition; no image is of the golden files."""
+    labels = np.tile(np.arange(10), times * len(HANDS))
+    hands = np.repeat(np.arange(len(HANDS)), times * 10)
     for number, (name, condition) in enumerate(CONDITIONS.items()):
         rng = np.random.default_rng([2026, number])
         images = [
@@ -97,52 +103,70 @@ def printed(digits: np.ndarray, labels: np.ndarray) -> Iterator[Set]:
         yield Set("printed", name, "auto", np.stack(images), labels)
 
 
-def answers(model: Model, spec: dict, found: Set) -> np.ndarray:
-    """Returns the class of each image, `[n]`, -1 where there is no digit in sight."""
-    spec = {**spec, "polarity": found.polarity}
-    read = [preprocess.see_image(image, spec) for image in found.images]
-    best = model.run(np.concatenate([one.tensor for one in read])).argmax(axis=1)
-    return np.where([one.notice == "blank" for one in read], -1, best)
+def measure(
+    path: pathlib.Path, others: dict[str, pathlib.Path], sets: Iterator[Set]
+) -> Iterator[dict]:
+    """Yields a row for each condition and bundle.
 
-
-def measure(path: pathlib.Path, sets: Iterator[Set]) -> Iterator[dict]:
-    """Yields a row for each condition: how many are right, normalised and as they are."""
-    opened = bundle.read(path)
-    model, spec = Model(opened), opened.manifest["input"]
+    Args:
+      path: the bundle that ships; what it says of images without `normalize` is counted too.
+      others: further bundles, by how they were trained.
+      sets: the images.
+    """
+    bundles = {"shipped": path, **others}
+    opened = {name: bundle.read(where) for name, where in bundles.items()}
+    models = {name: Model(found) for name, found in opened.items()}
+    for name, found in opened.items():
+        about = found.manifest["provenance"]
+        rest = ("test set", f"{about['dataset']}, as it is")
+        yield _row(*rest, TESTED, round(about["accuracy"] * TESTED), name, found)
     for one in sets:
-        right = {
-            column: int((answers(model, {**spec, "normalize": how}, one) == one.labels).sum())
-            for column, how in (("right", "mnist"), ("right_plain", "none"))
-        }
-        yield {
-            "source": one.source, "condition": one.condition, "images": len(one.labels), **right,
-            "model": opened.manifest["name"], "sha256": opened.manifest["model"]["sha256"][:12],
-            "commit": provenance.commit(),
-        }  # fmt: skip
+        for name, found in opened.items():
+            spec = {**found.manifest["input"], "polarity": one.polarity}
+            right = _right(models[name], {**spec, "normalize": "mnist"}, one)
+            row = _row(one.source, one.condition, len(one.labels), right, name, found)
+            if name == "shipped":
+                row["right_plain"] = _right(models[name], {**spec, "normalize": "none"}, one)
+            yield row
 
 
-def test_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first `PRINTED` digits of MNIST's test set, and their labels."""
-    from distill import data, presets
-    from distill.progress import Display
+def _row(
+    source: str, condition: str, images: int, right: int, trained: str, found: bundle.Bundle
+) -> dict:
+    return {
+        "source": source, "condition": condition, "images": images, "right": right,
+        "trained": trained, "model": found.manifest["name"],
+        "sha256": found.manifest["model"]["sha256"][:12], "commit": provenance.commit(),
+    }  # fmt: skip
 
-    config = presets.simplenet(1, None)
-    config.dataset.fallback = ""  # the figures are of MNIST itself
-    config.dataset.train = "train[:1000]"  # none of them is used
-    config.dataset.test = f"test[:{PRINTED}]"
-    test = data.load(config, *data.find(config, Display().warn)).test
-    return test.images, test.labels
+
+def _right(model: Model, spec: dict, one: Set) -> int:
+    """Returns how many images are recognised; one without a digit in sight is not."""
+    read = [preprocess.see_image(image, spec) for image in one.images]
+    best = model.run(np.concatenate([found.tensor for found in read])).argmax(axis=1)
+    there = [found.notice != "blank" for found in read]
+    return int(((best == one.labels) & there).sum())
+
+
+def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first `PRINTED` images of a test set, and their labels."""
+    source, _ = sources.find(dataset, "", "")
+    test, _ = reading.read(source, "test", image_size=0, resident_mb=1024)
+    return test.images[:PRINTED], test.labels[:PRINTED]
 
 
 def main(argv: list[str]) -> None:
     """Measures and writes."""
     del argv
     path = pathlib.Path(MODEL.value)
+    others = {
+        name: pathlib.Path(where) for name, _, where in (o.partition(":") for o in OTHERS.value)
+    }
     rows = []
-    for row in measure(path, itertools.chain(drawn(), printed(*test_digits()))):
+    for row in measure(path, others, itertools.chain(drawn(), printed(*tested()))):
         print(f"{row['source']}, {row['condition']}: {row['right']} of {row['images']}")
         rows.append(row)
-    pd.DataFrame(rows).to_csv(OUT.value, index=False)
+    pd.DataFrame(rows).to_csv(OUT.value or CSV, index=False)
 
 
 if __name__ == "__main__":

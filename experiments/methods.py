@@ -92,6 +92,10 @@ METHODS: dict[str, Loss] = {
 }  # fmt: skip
 
 
+# Of all rows there are; the preset's is younger.
+TEACHER = {"epochs": 12, "learning_rate": 1e-3}
+
+
 def sweep(
     fraction: float,
     *,
@@ -111,6 +115,8 @@ def sweep(
       quick: a run of seconds on few images.
     """
     config = presets.simplenet(1, "quick" if quick else None)
+    if not quick:
+        config.teacher.update(TEACHER)
     config.student.args = ConfigDict()  # the models' own; an axis names them
     # The teacher sees every image as it is: what it says of them fits a table.
     config.teacher.augmentation = config.student.augmentation = "none"
@@ -204,7 +210,7 @@ def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
 def with_kept(
     rows: Sequence[Mapping[str, Any]], csv: pathlib.Path, methods: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Adds what a file has of students that were trained elsewhere, in the order of the methods.
+    """Adds rows to those that a file has, which stay as they are, in the order of the methods.
 
     Args:
       rows: from `collect`.
@@ -214,7 +220,7 @@ def with_kept(
     table = pd.DataFrame(rows)
     if csv.exists():
         earlier = pages.read_csv(csv)
-        table = pd.concat([table, earlier[~earlier.id.isin(table.id)]])
+        table = pd.concat([earlier, table[~table.id.isin(earlier.id)]])
     return in_order(table, methods).to_dict("records")
 
 

@@ -81,10 +81,13 @@ def main(argv: list[str]) -> None:
 
 def _teacher_accuracy(config: ConfigDict, workdir: pathlib.Path, dataset, display) -> float:
     """Returns the share of the test images on which the teacher is right."""
+    from distill import pipeline
     from distill.run import Run
     from distill.training import trained
 
-    directory = Run(config, workdir, dataset, display).teacher_checkpoints / "steps"
+    directory = (
+        Run(pipeline.validate(config), workdir, dataset, display).teacher_checkpoints / "steps"
+    )
     return trained.quality(trained.load(directory, display.warn), dataset.test)
 
 

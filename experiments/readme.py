@@ -1,20 +1,23 @@
-"""Writes the tables of README.md and a page of docs from the committed CSV files.
+"""Writes the tables of two READMEs and two pages of docs from the committed CSV files.
 
 python -m experiments.readme
 """
 
 import pathlib
+from collections.abc import Mapping
 
 import pandas as pd
 
 from distill.report.tables import markdown
-from experiments import RESULTS, ROOT, pages, pareto_page
+from experiments import RESULTS, ROOT, in_hand_page, pages, pareto_page
 from experiments.thesis import beyond, rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import LABELS, Group, Study
 
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
+MOBILE = ROOT / "mobile" / "README.md"
+YOUR_IMAGES = ROOT / "docs" / "your_images.md"
 
 
 def study_table() -> str:
@@ -91,10 +94,15 @@ def _with_thesis(study: Study, group: Group, published: float) -> list[str]:
 def speed_table() -> str:
     """Examples per second of a training step, and ratios."""
     table = pages.read_csv(RESULTS / "train_step.csv")
+    others = {"pytorch": "PyTorch", "pytorch_compiled": "PyTorch, compiled", "keras": "Keras"}
+    what = f"Training examples per second, batch {table.batch[0]}, Adam"
+    return f"{_against(table, others)}\n\n{what}, {_rounds(table)}"
+
+
+def _against(table: pd.DataFrame, others: Mapping[str, str]) -> str:
+    """Returns the speeds of each model, and how many times that of each other framework ours is."""
     speeds = table.pivot(index="model", columns="framework", values="examples_per_second")
-    others = ("pytorch", "pytorch_compiled", "keras")
-    names = ("PyTorch", "PyTorch, compiled", "Keras")
-    header = ["model", "distill", *names, *(f"against {name}" for name in names)]
+    header = ["model", "distill", *others.values(), *(f"against {n}" for n in others.values())]
     rows = [
         [
             str(model),
@@ -103,12 +111,45 @@ def speed_table() -> str:
         ]
         for model, row in speeds.loc[table.model.unique()].iterrows()
     ]
+    return markdown(header, rows)
+
+
+def _rounds(table: pd.DataFrame) -> str:
     versions = "; ".join(table.drop_duplicates("framework").version)
-    notes = (
-        f"Training examples per second, batch {table.batch[0]}, Adam, medians of "
-        f"{table.rounds[0]} alternated rounds; {table.device[0]}; {versions}."
+    commits = ", ".join(table.commit.unique())
+    return (
+        f"medians of {table.rounds[0]} alternated rounds; {table.device[0]}; {versions}; commit "
+        f"{commits}."
     )
-    return f"{markdown(header, rows)}\n\n{notes}"
+
+
+def first_run_table() -> str:
+    """How long everyone's first command takes, and what comes of it."""
+    table = pages.read_csv(RESULTS / "first_run.csv")
+    header = ["data set", "runs", "minutes", "teacher", "v4"]
+    lines = []
+    for dataset, runs in table.groupby("dataset", sort=False):
+        minutes = runs.seconds / 60
+        lines.append(
+            [
+                str(dataset), str(len(runs)), f"{minutes.median():.1f}",
+                *(_percent(runs[f"{role}_accuracy"].mean()) for role in ("teacher", "student")),
+            ]
+        )  # fmt: skip
+    notes = (
+        "From the start of the command to its end, the median; nothing is left of earlier runs, no "
+        "kernels and no compiled programs. Mean accuracies in percent of the whole test set, "
+        f"of seeds from 0; {table.device[0]}; commit {', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
+def forward_table() -> str:
+    """Images per second of a forward pass, and ratios."""
+    table = pages.read_csv(RESULTS / "forward.csv")
+    others = {"pytorch": "PyTorch", "pytorch_compiled": "PyTorch, compiled", "litert": "LiteRT"}
+    what = f"Images per second, uint8 on the host to logits on the host, batch {table.batch[0]}"
+    return f"{_against(table, others)}\n\n{what}, {_rounds(table)}"
 
 
 def export_table() -> str:
@@ -227,12 +268,43 @@ def pareto_table() -> str:
     return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"
 
 
+def streaming_table() -> str:
+    """How fast images come that are more than memory, beside the steps that they are for."""
+    table = pages.read_csv(RESULTS / "streaming.csv")
+    header = [
+        "files", "images", "pixels", "on the disk", "memory at most", "until the first batch",
+        "decoded", "steps alone", "steps, streamed",
+    ]  # fmt: skip
+    lines = [
+        [
+            row.files, f"{row.images:,}", *(f"{gb:,.1f} GB" for gb in (
+                row.decoded_gb, row.file_gb, row.peak_gb
+            )),
+            f"{row.seconds_to_first_batch:.0f} s", *(f"{rate:,.1f}/s" for rate in (
+                row.decoded_per_second, row.step_images_per_second, row.streamed_images_per_second
+            )),
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    notes = (
+        f"EfficientNet-Lite0 at {table.side[0]} pixels, batch {table.batch[0]}, `resized_crop`; "
+        f"images per second, decoded by {table.threads[0]} threads; {table.device[0]}; commit "
+        f"{', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
 TABLES = {
     README: {
         "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
-        "export": export_table, "speed": speed_table, "sweep": sweep_table,
+        "export": export_table, "first_run": first_run_table, "speed": speed_table,
+        "sweep": sweep_table,
     },
-    PERFORMANCE: {"kernels": kernels_table, "on_paper": on_paper_table},
+    PERFORMANCE: {
+        "kernels": kernels_table, "forward": forward_table, "on_paper": on_paper_table,
+    },
+    MOBILE: {"in_hand": in_hand_page.in_hand_table, "training": in_hand_page.training_table},
+    YOUR_IMAGES: {"streaming": streaming_table},
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from configs import search_mnist
 from distill.errors import InputError
 from distill.report import fronts
 from experiments import driver, options, pages
+from experiments.thesis.text import plural
 
 ROWS = "candidates.csv"  # as `distill.candidates` calls it, which imports JAX
 
@@ -27,10 +28,10 @@ def front(table: pd.DataFrame) -> str:
     lengths = ", ".join(
         f"{(table.epochs == epochs).sum()} for {epochs}" for epochs in section.epochs
     )
-    trained = fronts.finished(table.to_dict("records"), section.epochs[-1])
+    longest, trained = _longest(table)
     hours = table.train_seconds.sum() / 3600
     notes = (
-        f"Accuracy in percent on `{config.dataset.validation}`, after {section.epochs[-1]} epochs. "
+        f"Accuracy in percent on `{config.dataset.validation}`, after {plural(longest, 'epoch')}. "
         f"Trainings by their epochs: {lengths}; generations begun: "
         f"{int(table.generation.max()) + 1} of {section.population} candidates; {hours:.1f} hours "
         f"of training. Data set {table.dataset.iloc[0]}, {table.train_examples.iloc[0]:,} training "
@@ -40,11 +41,16 @@ def front(table: pd.DataFrame) -> str:
     return f"{fronts.table(fronts.front(trained, section.objectives))}\n\n{notes}"
 
 
+def _longest(table: pd.DataFrame) -> tuple[int, list[fronts.Row]]:
+    """Returns for how many epochs candidates were trained at most so far, and which were."""
+    epochs = int(table.epochs.max())
+    return epochs, fronts.finished(table.to_dict("records"), epochs)
+
+
 def draw(table: pd.DataFrame, figure: Figure) -> None:
-    """The candidates that were trained to the end, and the front by generation."""
-    section = search_mnist.get_config().search
-    rows = fronts.finished(table.to_dict("records"), section.epochs[-1])
-    fronts.draw(rows, section.objectives, figure.subplots())
+    """The candidates that were trained for longest, and the front by generation."""
+    objectives = search_mnist.get_config().search.objectives
+    fronts.draw(_longest(table)[1], objectives, figure.subplots())
 
 
 PAGE = pages.Page("search", {"front": front}, draw)

@@ -19,7 +19,7 @@ ELSEWHERE = (
     HOME, "CONTRIBUTING.md", "CHANGELOG.md", "mobile/README.md", "mobile/web/README.md",
     "experiments/README.md", "experiments/launch/README.md", "experiments/results/README.md",
     "third_party/README.md", "third_party/rusu2018/README.md", "third_party/calli2017/README.md",
-    "third_party/li2017/README.md",
+    "third_party/li2017/README.md", "third_party/small_networks/README.md",
 )  # fmt: skip
 PACKAGE = "distill"
 LINK = re.compile(r"(!?)\[((?:[^][]|\[[^][]*\])*)\]\(([^)\s]+)\)")

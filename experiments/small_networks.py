@@ -29,6 +29,7 @@ from experiments import ROOT, driver, options, pages, significance
 from experiments.thesis.text import plural
 
 PUBLIC = ROOT / "third_party" / "small_networks" / "public.csv"
+PICTURE = "![Small networks](results/small_networks.png)"
 SIZES = ("num_params", "macs", "float32_bytes", "int8_bytes")
 # What was to be reached, as the mean of ten seeds: at most so many weights or bytes, and percent.
 GOALS = (
@@ -93,7 +94,7 @@ def networks(table: pd.DataFrame) -> str:
         "network", "seeds", "epochs", "weights", "MACs", "float32 bytes", "int8 bytes",
         "accuracy %", "int8 accuracy %", "best epoch − last",
     ]  # fmt: skip
-    return f"{markdown(header, lines)}\n\n{pages.extent(table)}"
+    return f"{PICTURE}\n\n{markdown(header, lines)}\n\n{pages.extent(table)}"
 
 
 def _groups(table: pd.DataFrame) -> Any:

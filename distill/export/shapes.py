@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 from distill.export.structure import UnsoundError
 
 SAME, VALID = 0, 1  # paddings
+# Of what an operator makes of the scales of its inputs, relative to its output's; beyond, kernels
+# end the process.
+MIN_RATIO, MAX_RATIO = 2.0**-48, 2.0**16
 MAX_STEP = 2**15  # of strides, dilations, filters and paddings
 FLOATS, QUANTIZED = ("float32",), ("int8", "uint8")
 VALUES = (*FLOATS, *QUANTIZED)
@@ -73,6 +76,7 @@ OPERATORS = {
     114: Rule("QUANTIZE", "quantize", (1, 1), 89),
     117: Rule("HARD_SWISH", "same", (1, 1), 91),
 }
+PRODUCTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV")
 NEEDS_OPTIONS = ("pool", "concatenation", "conv", "depthwise", "softmax", "strided_slice",
                  "transpose_conv")  # fmt: skip
 
@@ -99,7 +103,24 @@ def check(rule: Rule, read: Sequence[Any], output: Any, options: Any, what: str)
     at.need(all(t is not None for t in read[:low]), "an input", "none")
     at.need(options is not None or rule.kind not in NEEDS_OPTIONS, "options", "none")
     at.need(0 <= at.options.get("fused", 0) <= 3, "a known activation", at.options.get("fused"))
+    at.need(_scales_fit(rule.name, read, output), "scales that fit the output's", "another")
     return KINDS[rule.kind](at)
+
+
+def _scales_fit(name: str, read: Sequence[Any], output: Any) -> bool:
+    """Whether the scales of quantised inputs and of the output can be of one computation."""
+    widths = [max(t.scale) for t in read if t is not None and t.dtype in QUANTIZED]
+    if output.dtype not in QUANTIZED or not widths:
+        return True
+    if name in PRODUCTS:
+        width = math.prod(widths[:2])
+    elif name == "SQUARED_DIFFERENCE":
+        width = max(widths) ** 2
+    elif name == "DIV":
+        width = widths[0] / widths[-1]
+    else:
+        width = max(widths)
+    return MIN_RATIO * output.scale[0] < width < MAX_RATIO * output.scale[0]
 
 
 class _Operator(NamedTuple):

@@ -1,7 +1,8 @@
 """Each batch of one training split over several devices, in one process or several.
 
 The states are on every device, the examples of a batch are divided. The compiler does the rest: it
-sums gradients and means over the devices, and nothing else travels between them.
+sums gradients and means over the devices, and nothing else travels between them but images that are
+mixed with others.
 """
 
 import contextlib

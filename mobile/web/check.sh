@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the page: pure modules with Node, the rest in Chromium. What cannot be had is skipped.
+# Tests the page: pure modules with Node, the rest in Chromium and in WebKit. What cannot be had is skipped.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,5 +14,10 @@ command -v npm >/dev/null || skip "the browser tests (no npm)"
 browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
 [ -n "$browser" ] || skip "the browser tests (no Chromium)"
 npm ci --no-audit --no-fund --silent || skip "the browser tests (npm cannot fetch the runtime)"
-CHROMIUM=$browser PYTHON=${PYTHON:-python3} \
-    node --test --test-reporter=dot --test-concurrency=3 test/browser/*.test.js
+export CHROMIUM=$browser PYTHON=${PYTHON:-python3}
+node --test --test-reporter=dot --test-concurrency=3 test/browser/*.test.js
+MINIBROWSER=$(find /usr/lib/*/webkit2gtk-4.1 -name MiniBrowser 2>/dev/null | head -1)
+export MINIBROWSER
+{ [ -n "$MINIBROWSER" ] && command -v WebKitWebDriver xvfb-run >/dev/null; } ||
+    skip "WebKit (apt-get install webkit2gtk-driver xvfb xauth)"
+xvfb-run --auto-servernum node --test --test-reporter=dot test/webkit/*.test.js

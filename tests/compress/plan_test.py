@@ -131,6 +131,14 @@ def test_a_single_step_needs_its_comma():
         plan.steps(found)
 
 
+def test_a_fine_tuning_starts_without_the_warmup_of_the_student():
+    found = config({"method": "svd"}, {"method": "fold", "fine_tune": {"warmup_steps": 3}})
+    found.student.warmup_epochs = 5.0  # more than a fine-tuning has
+    first, second = (step.recipe for step in plan.steps(found))
+    assert (first.warmup_epochs, first.warmup_steps) == (0, 0)
+    assert (second.warmup_epochs, second.warmup_steps) == (0, 3)
+
+
 def test_no_fine_tuning_is_zero_epochs():
     (step,) = plan.steps(config({"method": "svd", "fine_tune": {"epochs": 0}}))
     assert step.recipe.epochs == 0

@@ -234,6 +234,17 @@ def test_versions_stand_in_the_catalogue_alone():
     assert "minSdk = 26" in build and "targetSdk = 36" in build
 
 
+def test_the_wrapper_is_gradles_own_and_fetches_what_the_plugin_needs():
+    jar = (MOBILE / "gradle/wrapper/gradle-wrapper.jar").read_bytes()
+    # As https://gradle.org/release-checksums has it of 9.4.1.
+    known = "55243ef57851f12b070ad14f7f5bb8302daceeebc5bce5ece5fa6edb23e1145c"
+    assert hashlib.sha256(jar).hexdigest() == known
+    properties = (MOBILE / "gradle/wrapper/gradle-wrapper.properties").read_text()
+    version = re.search(r"gradle-([\d.]+)-bin\.zip", properties)[1]
+    assert tuple(map(int, version.split("."))) >= (9, 6, 0)
+    assert (MOBILE / "gradlew").stat().st_mode & 0o111
+
+
 def test_the_check_compiles_with_the_same_kotlin():
     catalogue = tomllib.loads((MOBILE / "gradle/libs.versions.toml").read_text())["versions"]
     pom = (MOBILE / "check/pom.xml").read_text()

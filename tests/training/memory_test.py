@@ -133,9 +133,9 @@ def _made(seeds, batch=4):
 
 
 def test_an_epoch_remembers_every_example_and_goes_on_from_a_checkpoint(tmp_path):
-    task, states, hyper, data, order = _made([0, 1])
+    task, states, hyper, data, order = _made([0])
     fresh = jax.device_get(states.memory)
-    assert fresh["student"].shape == (2, N, contrast.EMBEDDED)
+    assert fresh["student"].shape == (1, N, contrast.EMBEDDED)
     assert np.abs(fresh["student"]).max() < 1 / np.sqrt(contrast.EMBEDDED / 3)
 
     def run(states, order, steps):
@@ -147,8 +147,8 @@ def test_an_epoch_remembers_every_example_and_goes_on_from_a_checkpoint(tmp_path
     with Checkpointer(tmp_path, pytest.fail) as checkpointer:
         checkpointer.save(2, half, {})
         restored, _ = checkpointer.restore(jax.eval_shape(lambda: half))
-    ended, measured = run(restored, order[:, 2:], 1)
-    whole, _ = run(_made([0, 1])[1], order, 3)
+    ended, measured = run(restored, jnp.roll(order, -2, axis=1), 1)  # the third step
+    whole, _ = run(_made([0])[1], order, 3)
     jax.tree.map(np.testing.assert_array_equal, ended.memory, whole.memory)
     jax.tree.map(np.testing.assert_array_equal, ended.params, whole.params)
     assert np.isfinite(measured["crd_memory"]).all() and (measured["crd_memory"] > 0).all()
@@ -157,7 +157,6 @@ def test_an_epoch_remembers_every_example_and_goes_on_from_a_checkpoint(tmp_path
         np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1.0, rtol=1e-5)
         assert (np.abs(found - fresh[name]).max(-1) > 0.01).all()
     assert (np.asarray(ended.memory["normaliser"]) > 0).all()
-    assert not np.array_equal(ended.memory["student"][0], ended.memory["student"][1])
 
 
 def test_a_mixture_of_two_examples_is_none_to_remember():
@@ -173,11 +172,11 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     config.loss.terms = {"crd_memory": {"negatives": 7}, "cross_entropy": {}}
     dataset = data_lib.load(config, *data_lib.find(config, print))
 
-    def run():
+    def made():
         return Run(pipeline.validate(config), tmp_path, dataset, Display())
 
     def described():
-        return run().student_about(run().teacher_about())
+        return made().student_about(made().teacher_about())
 
     about = described()
     task = recipe.task(about, recipe.Length(1, 1))
@@ -201,5 +200,5 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     ):
         config.dataset.resident_mb = limit
         with pytest.raises(InputError, match=said) as error:
-            run().check_models()
+            made().check_models()
         assert "\n" not in str(error.value)

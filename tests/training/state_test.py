@@ -7,6 +7,8 @@ import pytest
 
 from distill import config as config_lib
 from distill import models
+from distill.errors import InputError
+from distill.training import recipe as recipe_lib
 from distill.training import state as state_lib
 
 SHAPE = (4, 4, 1)
@@ -50,6 +52,12 @@ def test_warmup_in_steps_and_in_epochs(length):
         updates, opt_state = tx.update(jax.tree.map(jnp.ones_like, PARAMS), opt_state, PARAMS)
         sizes.append(-float(updates["bias"][0]))
     np.testing.assert_allclose(sizes, [0.2, 0.4, 0.6, 0.8, 1.0, 1.0], rtol=1e-4)
+
+
+def test_a_warmup_longer_than_the_training_is_refused():
+    section = config_lib.training("teacher", warmup_steps=41)
+    with pytest.raises(InputError, match="warmup_steps of teacher is 41, more than the 40 of the"):
+        recipe_lib.length(section, 400)
 
 
 def test_one_cycle_peaks_after_30_percent():

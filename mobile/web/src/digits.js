@@ -259,11 +259,14 @@ function place(kept, box, thin, most) {
       for (let c = left; c < right; c++) ink[r * GRID + c] |= wide[row * GRID + c];
     }
   }
+  let lightest = 1;
+  for (let i = 0; i < CELLS; i++) if (background[i] > lightest) lightest = background[i];
   let [total, down, sideways] = [0, 0, 0];
   for (let row = top; row < bottom; row++) {
     for (let column = left, cell = row * GRID + left; column < right; column++, cell++) {
       if (!ink[cell]) continue;
-      const depth = Math.max(0, Math.min(most, background[cell] - 9 * steps[cell] - thin));
+      const found = Math.max(0, background[cell] - 9 * steps[cell] - thin);
+      const depth = Math.min(most, Math.floor((found * lightest) / Math.max(1, background[cell])));
       ink[cell] = depth;
       total += depth;
       down += depth * (2 * row + 1);

@@ -47,6 +47,8 @@ export const OPERATORS = {
   114: rule("QUANTIZE", "quantize", [1, 1], 89),
   117: rule("HARD_SWISH", "same", [1, 1], 91),
 };
+const PRODUCTS = ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV"];
+const [MIN_RATIO, MAX_RATIO] = [2 ** -48, 2 ** 16];
 const NEEDS_OPTIONS = ["pool", "concatenation", "conv", "depthwise", "softmax", "strided_slice", "transpose_conv"];
 
 /**
@@ -60,14 +62,29 @@ const NEEDS_OPTIONS = ["pool", "concatenation", "conv", "depthwise", "softmax", 
  * @return {number} how many operations it takes: multiply-accumulates, or values.
  * @throws {UnsoundError} for the first thing that is wrong.
  */
-export function checkOperator({ kind, inputs: [low, high] }, read, output, options, what) {
+export function checkOperator({ name, kind, inputs: [low, high] }, read, output, options, what) {
   const at = new Operator(read, output, options ?? {}, what);
   const fused = at.options.fused ?? 0;
   at.need(low <= read.length && read.length <= high, `${low} to ${high} inputs`, read.length);
   at.need(read.slice(0, low).every((tensor) => tensor !== null), "an input", "none");
   at.need(options !== null || !NEEDS_OPTIONS.includes(kind), "options", "none");
   at.need(fused >= 0 && fused <= 3, "a known activation", fused);
+  at.need(scalesFit(name, read, output), "scales that fit the output's", "another");
   return KINDS[kind](at);
+}
+
+/** Says whether the scales of quantised inputs and of the output can be of one computation. */
+function scalesFit(name, read, output) {
+  const widths = read
+    .filter((tensor) => tensor && QUANTIZED.includes(tensor.dtype))
+    .map(({ scale }) => scale.reduce((a, b) => Math.max(a, b)));
+  if (!QUANTIZED.includes(output.dtype) || !widths.length) return true;
+  const [least, most] = [MIN_RATIO, MAX_RATIO].map((ratio) => ratio * output.scale[0]);
+  let width = Math.max(...widths);
+  if (PRODUCTS.includes(name)) width = product(widths.slice(0, 2));
+  else if (name === "SQUARED_DIFFERENCE") width **= 2;
+  else if (name === "DIV") width = widths[0] / widths.at(-1);
+  return least < width && width < most;
 }
 
 function sameShape(at) {

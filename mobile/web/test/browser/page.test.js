@@ -137,7 +137,7 @@ test("images of every kind are classified or refused, and the page goes on", asy
     "dark on paper": { width: 400, height: 300, paper: "#eee", ink: "#222" },
     "light on dark": { width: 300, height: 500, paper: "#000", ink: "#fff" },
     transparent: { width: 200, height: 200, ink: "#000" },
-    huge: { width: 6000, height: 5000, paper: "#fff", ink: "#000" },
+    "of 48 megapixels": { width: 8000, height: 6000, paper: "#fff", ink: "#000" },
     tiny: { width: 14, height: 14, paper: "#fff", ink: "#000" },
   })) {
     await page.click("#input label:has(input[value=draw])");
@@ -146,7 +146,17 @@ test("images of every kind are classified or refused, and the page goes on", asy
     assert.equal(await page.textContent(".answer .label"), "7", what);
     assert.ok(await page.isHidden("#message"), what);
   }
-  await drop(page, "png", { width: 1, height: 1, paper: "#fff", ink: "#fff" });
+  for (const nothing of [
+    { width: 1, height: 1, paper: "#fff", ink: "#fff" },
+    { width: 300, height: 200, paper: "#f4f4f4", ink: "#f4f4f4" },
+    { width: 300, height: 200, paper: "#000", ink: "#000" },
+  ]) {
+    await drop(page, "png", { width: 90, height: 80, paper: "#fff", ink: "#000" });
+    await text(page, ".answer .label", "7");
+    await drop(page, "png", nothing);
+    await text(page, "#notice", /^No digit in sight/);
+    assert.equal(await page.textContent(".answer .label"), "");
+  }
   await drop(page, "bytes", { base64: GIF, name: "two.gif", type: "image/gif" });
   await page.waitForFunction(() => document.getElementById("picture").ariaLabel === "two.gif");
   assert.ok(await page.isHidden("#message"));

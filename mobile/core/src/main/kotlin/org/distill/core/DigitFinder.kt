@@ -63,7 +63,11 @@ internal class DigitFinder {
         parts.keepDigit()
         val thin = BIN * (middle + contrast / 16)
         val most = BIN * (contrast - contrast / 16)
-        placing.place(pixels, parts) { (background[it] - 9 * steps[it] - thin).coerceIn(0, most) }
+        val brightest = background.max()
+        placing.place(pixels, parts) {
+            val depth = maxOf(background[it] - 9 * steps[it] - thin, 0)
+            minOf(depth * brightest / maxOf(background[it], 1), most) // below 2^31
+        }
         return if (isCut) Notice.CUT else if (parts.hasOther()) Notice.SEVERAL else Notice.NONE
     }
 

@@ -73,5 +73,26 @@ internal fun checkOperator(
     need(read.take(low).all { it != null }, what, "an input", "none")
     need(options != null || !rule.needsOptions, what, "options", "none")
     need(fused in 0..3, what, "a known activation", fused)
+    need(scalesFit(rule.name, read, output), what, "scales that fit the output's", "another")
     return rule.check(FileOperator(data, read, output, options ?: Record(emptyMap()), what))
+}
+
+private val PRODUCTS = listOf("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MUL", "TRANSPOSE_CONV")
+
+// Of what an operator makes of the scales of its inputs, relative to its output's.
+private const val MIN_RATIO = 1.0 / (1L shl 48)
+private const val MAX_RATIO = 65536.0
+
+/** Says whether the scales of quantised inputs and of the output can be of one computation. */
+private fun scalesFit(name: String, read: List<FileTensor?>, output: FileTensor): Boolean {
+    val widths = read.filterNotNull().filter { it.dtype in QUANTIZED }.map { it.scale.max() }
+    if (output.dtype !in QUANTIZED || widths.isEmpty()) return true
+    val widest = widths.max()
+    val width = when (name) {
+        in PRODUCTS -> widths.take(2).fold(1.0) { a, b -> a * b }
+        "SQUARED_DIFFERENCE" -> widest * widest
+        "DIV" -> widths.first() / widths.last()
+        else -> widest
+    }
+    return MIN_RATIO * output.scale[0] < width && width < MAX_RATIO * output.scale[0]
 }
