@@ -54,7 +54,8 @@ def _compiled() -> pathlib.Path:
         raise FileNotFoundError("there is no C++ compiler")
     command = [
         compiler, "-std=c++17", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic",
-        "-march=native", "-fPIC", "-shared", "-DNDEBUG", "-w", f"-I{jax.ffi.include_dir()}", str(FOLDER / "conv.cc"),
+        "-march=native", "-fPIC", "-shared", "-DNDEBUG", "-w",
+        f"-I{jax.ffi.include_dir()}", str(FOLDER / "conv.cc"),
     ]  # fmt: skip
     sources = [*sorted(FOLDER.glob("*.h")), FOLDER / "conv.cc"]
     text = [path.read_text(encoding="utf-8") for path in sources]
