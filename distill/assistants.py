@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from distill import config as configs
 from distill import losses, models
 from distill.cost import cost
+from distill.data import AUGMENTATIONS
 from distill.errors import InputError, unknown
 from distill.run import Run
 from distill.training import pairing, recipe, trained
@@ -31,18 +32,31 @@ def _sections(config: ConfigDict) -> list[ConfigDict]:
     if not isinstance(config.assistants, list | tuple):
         raise InputError(f"assistants is {config.assistants!r}; they are written as {example}")
     sections = []
-    for given in config.assistants:
+    for i, given in enumerate(config.assistants):
         if not isinstance(given, Mapping):
             raise InputError(f"assistant {given!r} is no dictionary; they are written as {example}")
         section = config.student.copy_and_resolve_references()
         with section.unlocked():
-            section.init = ""
+            section.init = section.freeze = ""  # of fresh weights nothing is kept
             if given.get("model", section.model) != section.model:
                 section.args = ConfigDict()  # the student's are of another model
             for key, value in given.items():
                 if key not in section:
                     raise unknown("key of an assistant", key, section)
-                section[key] = ConfigDict(value) if key == "args" else value
+                if key in ("init", "freeze") and value:
+                    raise InputError(
+                        f"assistants[{i}].{key} is {value!r}, and assistants start fresh: leave it "
+                        "out"
+                    )
+                if key == "args" and not isinstance(value, Mapping):
+                    raise InputError(f"assistants[{i}].args is {value!r}; it must be a dictionary")
+                try:
+                    section[key] = ConfigDict(value) if key == "args" else value
+                except (TypeError, ValueError) as error:
+                    kind = type(section[key]).__name__
+                    raise InputError(
+                        f"assistants[{i}].{key} is {value!r}; it takes {kind}"
+                    ) from error
         sections.append(section)
     return sections
 
@@ -66,6 +80,8 @@ def check(config: ConfigDict) -> list[ConfigDict]:
     configs.check_trainings({f"assistants[{i}]": section for i, section in enumerate(sections)})
     for i, section in enumerate(sections):
         models.check(section.model, section.args)
+        if section.augmentation not in AUGMENTATIONS:
+            raise unknown("augmentation", section.augmentation, AUGMENTATIONS)
         recipe.check_mixtures(f"assistants[{i}]", section, name)
     # The seeds of the assistants count up from `seed`, as those of the teachers do.
     last = configs.SEEDS - 1 - max(config.teacher.members - 1, len(sections))

@@ -66,6 +66,13 @@ def test_without_assistants_nothing_is_called_otherwise(tmp_path):
     assert run.beside(run.teacher_about()) == run.teacher_checkpoints
 
 
+def test_nothing_of_an_assistant_is_frozen_as_it_starts_fresh():
+    config = _config({})
+    config.student.update({"init": "runs/one", "freeze": "!logits"})
+    (section,) = pipeline.validate(config).assistants
+    assert section.init == section.freeze == ""
+
+
 def test_an_assistant_larger_than_the_teacher_is_warned_of(tmp_path):
     display, warned = Display(), []
     display.warn = warned.append
@@ -81,6 +88,10 @@ def test_an_assistant_larger_than_the_teacher_is_warned_of(tmp_path):
         (({"model": "resnet2"},), "kl", "unknown model 'resnet2'"),
         (("resnet20",), "kl", "assistant 'resnet20' is no dictionary; they are written as ({"),
         (({"epochs": 0},), "kl", "assistants[0].epochs is 0"),
+        (({}, {"epochs": "3"}), "kl", "assistants[1].epochs is '3'; it takes int"),
+        (({"args": 3},), "kl", "assistants[0].args is 3; it must be a dictionary"),
+        (({"augmentation": "shfit"},), "kl", "unknown augmentation 'shfit'; did you mean 'shift'"),
+        (({"init": "runs/one"},), "kl", "assistants[0].init is 'runs/one', and assistants start"),
         (({},), "cross_entropy", "assistants learn from a teacher, and loss cross_entropy has"),
     ],
 )
