@@ -127,10 +127,11 @@ def optimizer(
       frozen: layers that it leaves as they are, and does not look at.
       rates: shares of the learning rate by layer; empty: all have the whole of it.
     """
-    falls = [epoch / recipe.epochs for epoch in recipe.get("decay_at", ())]
+    epochs = max(1, recipe.epochs)  # of what is not trained, but only compressed, there are none
+    falls = [epoch / epochs for epoch in recipe.get("decay_at", ())]
     rising = recipe.get("warmup_steps", 0)
     if share := recipe.get("warmup_epochs", 0.0):
-        rising = round(total_steps * share / recipe.epochs)
+        rising = round(total_steps * share / epochs)
     shape = schedule(recipe.schedule, total_steps, falls, rising)
     clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
     coupled_decay = recipe.get("coupled_decay", 0.0)

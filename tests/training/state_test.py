@@ -54,6 +54,11 @@ def test_warmup_in_steps_and_in_epochs(length):
     np.testing.assert_allclose(sizes, [0.2, 0.4, 0.6, 0.8, 1.0, 1.0], rtol=1e-4)
 
 
+def test_what_is_not_trained_has_an_optimizer_too():
+    recipe = config_lib.training("teacher", epochs=0, schedule="step", decay_at=(150, 180))
+    assert state_lib.optimizer(recipe, 0)({"learning_rate": 1.0}).init(PARAMS)
+
+
 def test_a_warmup_longer_than_the_training_is_refused():
     section = config_lib.training("teacher", warmup_steps=41)
     with pytest.raises(InputError, match="warmup_steps of teacher is 41, more than the 40 of the"):
