@@ -17,6 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from distill import cache, data, losses, numerics, pipeline, provenance, stopping, study, values
+from distill import config as configs
 from distill.compress import fold, measure, rounds
 from distill.errors import InputError, unknown
 from distill.evolution import Evolution, Genes, best
@@ -130,6 +131,17 @@ def check(config: ConfigDict) -> Settings:
             "candidates are chosen on dataset.validation, which is empty; give "
             "--config.dataset.train='train[:90%]' --config.dataset.validation='train[90%:]'"
         )
+    if config.student.steps is not None:
+        raise InputError(
+            f"student.steps is {config.student.steps}, and search.epochs says for how long "
+            "candidates are trained: leave it out"
+        )
+    for key, given in (("compress", config.compress), ("sweep", configs.is_sweep(config))):
+        if given:
+            raise InputError(
+                f"a search has no {key}: its candidates are folded, and train with config.seed; "
+                "leave it out"
+            )
     if not section.space:
         raise InputError("search.space is empty; give keys and the values that they may have")
     first = {key: choices[0] for key, choices in section.space if len(choices)}
@@ -140,6 +152,8 @@ def check(config: ConfigDict) -> Settings:
             raise InputError(
                 f"search.space has {key}; candidates can differ in student.* and loss.* only"
             )
+        if key in ("student.epochs", "student.steps"):
+            raise InputError(f"search.space has {key}, which search.epochs says: leave it out")
         for choice in choices:
             pipeline.validate(point(config, {**first, key: choice}))
     return pipeline.validate(point(config, first))
@@ -162,16 +176,13 @@ def point(config: ConfigDict, genes: Genes, epochs: int | None = None) -> Config
     for key, value in genes.items():
         name, index = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", key).groups()  # type: ignore[union-attr]
         if index is not None:
-            *path, last = name.split(".")
-            section: Any = found
-            for part in path:
-                section = section.get(part, {})
-            entries = list(section.get(last, ()))
-            if int(index) >= len(entries):
-                raise InputError(f"search.space has {key}, and {name} is {tuple(entries)}")
-            entries[int(index)] = value
-            value = tuple(entries)
-        study.put(found, name, value)
+            entries: Any = found
+            for part in name.split("."):
+                entries = entries.get(part) if isinstance(entries, ConfigDict) else None
+            if not isinstance(entries, list | tuple) or int(index) >= len(entries):
+                raise InputError(f"search.space has {key}, and {name} is {entries}")
+            value = (*entries[: int(index)], value, *entries[int(index) + 1 :])
+        study.put(found, name, value, "key of search.space")
     if epochs is not None:
         found.student.epochs = epochs
     return found

@@ -150,8 +150,14 @@ def _check_axis(axis: Any) -> None:
         raise InputError("sweep axis seed would vary the teacher's seed too; use sweep.seeds")
 
 
-def put(config: ConfigDict, key: str, value: Any) -> None:
+def put(config: ConfigDict, key: str, value: Any, what: str = "sweep axis") -> None:
     """Sets a key of a configuration, such as `student.args.filters`.
+
+    Args:
+      config: changed in place.
+      key: of it.
+      value: of the type that it has there.
+      what: the key is, for the message.
 
     Raises:
       InputError: if there is no such key, or it takes no such value.
@@ -161,13 +167,13 @@ def put(config: ConfigDict, key: str, value: Any) -> None:
     for part in path:
         section = section.get(part) if isinstance(section, ConfigDict) else None
     if not isinstance(section, ConfigDict) or (name not in section and path[-1:] != ["args"]):
-        raise unknown("sweep axis", key, _keys(config))
+        raise unknown(what, key, _keys(config))
     try:
         with section.unlocked():
             section[name] = value
     except (TypeError, ValueError) as error:
         kind = type(section[name]).__name__
-        raise InputError(f"sweep axis {key} has the value {value!r}; it takes {kind}") from error
+        raise InputError(f"{what} {key} has the value {value!r}; it takes {kind}") from error
 
 
 def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:

@@ -203,12 +203,30 @@ def test_a_search_may_go_on_for_longer_but_not_in_another_space(tmp_path, preten
         ({"space": (("dataset.name", ("mnist",)),)}, r"student.\* and loss.\* only"),
         ({"space": (("student.args.widths[2]", (1,)),)}, r"widths is \(2, 2\)"),
         ({"space": (("student.args.head", ("mean", "median")),)}, "median"),
-        ({"space": (("student.widht", (1,)),)}, "student.widht"),
+        ({"space": (("student.widht", (1,)),)}, "unknown key of search.space 'student.widht'"),
+        ({"space": (("student.arg.widths[0]", (1,)),)}, "student.arg.widths is None"),
+        ({"space": (("student.batch_size[0]", (50,)),)}, "student.batch_size is 50"),
+        ({"space": (("student.epochs", (1, 2)),)}, "student.epochs, which search.epochs says"),
     ],
 )
 def test_what_cannot_be_searched_is_said_at_once(changes, message):
     with pytest.raises(InputError, match=message):
         candidates.check(small(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"student.steps": 20}, "student.steps is 20, and search.epochs says"),
+        ({"sweep.seeds": (0, 1)}, "a search has no sweep"),
+        ({"compress": ({"method": "fold"},)}, "a search has no compress"),
+    ],
+)
+def test_what_a_search_would_not_heed_is_refused(changes, message):
+    config = small()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=message):
+        candidates.check(config)
 
 
 def test_candidates_are_not_chosen_on_the_test_set():
