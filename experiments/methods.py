@@ -199,10 +199,21 @@ def collect(
 
 
 def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
-    """Sorts rows: all labels first, then by model, by method as they are given, and by seed."""
+    """Sorts rows: all labels first, then by model, by method as they are given, and by seed.
+
+    Raises:
+      InputError: if two are of the same student, trained otherwise, as for other epochs.
+    """
+    student = ["labelled_fraction", "model", "method", "seed"]
+    if (twice := table[table.duplicated(student)]).size:
+        said = ", ".join(str(value) for value in twice[student].iloc[0])
+        raise InputError(
+            f"there are several rows of one student ({said}), trained otherwise; choose another "
+            "--workdir, or --quick, whose results stay in it"
+        )
     order = {method: i for i, method in enumerate(methods)}
     return table.sort_values(
-        ["labelled_fraction", "model", "method", "seed"], ascending=[False, True, True, True],
+        student, ascending=[False, True, True, True],
         key=lambda column: column.map(order) if column.name == "method" else column,
     )  # fmt: skip
 

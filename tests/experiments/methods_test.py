@@ -7,6 +7,7 @@ from PIL import Image
 
 from distill import losses, pipeline
 from distill import study as study_lib
+from distill.errors import InputError
 from experiments import ROOT, methods, methods_cifar10, methods_page, pages
 from experiments.benchmarks import methods as cost
 
@@ -90,6 +91,13 @@ def test_rows_are_added_and_not_edited(tmp_path):
     rows = methods.with_kept(new.to_dict("records"), tmp_path / "rows.csv", names)
     assert [row["id"] for row in rows] == [f"{name}{seed}" for name in names for seed in range(3)]
     assert [row["accuracy"] == 0.5 for row in rows] == [False] * 3 + [True] * 3 + [False] * 6
+
+
+def test_rows_of_one_student_trained_otherwise_are_no_further_seeds(tmp_path):
+    TABLE.assign(id=[f"{i}" for i in TABLE.index]).to_csv(tmp_path / "rows.csv", index=False)
+    longer = TABLE.assign(id=[f"longer{i}" for i in TABLE.index], epochs=12)
+    with pytest.raises(InputError, match=r"several rows of one student \(1.0, simplenet_v1, "):
+        methods.with_kept(longer.to_dict("records"), tmp_path / "rows.csv", methods.METHODS)
 
 
 def test_page_and_picture_are_written_from_the_rows(tmp_path):
