@@ -136,7 +136,7 @@ def _shape(workdir: pathlib.Path) -> dict[str, Any]:
     from distill.training import trained
 
     found = trained.load(stage.last_checkpoints(workdir) / "steps", lambda line: None)
-    return found.about["recipe"]["args"]
+    return found.about.args
 
 
 def row(name: str, config: ConfigDict, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,9 +172,9 @@ def files(config: ConfigDict, place: pathlib.Path) -> dict[str, int]:
 
     steps = stage.last_checkpoints(place) if config.compress else place / "checkpoints" / "student"
     model = trained.load(steps / "steps", lambda line: None)
-    shape, classes = tuple(model.about["input_shape"]), model.about["num_classes"]
+    shape, classes = model.about.input_shape, model.about.num_classes
     one = data.Split(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32))
-    dataset = data.Dataset(model.about["dataset"], one, None, one, None, classes, "")
+    dataset = data.Dataset(model.about.dataset, one, None, one, None, classes, "")
     labels = [str(i) for i in range(classes)]
     drafted, _ = exporter.draft(model, dataset, labels, config.export, "float32")
     proven = bundle.read(place / "export" / "int8")

@@ -49,7 +49,7 @@ def prepare() -> Callable[..., pathlib.Path]:
     """Writes examples as a data set that TFDS has prepared, and returns its directory."""
     import tensorflow_datasets as tfds
 
-    def write(root, name, splits, features, version="1.0.0"):
+    def write(root, name, splits, features, version="1.0.0", shard=100):
         directory = pathlib.Path(root, name, version)
         directory.mkdir(parents=True)
         identity = tfds.core.DatasetIdentity(
@@ -61,7 +61,7 @@ def prepare() -> Callable[..., pathlib.Path]:
         info = tfds.core.DatasetInfo(
             builder=identity, features=tfds.features.FeaturesDict(features(tfds.features))
         )
-        writer = tfds.core.SequentialWriter(info, max_examples_per_shard=100)
+        writer = tfds.core.SequentialWriter(info, max_examples_per_shard=shard)
         writer.initialize_splits(list(splits))
         writer.add_examples(splits)
         writer.close_all()

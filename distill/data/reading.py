@@ -118,8 +118,11 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
             raise unknown("split", split, builder.info.splits)
         size = builder.info.splits[split].num_examples
         if size * math.prod(shape) > resident_mb * 2**20:
-            return _streamed(tf, builder, split, image_size, shape, labels), num_classes
-        dataset = builder.as_dataset(split=split, shuffle_files=False)
+            streamed = _streamed(tf, builder, split, image_size, shape, labels)
+            _require_all(len(streamed), size)
+            return streamed, num_classes
+        in_order = tfds.ReadConfig(interleave_cycle_length=1)  # of its files, as streamed images
+        dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order)
         dataset = dataset.map(lambda e: _fit(tf, e, image_size, labels)).batch(READ_BATCH)
         images, classes = _collect(tfds.as_numpy(dataset), size, shape)
     except (OSError, ValueError, tf.errors.OpError, AssertionError) as error:
@@ -173,6 +176,10 @@ def _collect(batches, size, shape):
         images[start : start + len(image)] = image
         classes[start : start + len(image)] = label
         start += len(image)
-    if start != size:
-        raise ValueError(f"{start} examples found where {size} are declared")
+    _require_all(start, size)
     return images, classes
+
+
+def _require_all(found: int, size: int) -> None:
+    if found != size:
+        raise ValueError(f"{found} examples found where {size} are declared")

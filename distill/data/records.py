@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import pathlib
 import struct
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -137,9 +138,9 @@ def _kept(known: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np
     """Returns arrays from the cache, or makes them and puts them there if that is possible."""
     path = cache.directory() / "records" / f"{known[:32]}.npz"
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return dict(found)
-    except (OSError, ValueError, EOFError, KeyError):  # there is none, or it is damaged
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # none, or it is damaged
         pass
     made = make()
     try:
@@ -165,7 +166,7 @@ def _features(record: memoryview) -> dict[bytes, tuple[int, int]]:
     found: dict[bytes, tuple[int, int]] = {}
     for _, features in _fields(record, slice(0, len(record)), 1):
         for _, entry in _fields(record, features, 1):
-            (_, key), (_, value) = (next(_fields(record, entry, n)) for n in (1, 2))
+            key, value = _first(record, entry, 1), _first(record, entry, 2)
             for kind, values in _fields(record, value):
                 if kind in (_BYTES_LIST, _INT64_LIST):
                     for _, first in _fields(record, values, 1):
@@ -174,6 +175,11 @@ def _features(record: memoryview) -> dict[bytes, tuple[int, int]]:
         if name not in found:
             raise ValueError(f"a record has no {name.decode()}")
     return found
+
+
+def _first(data: memoryview, place: slice, wanted: int) -> slice:
+    """Returns where the first field of a number lies; an empty place if there is none."""
+    return next((found for _, found in _fields(data, place, wanted)), slice(0, 0))
 
 
 def _fields(data: memoryview, place: slice, wanted: int = 0) -> Iterator[tuple[int, slice]]:
@@ -196,6 +202,8 @@ def _fields(data: memoryview, place: slice, wanted: int = 0) -> Iterator[tuple[i
             length = 8 if kind == _FIXED64 else 4
         else:
             raise ValueError("a record is damaged")
+        if at + length > place.stop:
+            raise ValueError("a record is damaged")
         if wanted in (0, number):
             yield number, slice(at, at + length)
         at += length
@@ -204,9 +212,10 @@ def _fields(data: memoryview, place: slice, wanted: int = 0) -> Iterator[tuple[i
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     """Returns the number that is written at a place, seven bits a byte, and where the next is."""
     value = shift = 0
-    while True:
+    while at < len(data):
         byte = data[at]
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7
         if byte < 128:
             return value, at
+    raise ValueError("a record is damaged")

@@ -16,8 +16,8 @@ browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || comm
 npm ci --no-audit --no-fund --silent || skip "the browser tests (npm cannot fetch the runtime)"
 export CHROMIUM=$browser PYTHON=${PYTHON:-python3}
 node --test --test-reporter=dot --test-concurrency=3 test/browser/*.test.js
-MINIBROWSER=$(find /usr/lib/*/webkit2gtk-4.1 -name MiniBrowser 2>/dev/null | head -1)
+MINIBROWSER=$(find /usr/lib/*/webkit2gtk-4.1 -name MiniBrowser 2>/dev/null | head -1 || true)
 export MINIBROWSER
-{ [ -n "$MINIBROWSER" ] && command -v WebKitWebDriver xvfb-run >/dev/null; } ||
+{ [ -n "$MINIBROWSER" ] && command -v WebKitWebDriver >/dev/null && command -v xvfb-run >/dev/null; } ||
     skip "WebKit (apt-get install webkit2gtk-driver xvfb xauth)"
 xvfb-run --auto-servernum node --test --test-reporter=dot test/webkit/*.test.js

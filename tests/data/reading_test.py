@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,27 @@ def test_streamed_equals_in_memory(tiny, image_size):
     assert streamed.images.shape == resident.images.shape
     np.testing.assert_array_equal(streamed.images, resident.images)
     np.testing.assert_array_equal(streamed.labels, resident.labels)
+
+
+@pytest.mark.parametrize("resident_mb", [0, 64])
+def test_several_files_are_read_one_after_the_other(resident_mb, prepare, tmp_path):
+    examples = [{"image": np.full((2, 2, 1), i, np.uint8), "label": i % 3} for i in range(60)]
+    prepare(tmp_path, "files", {"train": examples}, _features(2, 2, 1), shard=20)
+    source = _source("files", tmp_path)
+    assert len(list(source.directory.glob("*train*"))) == 3
+    part = _read(source, resident_mb=resident_mb)[0]
+    np.testing.assert_array_equal(np.asarray(part.images)[:, 0, 0, 0], np.arange(60))
+    np.testing.assert_array_equal(part.labels, np.arange(60) % 3)
+
+
+@pytest.mark.parametrize("resident_mb", [0, 64])
+def test_examples_that_are_missing(resident_mb, tiny):
+    (path,) = tiny.directory.glob("*train*")
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    path.write_bytes(content[length + 16 :])
+    with pytest.raises(InputError, match=r"^split train of .* cannot be read: .*\b6\b"):
+        _read(tiny, resident_mb=resident_mb)
 
 
 def test_several_batches_keep_their_order(tiny, monkeypatch):

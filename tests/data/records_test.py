@@ -67,6 +67,17 @@ def test_images_and_labels_are_found_in_any_order(kind, tmp_path, monkeypatch):
     assert records.image(again.read(3)) == IMAGES[3]
 
 
+def test_a_damaged_index_is_made_again(tmp_path):
+    paths = [write(tmp_path / "a", "tfrecord", [0, 1, 2])]
+    records.find(paths, "tfrecord")
+    (kept,) = (tmp_path / "cache" / "records").iterdir()
+    whole = kept.read_bytes()
+    for damaged in (b"", b"not an archive", whole[: len(whole) // 2]):
+        kept.write_bytes(damaged)
+        assert records.find(paths, "tfrecord").labels.tolist() == LABELS[:3]
+        assert kept.read_bytes() == whole
+
+
 def test_other_files_are_other_data(tmp_path):
     one, other = (write(tmp_path / name, "tfrecord", [1, 2]) for name in "ab")
     assert records.find([one], "tfrecord").identity != records.find([other], "tfrecord").identity
@@ -90,6 +101,13 @@ def test_damage_is_named(tmp_path):
 def test_records_without_images_are_refused():
     with pytest.raises(ValueError, match="a record has no image"):
         records.image(field(1, field(1, field(1, b"label") + field(2, field(3, b"\x08\x01")))))
+
+
+def test_a_record_that_ends_too_early_is_damaged():
+    record = example(IMAGES[1], LABELS[2])
+    for length in range(1, len(record)):
+        with pytest.raises(ValueError, match="a record"):
+            records.image(record[:length])
 
 
 def test_unpacked_labels_are_read_too():

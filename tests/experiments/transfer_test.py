@@ -3,7 +3,11 @@
 import pytest
 
 from distill import pipeline
+from distill.compress import stage
 from distill.errors import InputError
+from distill.export import bundle, exporter
+from distill.training import trained
+from distill.training.description import Description
 from experiments import pages, transfer
 
 SHARED = {
@@ -45,3 +49,36 @@ def test_the_page_is_in_the_order_of_what_builds_on_what(tmp_path):
     second = "| 50 % fewer MACs | 64 | train[:5000] | 2,000 | 3 + 2 | 50.00 | 80.00"
     assert 0 < text.index(first) < text.index(second)
     assert "| 12,000 | 3,500 | 2.50 | 0.90 |" in text
+
+
+def test_the_same_shape_from_fresh_weights_is_that_of_the_pruned(tmp_path, monkeypatch):
+    trained_on(tmp_path, monkeypatch, {"stages": "of what is left"})
+    assert transfer._shape(tmp_path) == {"stages": "of what is left"}
+    config = transfer.config_of("scratch_50", "weights.npz", tmp_path)
+    assert config.student.args.stages == "of what is left" and config.student.init == ""
+
+
+def test_a_float32_file_is_written_beside_the_proven_one(tmp_path, monkeypatch):
+    trained_on(tmp_path, monkeypatch, {})
+
+    def draft(model, dataset, labels, section, format):
+        assert dataset.train.images.shape == (1, 8, 8, 3) and labels == ["0", "1"]
+        assert (dataset.name, dataset.num_classes, format) == ("some", 2, "float32")
+        return bundle.Bundle({}, b"float32"), {}
+
+    monkeypatch.setattr(exporter, "draft", draft)
+    monkeypatch.setattr(bundle, "read", lambda path: bundle.Bundle({}, path.name.encode()))
+    config = transfer.config_of("frozen", "weights.npz", tmp_path)
+    found = transfer.files(config, tmp_path)
+    assert found == {"float32_bytes": 7, "int8_bytes": 4}
+    assert (tmp_path / transfer.FILES / "int8.tflite").read_bytes() == b"int8"
+
+
+def trained_on(workdir, monkeypatch, args):
+    """Makes every trained network one of given arguments."""
+    about = Description(
+        {"model": "some", "args": args}, {}, [0], "some", input_shape=(8, 8, 3), num_classes=2
+    )
+    found = trained.Trained(model=None, members=[], about=about, directory=workdir)
+    monkeypatch.setattr(trained, "load", lambda path, warn: found)
+    monkeypatch.setattr(stage, "last_checkpoints", lambda place: place)
