@@ -33,6 +33,8 @@ def main(argv: list[str]) -> None:
     """Runs the pipeline and ends with the table of results and the paths; or runs a sweep."""
     del argv
     config, display = CONFIG.value, Display()
+    if "search" in config:  # which nothing here would look at
+        raise InputError("the configuration is of a search: use python -m distill.search")
     workdir = given_workdir()
     paths.require_writable(workdir, "--workdir")
     check_teachers(config.teacher.directory)

@@ -53,6 +53,7 @@ def split_output(result):
         ((QUICK, "--workdir=/proc/nowhere"), "cannot be written"),
         ((QUICK, "--wrokdir=x"), "wrokdir"),
         ((QUICK, "--shard=0/2"), "--shard=0/2 is of a sweep"),
+        (("--config=configs/search_mnist.py",), "of a search: use python -m distill.search"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
