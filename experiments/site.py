@@ -90,7 +90,8 @@ def linked(markdown: str, page: str, known: set[str]) -> str:
         return text if found is None else f"{image}[{text}]({found})"
 
     def source(match: re.Match) -> str:
-        return match[0] if OTHERS.match(match[1]) else f'src="{place(match[1])}"'
+        found = None if OTHERS.match(match[1]) else place(match[1])
+        return match[0] if found is None else f'src="{found}"'
 
     return SOURCE.sub(source, LINK.sub(link, markdown))
 

@@ -176,7 +176,8 @@ def _shape(folder: Folder, files: Sequence[File], image_size: int, color: str) -
     if image_size:
         return image_size, image_size, COLORS[color]
     try:
-        return decode(folder.root / files[0][0], 0, color).shape
+        with quiet():
+            return decode(folder.root / files[0][0], 0, color).shape
     except Exception:  # noqa: BLE001 - it is named where all that cannot be read are
         return 0, 0, 0
 

@@ -148,7 +148,10 @@ def _fit(tf, example, image_size, labels):
 
 
 def _streamed(tf, builder, split, image_size, shape, labels) -> Split:
-    """Returns images that are decoded when they are needed, to the pixels of `_from_tfds`."""
+    """Returns images that are decoded when they are needed, to the pixels of `_from_tfds`.
+
+    One that is damaged shows when it is its turn, by an `InputError`.
+    """
     paths = [pathlib.Path(path) for path in builder.info.splits[split].filepaths]
     found = records.find(paths, builder.info.file_format.value)
     feature = builder.info.features["image"]
@@ -159,7 +162,12 @@ def _streamed(tf, builder, split, image_size, shape, labels) -> Split:
         return _fit(tf, example, image_size, True)[0]
 
     def decode(i: int) -> np.ndarray:
-        return fit(records.image(found.read(i))).numpy()
+        try:
+            return fit(records.image(found.read(i))).numpy()
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise InputError(
+                f"image {i} of split {split} in {paths[0].parent} cannot be read: {one_line(error)}"
+            ) from error
 
     n = len(found.labels)
     classes = found.labels.astype(np.int32) if labels else np.full(n, HIDDEN, np.int32)

@@ -88,6 +88,17 @@ def test_examples_that_are_missing(resident_mb, tiny):
         _read(tiny, resident_mb=resident_mb)
 
 
+def test_a_damaged_image_is_named_when_it_is_its_turn(tiny):
+    (path,) = tiny.directory.glob("*train*")
+    before, *rest = path.read_bytes().rsplit(b"PNG", 1)
+    path.write_bytes(before + b"GNP" + rest[0])
+    images = _read(tiny, resident_mb=0)[0].images
+    assert np.asarray(images[:6]).shape == (6, 4, 6, 1)
+    with pytest.raises(InputError, match="^image 6 of split train in .* cannot be read: ") as error:
+        np.asarray(images)
+    assert "\n" not in str(error.value)
+
+
 def test_several_batches_keep_their_order(tiny, monkeypatch):
     whole = _read(tiny)[0]
     monkeypatch.setattr(reading, "READ_BATCH", 3)

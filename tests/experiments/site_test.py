@@ -17,6 +17,7 @@ KNOWN = {"index.md", "results.md", "app/phone.png", "web.png", "mobile/README.md
         ("results.md", "see [the app](../mobile/README.md).", "see [the app](mobile/README.md)."),
         ("mobile/README.md", "![A](../docs/app/phone.png)", "![A](../app/phone.png)"),
         ("mobile/web/README.md", '<img src="../../docs/web.png">', '<img src="../../web.png">'),
+        ("results.md", '<img src="gone.png">', '<img src="gone.png">'),
         ("mobile/README.md", "[home](../README.md)", "[home](../index.md)"),
         ("results.md", "in [`c.py`](../distill/config.py)", "in `c.py`"),  # code is no page
         ("results.md", "[gone](../no/file.md)", "[gone](../no/file.md)"),  # mkdocs reports it

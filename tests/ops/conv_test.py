@@ -218,6 +218,20 @@ def test_second_derivatives_equal_lax():
     _assert_close(curvature(ops.conv_native), curvature(lax.conv_general_dilated))
 
 
+@pytest.mark.parametrize("channels", [1, 32])  # examples last, and channels last
+def test_gradients_of_a_convolution_without_outputs_are_zero(channels):
+    if native.library() is None:
+        pytest.skip("there is no C++ compiler")
+    x, kernel = _normal(16, 2, 2, channels), _normal(3, 3, channels, channels)
+    layout = direct.layout(x.shape, kernel.shape)
+
+    def total(x, kernel):
+        return direct.direct_conv(x, kernel, (1, 1), ((0, 0), (0, 0)), layout).sum()
+
+    for gradient in jax.grad(total, (0, 1))(x, kernel):
+        assert not np.asarray(gradient).any()
+
+
 def test_without_a_compiler_there_are_no_kernels_and_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert native.library.__wrapped__() is None

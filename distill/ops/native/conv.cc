@@ -29,6 +29,12 @@ Image Of(ffi::Span<const Index> shape, bool batch_last) {
   return {shape[1], shape[2], batch_last ? shape[3] * shape[0] : shape[3]};
 }
 
+// The gradient where there are no outputs: no images, or none as large as the kernel.
+ffi::Error Zeros(Result& gradient) {
+  std::memset(gradient->typed_data(), 0, gradient->size_bytes());
+  return ffi::Error::Success();
+}
+
 // With the channels last, by Winograd's filtering where that pays.
 void ConvByShape(ffi::ThreadPool& pool, Index threads, const float* in, Image from, float* out,
                  Image to, Index images, const Axis& rows, const Axis& columns,
@@ -42,6 +48,7 @@ void ConvByShape(ffi::ThreadPool& pool, Index threads, const float* in, Image fr
 
 ffi::Error Conv(ffi::ThreadPool pool, Array x, Array k, Result y, Index layout, Index stride_h,
                 Index stride_w, Index top, Index left, Index threads) {
+  if (y->element_count() == 0) return ffi::Error::Success();
   auto xs = x.dimensions(), ks = k.dimensions(), ys = y->dimensions();
   bool batch_last = layout == kBatchLast;
   Image from = Of(xs, batch_last), to = Of(ys, batch_last);
@@ -63,6 +70,7 @@ ffi::Error Conv(ffi::ThreadPool pool, Array x, Array k, Result y, Index layout, 
 
 ffi::Error ConvImage(ffi::ThreadPool pool, Array ct, Array k, Result x, Index layout,
                      Index stride_h, Index stride_w, Index top, Index left, Index threads) {
+  if (ct.element_count() == 0) return Zeros(x);
   auto cs = ct.dimensions(), ks = k.dimensions(), xs = x->dimensions();
   bool batch_last = layout == kBatchLast;
   Image from = Of(cs, batch_last), to = Of(xs, batch_last);
@@ -91,6 +99,7 @@ ffi::Error ConvImage(ffi::ThreadPool pool, Array ct, Array k, Result x, Index la
 
 ffi::Error ConvKernel(ffi::ThreadPool pool, Array x, Array ct, Result k, Index layout,
                       Index stride_h, Index stride_w, Index top, Index left, Index threads) {
+  if (ct.element_count() == 0) return Zeros(k);
   auto xs = x.dimensions(), cs = ct.dimensions(), ks = k->dimensions();
   bool batch_last = layout == kBatchLast;
   Image from = Of(xs, batch_last), outs = Of(cs, batch_last);
