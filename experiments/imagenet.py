@@ -24,7 +24,6 @@ from distill.progress import Display
 from experiments import ROOT, options
 
 PHOTOS = flags.DEFINE_string("photos", None, "Folder of CLASS/… to measure; by default two photos.")
-INIT = flags.DEFINE_string("init", None, "Weights; by default those of the package.")
 ASSETS = flags.DEFINE_string("assets", None, "Folder of the bundle; by default the app's.")
 
 APP = ROOT / "mobile" / "app" / "src" / "main" / "assets" / "imagenet"
@@ -79,7 +78,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     base, display = options.workdir("imagenet"), Display()
     config = imagenet_efficientnet_lite0.get_config()
-    config.student.init = INIT.value or str(inside(PACKAGE, "*.pth"))
+    config.student.init = options.INIT.value or str(inside(PACKAGE, "*.pth"))
     config.dataset.folder = PHOTOS.value or str(photos(base / "photos"))
     pipeline.run(config, base / "run", display)
     target = pathlib.Path(ASSETS.value) if ASSETS.value else APP

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from absl import flags
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
@@ -29,8 +28,6 @@ from distill import presets
 from distill.errors import InputError, unknown
 from distill.report.tables import markdown
 from experiments import driver, options, pages
-
-INIT = flags.DEFINE_string("init", None, "Weights of EfficientNet-Lite0.")
 
 SIZE, LARGER = 64, 96  # pixels to which CIFAR-10's 32×32 are enlarged
 IMAGES = 5_000  # of the 50,000, to train all layers of the large network on
@@ -249,7 +246,7 @@ PAGE = pages.Page("transfer", {"transfer": networks}, draw)
 
 def measured(call: driver.Call) -> list[dict[str, Any]]:
     """Trains what is missing; after each network all rows are written, with those of others."""
-    if call.train and not INIT.value:
+    if call.train and not options.INIT.value:
         raise InputError("give the weights to start from by --init; docs/your_images.md has them")
     base = call.workdir.absolute()
     rows: list[dict[str, Any]] = []
@@ -257,7 +254,10 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
         place = base / name
         if not call.train and not (place / FILES).exists():
             continue
-        init = INIT.value or json.loads((base / "frozen" / CONFIG).read_text())["student"]["init"]
+        init = (
+            options.INIT.value
+            or json.loads((base / "frozen" / CONFIG).read_text())["student"]["init"]
+        )
         config = config_of(name, init, base, call.quick)
         call.display.say(f"{name}: {RUNS[name]}")
         found = pages.results(config, place, call.train, call.display)
