@@ -136,9 +136,9 @@ def first_run_table() -> str:
             ]
         )  # fmt: skip
     notes = (
-        "From the start of the command to its end, the median; nothing is left of earlier runs, no "
-        "kernels and no compiled programs. Mean accuracies in percent of the whole test set, "
-        f"of seeds from 0; {table.device[0]}; commit {', '.join(table.commit.unique())}."
+        "From the start of the command to its end; nothing is left of earlier runs, no kernels and "
+        "no compiled programs. Accuracies in percent of the whole test set; of several seeds, the "
+        f"median and the means; {table.device[0]}; commit {', '.join(table.commit.unique())}."
     )
     return f"{markdown(header, lines)}\n\n{notes}"
 
