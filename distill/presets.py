@@ -17,8 +17,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDict:
     """Returns the configuration of one SimpLeNet and its teacher.
 
-    The recipe was chosen on the last 5,000 training images of MNIST. The teacher had 12 epochs then;
-    on MNIST it has 8 at twice the rate, to be done sooner.
+    The recipe was chosen on the last 5,000 training images of MNIST. The teacher had 12 epochs
+    then; on MNIST it has 8 at twice the rate, to be done sooner.
 
     Args:
       version: 1 to 5.
