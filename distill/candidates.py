@@ -70,7 +70,7 @@ def run(
 
     Each generation is trained for the first number of `search.epochs`; the best go on to the next,
     each time from the beginning, with a schedule of that length. Candidates are judged on
-    `dataset.validation` alone; no test image is looked at.
+    `dataset.validation` alone; nothing is chosen by a test image.
 
     Args:
       config: complete, with `config.search`.

@@ -6,7 +6,7 @@
 // and channels, by the loops of channels_last.h.
 //
 // Along an axis a product of two polynomials of degrees below `kTile` is taken at five points and at
-// infinity. These points are exact in binary, and lose half as much to rounding as 0, 1, -1, 2, -2 do.
+// infinity. These points are exact in binary, and lose less to rounding than 0, 1, -1, 2, -2 do.
 
 #pragma once
 
