@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
@@ -19,6 +20,7 @@ from distill import (
     metrics,
     models,
     numerics,
+    ops,
     processes,
     provenance,
     report,
@@ -124,6 +126,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     settings = validate(config)
     numerics.pin()
     cache.keep_programs()
+    ops.prepare(jax.default_backend())
     sources = processes.together(lambda: data.find(config, display.warn))
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(settings, workdir, dataset, display)

@@ -1,6 +1,6 @@
 """The same convolution or pooling in a formulation that the device runs faster."""
 
-from distill.ops.conv import conv_cpu, conv_for, conv_native, kernels_of
+from distill.ops.conv import conv_cpu, conv_for, conv_native, kernels_of, prepare
 from distill.ops.norm import batch_statistics, normalise
 from distill.ops.pooling import max_pool
 
@@ -12,4 +12,5 @@ __all__ = [
     "kernels_of",
     "max_pool",
     "normalise",
+    "prepare",
 ]

@@ -5,6 +5,7 @@ which a wheel for all of them could not; and where there is no compiler, there i
 the formulations in plain JAX do the same work in more time.
 """
 
+import concurrent.futures
 import ctypes
 import functools
 import hashlib
@@ -29,12 +30,16 @@ TIMEOUT_S = 300
 
 
 @functools.cache
+def prepare() -> concurrent.futures.Future[pathlib.Path]:
+    """Begins to compile the kernels, beside what is done until they are wanted."""
+    return concurrent.futures.ThreadPoolExecutor(1).submit(_compiled)
+
+
+@functools.cache
 def library() -> ctypes.CDLL | None:
     """Returns the kernels, their targets registered, or None where they cannot be had."""
-    if os.environ.get(SWITCH) == "0":
-        return None
     try:
-        found = ctypes.CDLL(str(_compiled()))
+        found = ctypes.CDLL(str(prepare().result()))
         for target in TARGETS:
             handler = jax.ffi.pycapsule(getattr(found, target))
             jax.ffi.register_ffi_target(target, handler, platform="cpu")
@@ -49,6 +54,8 @@ def _compiled() -> pathlib.Path:
     Raises:
       OSError, subprocess.SubprocessError: if it cannot be compiled or kept.
     """
+    if os.environ.get(SWITCH) == "0":
+        raise FileNotFoundError(f"{SWITCH} is 0")
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
         raise FileNotFoundError("there is no C++ compiler")
