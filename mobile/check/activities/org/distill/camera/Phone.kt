@@ -6,6 +6,7 @@ import android.content.Context
 import android.content.Intent
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.graphics.Color
 import android.graphics.ImageFormat
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraCharacteristics
@@ -187,6 +188,7 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
         val view = activity.window.decorView
         view.jumpDrawablesToCurrentState() // a button that was pressed ends its animation
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
+        bitmap.eraseColor(Color.BLACK) // as the window is where the preview does not reach
         view.draw(Canvas(bitmap))
         return bitmap
     }
