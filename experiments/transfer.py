@@ -37,15 +37,15 @@ SMALL = {"width": 0.35, "head": 320}  # of a MobileNetV2
 AMOUNTS = {"pruned_30": 0.335, "pruned_50": 0.56}  # of the filters inside of each block
 RUNS = {  # how each is called on the page
     "frozen": "head alone",
-    "tuned_norm": "all layers, with batch normalisation",
     "tuned": "all layers",
     "pruned_50": "50 % fewer MACs",
+    "scratch_50": "50 % fewer MACs, from scratch",
     "small_labels": "small, on labels",
     "small_distilled": "small, distilled",
-    "scratch_50": "50 % fewer MACs, from scratch",
-    "frozen_96": f"head alone, at {LARGER} px",
     "pruned_30": "30 % fewer MACs",
     "scratch_30": "30 % fewer MACs, from scratch",
+    "frozen_96": f"head alone, at {LARGER} px",
+    "tuned_norm": "all layers, with batch normalisation",
 }
 SHOWN = (
     "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
