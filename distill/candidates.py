@@ -41,6 +41,29 @@ WAIT_S = 1.0  # between looks at what other shards have done
 Row = Mapping[str, str]
 
 
+def _is_gene(given: Any) -> bool:
+    """Whether an entry of the space is a key with the values that it may have."""
+    return (
+        isinstance(given, list | tuple)
+        and len(given) == 2
+        and isinstance(given[0], str)
+        and isinstance(given[1], list | tuple)
+    )
+
+
+_VALUES = {  # of the section `config.search`
+    "space": values.each(
+        values.Kind("", _is_gene),
+        'keys with the values of each, as (("student.learning_rate", (0.01, 0.02)),)',
+    ),
+    "objectives": values.each(values.TEXT, 'names, as ("int8_accuracy", "int8_bytes")'),
+    "population": values.whole(2, 10_000),
+    "generations": values.whole(1, configs.EPOCHS),
+    "epochs": values.each(values.whole(1, configs.EPOCHS), "whole numbers, as (1, 3, 9)"),
+    "keep": values.between(1e-3, 1),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A search that is going on.
@@ -88,7 +111,7 @@ def run(
     first = check(config)
     numerics.pin()
     cache.keep_programs()
-    sources = data.find(config, display.warn)
+    sources = data.find(config, display.warn, first.trained)
     whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)
@@ -112,10 +135,12 @@ def check(config: ConfigDict) -> Settings:
             "the configuration has no search; begin with config.search = distill.config.search(...)"
         )
     section = config.search
-    values.require("search.population", section.population, values.whole(2))
-    values.require("search.generations", section.generations, values.whole(1))
-    values.require("search.epochs", section.epochs, values.each(values.whole(1), "as (1, 3, 9)"))
-    values.require("search.keep", section.keep, values.between(1e-3, 1))
+    for field, kind in _VALUES.items():
+        if not isinstance(section, ConfigDict) or field not in section:
+            raise InputError(
+                f"search has no {field}; begin with config.search = distill.config.search(...)"
+            )
+        values.require(f"search.{field}", section[field], kind)
     if not section.epochs or list(section.epochs) != sorted(set(section.epochs)):
         raise InputError(f"search.epochs is {section.epochs}; they must rise, as (1, 3, 9)")
     accuracy, *costs = section.objectives or ("",)

@@ -88,7 +88,17 @@ def validate(config: ConfigDict) -> Settings:
     # The students of a sweep are divided among the devices, and not their batches.
     splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
     parallel.check(config, [role for role in splitting if role in stages])
-    return Settings(config, tuple(stages), loss, tuple(between), tuple(steps), formats)
+    return Settings(
+        config=config, stages=tuple(stages), trained=_trained(config, stages, loss["name"]),
+        loss=loss, assistants=tuple(between), steps=tuple(steps), formats=formats,
+    )  # fmt: skip
+
+
+def _trained(config: ConfigDict, stages: Sequence[str], loss: str) -> tuple[str, ...]:
+    """Returns those of teacher and student that are trained; of a sweep whatever the stages are."""
+    if configs.is_sweep(config):
+        return ("teacher", "student") if losses.needs_teacher(loss) else ("student",)
+    return tuple(stage for stage in stages if stage in ("teacher", "student"))
 
 
 def _check_kind(config: ConfigDict, stages: Sequence[str]) -> None:
@@ -124,7 +134,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     settings = validate(config)
     numerics.pin()
     cache.keep_programs()
-    sources = processes.together(lambda: data.find(config, display.warn))
+    sources = processes.together(lambda: data.find(config, display.warn, settings.trained))
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(settings, workdir, dataset, display)
     processes.together(context.check_models)

@@ -44,8 +44,8 @@ def check(config, workdir, display):
     """Does what comes before the data are read, in the place of the pipeline."""
     from distill import data, pipeline
 
-    pipeline.validate(config)
-    data.find(config, display.warn)
+    settings = pipeline.validate(config)
+    data.find(config, display.warn, settings.trained)
     sys.exit(0)
 
 

@@ -120,12 +120,6 @@ def _fine_tuning(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
-    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
-        raise InputError(
-            f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is kept "
-            f"of every example, is not there any more: give {of_loss}, as "
-            "{'name': 'cross_entropy'}"
-        )
     if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(
             f"{where}.fine_tune.teacher is original, but the loss {of_tuning} has no teacher; "
@@ -140,6 +134,14 @@ def _fine_tuning(
         _set(section, name, value, f"{where}.fine_tune")
     checked = {f"{where}.fine_tune": section} if section.epochs else {}
     configs.check_trainings(checked)
+    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
+        if section.epochs:
+            raise InputError(
+                f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is "
+                f"kept of every example, is not there any more: give {of_loss}, as "
+                "{'name': 'cross_entropy'}, or fine_tune.epochs=0"
+            )
+        loss.name, loss.terms, loss.hint_stage = "cross_entropy", ConfigDict(), 0.0
     _require_known("augmentation", section.augmentation, AUGMENTATIONS)
     recipe.check_mixtures(f"{where}.fine_tune", section, of_tuning)
     return section, loss, teacher

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from distill import paths
-from distill.data.decoding import COLORS, FORMATS, decode, quiet
+from distill.data.decoding import COLORS, FORMATS, decode, hush
 from distill.data.splits import Split
 from distill.data.streaming import Streamed
 from distill.errors import InputError, one_line, unknown
@@ -133,6 +133,7 @@ def read(
       InputError: naming the first file that cannot be read, and how many more there are; or two of
         different sizes where there is to be none.
     """
+    hush()
     files = folder.splits[split]
     labels = np.array([label for _, label in files], np.int32)
     shape = _shape(folder, files, image_size, color)
@@ -142,7 +143,7 @@ def read(
     unreadable: list[tuple[str, str]] = []
     other: tuple[str, tuple[int, ...]] | None = None
     shown = work(f"images of {folder.name}, {split}", len(files)) if work else _silent()
-    with shown as bar, quiet(), _pool() as pool:
+    with shown as bar, _pool() as pool:
 
         def decoded(file: File) -> np.ndarray | str:
             try:
@@ -172,14 +173,16 @@ def read(
 
 
 def _shape(folder: Folder, files: Sequence[File], image_size: int, color: str) -> tuple[int, ...]:
-    """Returns the shape of the images: that which is asked for, or of the first as it is stored."""
+    """Returns the shape of the images: that which is asked for, or as the first one is stored.
+
+    That is the first that can be read; the others are named where all of them are.
+    """
     if image_size:
         return image_size, image_size, COLORS[color]
-    try:
-        with quiet():
-            return decode(folder.root / files[0][0], 0, color).shape
-    except Exception:  # noqa: BLE001 - it is named where all that cannot be read are
-        return 0, 0, 0
+    for path, _ in files:
+        with contextlib.suppress(Exception):  # decoders raise anything for a damaged file
+            return decode(folder.root / path, 0, color).shape
+    return 0, 0, 0
 
 
 def _streamed(
@@ -188,11 +191,13 @@ def _streamed(
     """Returns the images of files, undecoded.
 
     Raises:
-      InputError: if a file is empty; what is damaged otherwise shows when it is its turn.
+      InputError: if a file is empty, or none; what is damaged otherwise shows when it is its turn.
     """
     paths = [folder.root / path for path, _ in files]
-    sizes = [path.stat().st_size for path in paths]
-    if empty := [(path, "") for (path, _), size in zip(files, sizes, strict=True) if not size]:
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    if empty := [
+        (path, "it is no file") for (path, _), size in zip(files, sizes, strict=True) if not size
+    ]:
         raise InputError(_unreadable(folder.root, empty))
     identity = hashlib.sha256(f"{sizes} {image_size} {color}".encode())
     for path in paths[:: -(-len(paths) // PROBES)]:
@@ -312,7 +317,8 @@ def _differ(
 
 def _unreadable(root: pathlib.Path, found: list[tuple[str, str]]) -> str:
     path, reason = found[0]
-    reason = "it is empty" if not (root / path).stat().st_size else reason
+    if (root / path).is_file() and not (root / path).stat().st_size:
+        reason = "it is empty"
     if reason.startswith("cannot identify image file"):
         reason = f"it is none of {', '.join(FORMATS)}"
     more = f", and {len(found) - 1} more cannot be read either" if len(found) > 1 else ""

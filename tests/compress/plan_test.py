@@ -116,6 +116,22 @@ def test_what_cannot_be_is_told_in_one_line(given, message):
     assert "\n" not in str(error.value)
 
 
+def test_what_learned_beside_a_network_is_gone_when_it_is_fine_tuned():
+    found = config({"method": "fold"})
+    for terms in ({"cross_entropy": {}, "mutual": {}}, {"crd_memory": {}, "kl": {}}):
+        found.loss.terms = terms
+        with pytest.raises(InputError, match=r"compress\[0\] is fine-tuned by .*epochs=0") as error:
+            plan.steps(found)
+        assert "\n" not in str(error.value)
+        found.fine_tune.epochs = 0
+        assert plan.steps(found)[0].loss == {"name": "cross_entropy"}
+        found.fine_tune.epochs = 2
+        given = {"method": "fold", "fine_tune": {"loss": {"name": "cross_entropy"}}}
+        found.compress = (given,)
+        assert plan.steps(found)[0].loss == {"name": "cross_entropy"}
+        found.compress = ({"method": "fold"},)
+
+
 def test_nothing_that_is_constrained_is_trained_from_scratch_later():
     steps = {"method": "quantize"}, {"method": "filters", "scratch": True}
     with pytest.raises(InputError, match=r"compress\[1\].scratch: quantize leaves weights with"):
