@@ -27,12 +27,13 @@ from distill import (
 from distill import config as configs
 from distill.compress import plan, stage
 from distill.cost import cost
-from distill.errors import InputError, one_line, unknown
+from distill.errors import InputError, one_line
 from distill.export import exporter
 from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.settings import Settings
 from distill.training import mutual, parallel, recipe, trained
+from distill.training import start as starts
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
@@ -55,10 +56,8 @@ def validate(config: ConfigDict) -> Settings:
     configs.check_values(config)
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
-    for name in losses.methods(losses.name_of(config.loss)):
-        if name not in losses.LOSSES:
-            raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
+    starts.check({role: config[role].init for role in ("teacher", "student")})
     _check_kind(config, stages)
     recipe.check_mixtures("student", config.student, loss["name"])
     mutual.check(config, loss)

@@ -51,8 +51,7 @@ def check(config: ConfigDict) -> None:
     for field in ("train", "validation", "test"):
         if config.dataset[field] or field != "validation":
             splits.parse(config.dataset[field])
-    if config.transfer.name:
-        splits.parse(config.transfer.split)
+    splits.parse(config.transfer.split)
 
 
 def find(

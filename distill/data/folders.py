@@ -205,13 +205,13 @@ def _streamed(
 
     def decoded(i: int) -> np.ndarray:
         try:
-            found = decode(paths[i], image_size, color)
+            image = decode(paths[i], image_size, color)
         except Exception as error:  # decoders raise anything for a damaged file
             unreadable = [(files[i][0], one_line(error))]
             raise InputError(_unreadable(folder.root, unreadable)) from error
-        if found.shape != shape:
-            raise _differ(folder, (files[0][0], shape), (files[i][0], found.shape))
-        return found
+        if image.shape != shape:
+            raise _differ(folder, (files[0][0], shape), (files[i][0], image.shape))
+        return image
 
     return Streamed(decoded, shape, identity.hexdigest(), np.arange(len(files)))
 
@@ -231,11 +231,11 @@ def record(folder: Folder, workdir: pathlib.Path) -> None:
     (workdir / RECORD).write_text(text, encoding="utf-8")
 
 
-def _require_known(root: pathlib.Path, found: Iterable[str], known: Sequence[str]) -> None:
+def _require_known(root: pathlib.Path, names: Iterable[str], known: Sequence[str]) -> None:
     if len(set(known)) < len(known):
         twice = next(name for i, name in enumerate(known) if name in known[:i])
         raise InputError(f"dataset.classes has {twice} twice")
-    for name in found:
+    for name in names:
         if name not in known:
             raise unknown(f"class of {root}", name, known)
 
@@ -281,12 +281,12 @@ def _mixed(classes: list[list[str]]) -> list[File]:
 
 def _classes(root: pathlib.Path, folder: pathlib.Path) -> dict[str, list[str]]:
     """Returns the files of each subfolder, as paths from the root, in the order of the names."""
-    found: dict[str, list[str]] = {}
+    files_of: dict[str, list[str]] = {}
     for directory in _subfolders(folder):
         name = unicodedata.normalize("NFC", directory)  # other systems compose accents otherwise
         if not name.isprintable():
             raise InputError(f"{folder} has the class {name!r}; its name cannot be printed")
-        files = found.setdefault(name, [])
+        files = files_of.setdefault(name, [])
         for path, inside, names in os.walk(folder / directory):
             inside[:] = sorted(n for n in inside if not n.startswith("."))
             visible = (n for n in sorted(names) if not n.startswith("."))
@@ -295,7 +295,7 @@ def _classes(root: pathlib.Path, folder: pathlib.Path) -> dict[str, list[str]]:
                 for n in visible
                 if n.lower() not in NO_IMAGES
             ]
-    return dict(sorted(found.items()))
+    return dict(sorted(files_of.items()))
 
 
 def _subfolders(folder: pathlib.Path) -> list[str]:
@@ -315,13 +315,13 @@ def _differ(
     )
 
 
-def _unreadable(root: pathlib.Path, found: list[tuple[str, str]]) -> str:
-    path, reason = found[0]
+def _unreadable(root: pathlib.Path, bad: list[tuple[str, str]]) -> str:
+    path, reason = bad[0]
     if (root / path).is_file() and not (root / path).stat().st_size:
         reason = "it is empty"
     if reason.startswith("cannot identify image file"):
         reason = f"it is none of {', '.join(FORMATS)}"
-    more = f", and {len(found) - 1} more cannot be read either" if len(found) > 1 else ""
+    more = f", and {len(bad) - 1} more cannot be read either" if len(bad) > 1 else ""
     return f"{root / path} cannot be read: {reason}{more}; repair or remove what is no image"
 
 

@@ -104,7 +104,7 @@ def test_so_do_those_that_are_left_to_the_method(method, amount):
         ({"method": "svd", "fine_tune": 3}, "fine_tune is 3; it must be a mapping, like"),
         ({"method": "svd", "fine_tune": {"epochs": None}}, "fine_tune.epochs is None; leave it"),
         ({"method": "svd", "fine_tune": {"loss": "kl"}}, "loss is 'kl'; it must be a mapping"),
-        ({"method": "svd", "fine_tune": {"loss": {"alpha": "a"}}}, "fine_tune.loss.alpha is 'a': "),
+        ({"method": "svd", "fine_tune": {"loss": {"alpha": "a"}}}, "alpha is 'a'; it must be a"),
         ({"method": "svd", "until": {"macs": "0.5"}}, "until.macs is '0.5'; it must be between 0"),
         ({"method": "svd", "until": {}}, "until is {}; it must name one end, like {'macs': 0.5}"),
         ({"method": "svd", "until": ["macs"]}, r"unknown compress\[0\].until"),
