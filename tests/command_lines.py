@@ -1,8 +1,8 @@
-"""Answers command lines of `distill.main` up to where data would be read; run by a test.
+"""Answers command lines up to where data would be read; run by a test.
 
-Standard input: JSON, a list of lists of arguments. Standard output: JSON, for each its exit code
-and what it wrote. Each is answered by a fork, since flags are parsed once in a process, and
-importing JAX takes longer than all else.
+Standard input: JSON, a list of lists: `main` or `search`, and arguments. Standard output: JSON, for
+each its exit code and what it wrote. Each is answered by a fork, since flags are parsed once in a
+process, and importing JAX takes longer than all else.
 """
 
 import json
@@ -12,9 +12,9 @@ import tempfile
 import warnings
 
 
-def answer(arguments: list[str]) -> list:
+def answer(command: str, *arguments: str) -> list:
     """Returns exit code and text of one command line."""
-    from distill import cli, main  # here, since tests share a process with other flags
+    from distill import cli, main, search  # here, since tests share a process with other flags
 
     with tempfile.TemporaryFile() as text:
         child = os.fork()
@@ -24,7 +24,8 @@ def answer(arguments: list[str]) -> list:
             code = 70
             try:
                 sys.argv = ["main", *arguments]
-                cli.run(main.main, cli.parse_config)
+                run = {"main": main.main, "search": search.search}[command]
+                cli.run(run, cli.parse_config)
             except SystemExit as error:
                 code = error.code if isinstance(error.code, int) else 1
             except BaseException:
@@ -44,15 +45,19 @@ def check(config, workdir, display):
     """Does what comes before the data are read, in the place of the pipeline."""
     from distill import data, pipeline
 
-    pipeline.validate(config)
-    data.find(config, display.warn)
+    settings = pipeline.validate(config)
+    data.find(config, display.warn, settings.trained)
     sys.exit(0)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of a fork beside threads, of which none is needed
-    from distill import data, pipeline
+    from distill import candidates, data, pipeline, study
 
     pipeline.run = check
+    study.run = lambda config, *_: sys.exit(
+        len([pipeline.validate(p) for p in study.expand(config)])
+    )
+    candidates.run = lambda config, *_: candidates.check(config)
     data.sources.network_reachable = lambda: False
-    print(json.dumps([answer(arguments) for arguments in json.load(sys.stdin)]))
+    print(json.dumps([answer(*line) for line in json.load(sys.stdin)]))

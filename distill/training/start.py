@@ -52,6 +52,22 @@ class Start(NamedTuple):
         return dataclasses.replace(states, **new)
 
 
+def check(given: Mapping[str, str]) -> None:
+    """Checks that what trainings start from is there.
+
+    Args:
+      given: for each role a path as for `digest`, or nothing.
+
+    Raises:
+      InputError: naming the first that is not.
+    """
+    for role, path in given.items():
+        if path:
+            found = _found(path, f"{role}.init")
+            if not (found.is_file() or found.is_dir()):
+                raise InputError(f"{role}.init is {path}, which is no file and no directory")
+
+
 def digest(given: str) -> str:
     """Returns a hash of the weights that a path names, wherever they are kept.
 
@@ -106,9 +122,9 @@ def variables(
         raise InputError(f"{name} cannot start from {path}, a {of}: {error}") from error
 
 
-def _found(given: str) -> pathlib.Path:
+def _found(given: str, key: str = "init") -> pathlib.Path:
     """Returns the file, or the directory of checkpoints, that a path names."""
-    path = paths.local(given, "init")
+    path = paths.local(given, key)
     if not path.is_dir():
         return path
     for place in PLACES:
