@@ -1,14 +1,21 @@
 """What cannot be used on a command line is one clear line and exit code 2, before data are read."""
 
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+# Does what comes before the data are read, in the place of the pipeline.
+BEFORE_DATA = """
+import sys
+from distill import cli, data, main, pipeline
+
+def check(config, workdir, display):
+    pipeline.validate(config)
+    data.find(config, display.warn)
+    sys.exit(0)
+
+pipeline.run = check
+data.sources.network_reachable = lambda: False
+cli.run(main.main, cli.parse_config)
+"""
 QUICK = "--config=configs/simplenet_v4.py:quick"
 WHOLE = "it must be a whole number from"
 PRINTED = "it must be text that can be printed"
@@ -143,30 +150,12 @@ def _name(case):
     return " ".join(case[0])[-50:]
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Exit code and text of each of `CASES`, and the default directory, which nothing makes."""
-    directory = tmp_path_factory.mktemp("lines") / "run"
-    workdir = f"--workdir={directory}"
-    lines = [
-        [*(() if any(a.startswith("--workdir") for a in arguments) else [workdir]), *arguments]
-        for arguments, _ in CASES
-    ]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "command_lines.py")],
-        input=json.dumps(lines), capture_output=True, text=True, check=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
-    return json.loads(result.stdout), directory
-
-
-@pytest.mark.parametrize("number", range(len(CASES)), ids=map(_name, CASES))
-def test_what_cannot_be_used_is_one_clear_line(answers, number):
-    (code, text), (_, message) = answers[0][number], CASES[number]
-    (line,) = text.splitlines()
-    assert code == 2 and line.startswith("error: ") and message in line, line
+@pytest.mark.parametrize(("arguments", "message"), CASES, ids=map(_name, CASES))
+def test_what_cannot_be_used_is_one_clear_line(python, tmp_path, arguments, message):
+    if not any(a.startswith("--workdir") for a in arguments):
+        arguments = (f"--workdir={tmp_path / 'run'}", *arguments)
+    result = python("-c", BEFORE_DATA, *arguments)
+    (line,) = (result.stdout + result.stderr).splitlines()
+    assert result.returncode == 2 and line.startswith("error: ") and message in line, line
     assert line.isprintable() and len(line) < 1000
-
-
-def test_nothing_was_written(answers):
-    assert not answers[1].exists()
+    assert not (tmp_path / "run").exists()
