@@ -178,19 +178,18 @@ def export(
         raise InputError(f"an ensemble of {len(trained.members)} cannot be exported, one model can")
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
-    expected = None  # computed when it is needed
+    logits = None  # computed when they are needed
     for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
             continue
-        if expected is None:
+        if logits is None:
             logits = trained.logits(dataset.test.images)
-            expected = np.asarray(jax.nn.softmax(logits))
         proofs.pop(format, None)
         bundles.remove(target)
         try:
-            bundle, proof = _proven(trained, dataset, labels, section, format, expected)
+            bundle, proof = _proven(trained, dataset, labels, section, format, logits)
         except InputError as error:
             name = trained.about.model
             failures[format] = f"export of {name} as {format} failed: {error}"
@@ -212,10 +211,11 @@ def _proven(
     labels: list[str],
     section: ConfigDict,
     format: str,
-    expected: np.ndarray,
+    logits: np.ndarray,
 ) -> tuple[Bundle, dict[str, Any]]:
-    """Converts and checks; returns the bundle and its proof."""
+    """Converts and checks, by the logits of the test images; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
+    expected = np.asarray(jax.nn.softmax(logits))
     bundle, operators = draft(trained, dataset, labels, section, format)
     model = Model(bundle)
     raw = scores = model.scores(test.images)
@@ -223,7 +223,9 @@ def _proven(
     read = _read(model, bundle, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
-    error = checks.parity(expected, scores, format)
+    counted = cost.layers(trained.model, trained.about.input_shape)
+    rounded = checks.rounding(logits, sum(layer.macs > 0 for layer in counted))
+    error = checks.parity(expected, scores, format, rounded)
     flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
     checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
