@@ -41,12 +41,12 @@ def answer(command: str, *arguments: str) -> list:
         return [os.waitstatus_to_exitcode(status), text.read().decode()]
 
 
-def check(config, workdir, display):
+def check(config, workdir, display, *_):
     """Does what comes before the data are read, in the place of the pipeline."""
-    from distill import data, pipeline
+    from distill import pipeline, study
 
-    settings = pipeline.validate(config)
-    data.find(config, display.warn, settings.trained)
+    for point in study.expand(config):
+        pipeline.find(pipeline.validate(point), display.warn)
     sys.exit(0)
 
 
@@ -55,9 +55,7 @@ if __name__ == "__main__":
     from distill import candidates, data, pipeline, study
 
     pipeline.run = check
-    study.run = lambda config, *_: sys.exit(
-        len([pipeline.validate(p) for p in study.expand(config)])
-    )
+    study.run = check
     candidates.run = lambda config, *_: candidates.check(config)
     data.sources.network_reachable = lambda: False
     print(json.dumps([answer(*line) for line in json.load(sys.stdin)]))

@@ -18,6 +18,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "Dataset",
+    "Source",
     "Split",
     "check",
     "class_names",
