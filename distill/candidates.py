@@ -111,7 +111,7 @@ def run(
     first = check(config)
     numerics.pin()
     cache.keep_programs()
-    sources = data.find(config, display.warn, first.trained)
+    sources = pipeline.find(first, display.warn)
     whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)

@@ -168,7 +168,7 @@ class _ConfigFile(flags.ArgumentParser):
             config = module.get_config(word) if colon else module.get_config()
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{path}{_line(error, path)}: {_kind(error)}") from error
         if not isinstance(config, ConfigDict):
             kind = type(config).__name__

@@ -59,7 +59,6 @@ def validate(config: ConfigDict) -> Settings:
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
     loss = recipe.loss_section(config.loss)
-    starts.check({role: config[role].init for role in ("teacher", "student")})
     _check_kind(config, stages)
     recipe.check_mixtures("student", config.student, loss["name"])
     mutual.check(config, loss)
@@ -116,6 +115,19 @@ def _check_kind(config: ConfigDict, stages: Sequence[str]) -> None:
         )
 
 
+def find(
+    settings: Settings, announce: Callable[[str], None]
+) -> tuple[data.Source, data.Source | None]:
+    """Finds the weights that trainings start from, and the data; see `data.find`.
+
+    Raises:
+      InputError: if they are not there.
+    """
+    for role in settings.trained:
+        starts.check(f"{role}.init", settings.config[role].init)
+    return data.find(settings.config, announce, settings.trained)
+
+
 def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str, Any]:
     """Runs the stages that `config.stages` names.
 
@@ -136,7 +148,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     numerics.pin()
     cache.keep_programs()
     ops.prepare(jax.default_backend())
-    sources = processes.together(lambda: data.find(config, display.warn, settings.trained))
+    sources = processes.together(lambda: find(settings, display.warn))
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(settings, workdir, dataset, display)
     processes.together(context.check_models)

@@ -201,7 +201,7 @@ def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> li
     runs = []
     for point in points:
         config = point.config
-        sources = data.find(config, warn, point.trained)
+        sources = pipeline.find(point, warn)
         section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
             datasets[section] = data.load(config, *sources, warn, display.work)

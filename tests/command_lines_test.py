@@ -9,15 +9,12 @@ BEFORE_DATA = """
 import sys
 from distill import candidates, cli, data, main, pipeline, search, study
 
-def check(config, workdir, display):
-    settings = pipeline.validate(config)
-    data.find(config, display.warn, settings.trained)
+def check(config, workdir, display, *_):
+    for point in study.expand(config):
+        pipeline.find(pipeline.validate(point), display.warn)
     sys.exit(0)
 
-def check_points(config, *_):
-    sys.exit(len([pipeline.validate(point) for point in study.expand(config)]))
-
-pipeline.run, study.run = check, check_points
+pipeline.run = study.run = check
 candidates.run = lambda config, *_: candidates.check(config)
 data.sources.network_reachable = lambda: False
 cli.run({"main": main.main, "search": search.search}[sys.argv.pop(1)], cli.parse_config)

@@ -19,6 +19,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "Dataset",
+    "Source",
     "Split",
     "check",
     "class_names",

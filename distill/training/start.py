@@ -52,20 +52,19 @@ class Start(NamedTuple):
         return dataclasses.replace(states, **new)
 
 
-def check(given: Mapping[str, str]) -> None:
-    """Checks that what trainings start from is there.
+def check(key: str, given: str) -> None:
+    """Checks that what a training starts from is there.
 
     Args:
-      given: for each role a path as for `digest`, or nothing.
+      key: whose value the path is.
+      given: as for `digest`; empty: nothing.
 
     Raises:
-      InputError: naming the first that is not.
+      InputError: if it is not.
     """
-    for role, path in given.items():
-        if path:
-            found = _found(path, f"{role}.init")
-            if not (found.is_file() or found.is_dir()):
-                raise InputError(f"{role}.init is {path}, which is no file and no directory")
+    path = _found(given, key) if given else None
+    if path and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{key} is {given}, which is no file and no directory")
 
 
 def digest(given: str) -> str:
