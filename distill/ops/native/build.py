@@ -24,6 +24,7 @@ FOLDER = pathlib.Path(__file__).parent
 TARGETS = (
     "distill_conv", "distill_conv_image", "distill_conv_kernel",
     "distill_max_pool", "distill_max_pool_image", "distill_channel_sums",
+    "distill_bias_gradient",
 )  # fmt: skip
 SWITCH = "DISTILL_NATIVE"  # 0 in the environment: do without
 TIMEOUT_S = 300
