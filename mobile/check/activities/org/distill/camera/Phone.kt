@@ -8,6 +8,7 @@ import android.graphics.Bitmap
 import android.graphics.Canvas
 import android.graphics.Color
 import android.graphics.ImageFormat
+import android.graphics.PorterDuff
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
@@ -188,8 +189,9 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
         val view = activity.window.decorView
         view.jumpDrawablesToCurrentState() // a button that was pressed ends its animation
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
-        bitmap.eraseColor(Color.BLACK) // as the window is where the preview does not reach
-        view.draw(Canvas(bitmap))
+        val canvas = Canvas(bitmap)
+        view.draw(canvas)
+        canvas.drawColor(Color.BLACK, PorterDuff.Mode.DST_OVER) // through the hole that is for the preview
         return bitmap
     }
 }
