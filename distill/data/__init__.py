@@ -247,10 +247,10 @@ def load(
             )
         everything = whole[source.name, name][0]
         selected = splits.bounds(spec, {name: len(everything)})
-        images = everything.images[selected]
-        if isinstance(images, streaming.Streamed) and images.nbytes <= dataset.resident_mb * 2**20:
-            images = _decoded(images, f"images of {source.name}, {spec}", work)
-        return Split(images, everything.labels[selected])
+        chosen: Any = everything.images[selected]
+        if isinstance(chosen, streaming.Streamed) and chosen.nbytes <= dataset.resident_mb * 2**20:
+            chosen = _decoded(chosen, f"images of {source.name}, {spec}", work)
+        return Split(chosen, everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
     validation = part(dataset.validation) if dataset.validation else None
