@@ -305,7 +305,11 @@ TABLES = {
     PERFORMANCE: {
         "kernels": kernels_table, "forward": forward_table, "on_paper": on_paper_table,
     },
-    MOBILE: {"in_hand": in_hand_page.in_hand_table, "training": in_hand_page.training_table},
+    MOBILE: {
+        "in_hand": in_hand_page.in_hand_table,
+        "training": in_hand_page.training_table,
+        "outliers": in_hand_page.outliers_table,
+    },
     YOUR_IMAGES: {"streaming": streaming_table},
 }  # fmt: skip
 

@@ -1,13 +1,12 @@
 """Data sets as uint8 arrays, and augmentation."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import config as configs
 from distill import losses
 from distill.data import folders, sources, splits, streaming
 from distill.data.augment import AUGMENTATIONS, Augmentation
@@ -20,6 +19,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "Dataset",
+    "Source",
     "Split",
     "check",
     "class_names",
@@ -29,7 +29,6 @@ __all__ = [
     "load",
     "record",
     "shape",
-    "trained",
 ]
 
 
@@ -57,16 +56,18 @@ def check(config: ConfigDict) -> None:
     for field in ("train", "validation", "test"):
         if config.dataset[field] or field != "validation":
             splits.parse(config.dataset[field])
-    if config.transfer.name:
-        splits.parse(config.transfer.split)
+    splits.parse(config.transfer.split)
 
 
-def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, Source | None]:
+def find(
+    config: ConfigDict, announce: Callable[[str], None], trained: Sequence[str] = ()
+) -> tuple[Source, Source | None]:
     """Finds the data set and the transfer set, and checks splits and batch sizes against them.
 
     Args:
       config: the whole configuration.
       announce: told in one line when the fallback is used.
+      trained: whose batches are to fit, as `Settings.trained`.
 
     Raises:
       InputError: if one cannot be had, or a split or batch does not fit.
@@ -87,7 +88,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
             for field in ("train", "validation", "test")
             if dataset[field]
         }
-        for name in trained(config):
+        for name in trained:
             available = selected["train"].stop - selected["train"].start
             if config[name].batch_size > available and not (transfer.name and name == "student"):
                 raise InputError(
@@ -194,14 +195,6 @@ def record(source: Source, workdir: pathlib.Path) -> None:
         folders.record(source.folder, workdir)
 
 
-def trained(config: ConfigDict) -> list[str]:
-    """Returns those of teacher and student that a run trains on these data."""
-    if configs.is_sweep(config):  # whose students are trained whatever the stages are
-        taught = losses.needs_teacher(losses.name_of(config.loss))
-        return ["teacher", "student"] if taught else ["student"]
-    return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
-
-
 def load(
     config: ConfigDict,
     source: Source,
@@ -247,10 +240,10 @@ def load(
             )
         everything = whole[source.name, name][0]
         selected = splits.bounds(spec, {name: len(everything)})
-        chosen: Any = everything.images[selected]
-        if isinstance(chosen, streaming.Streamed) and chosen.nbytes <= dataset.resident_mb * 2**20:
-            chosen = _decoded(chosen, f"images of {source.name}, {spec}", work)
-        return Split(chosen, everything.labels[selected])
+        pixels = everything.images[selected]
+        if isinstance(pixels, streaming.Streamed) and pixels.nbytes <= dataset.resident_mb * 2**20:
+            pixels = _decoded(pixels, f"images of {source.name}, {spec}", work)
+        return Split(pixels, everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
     validation = part(dataset.validation) if dataset.validation else None

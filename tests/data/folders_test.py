@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -324,6 +325,32 @@ def test_files_of_a_streamed_folder_are_named_when_their_turn_comes(tmp_path):
     with pytest.raises(InputError, match=r"differ in size.*set --config.dataset.image_size"):
         for split in (found.train, found.test):
             np.asarray(split.images)
+
+
+def test_what_is_no_file_is_named_and_never_waited_for(tmp_path):
+    tree(tmp_path, cat=5, dog=5)
+    path = tmp_path / "cat/0.png"
+    for make in (os.mkfifo, lambda path: path.symlink_to("nowhere")):
+        path.unlink()
+        make(path)
+        for mb in (0, 1):
+            with pytest.raises(InputError, match="cat/0.png cannot be read: it is no file; "):
+                load(tmp_path, **{"dataset.resident_mb": mb, "dataset.image_size": 4})
+        with pytest.raises(InputError, match="cat/0.png cannot be read: it is no file; "):
+            load(tmp_path)  # whose size is that of an image that can be read
+
+
+def test_what_pillow_warns_of_is_kept_to_itself_by_streamed_images_too(tmp_path, monkeypatch):
+    def warned(*args):
+        module = "PIL.TiffImagePlugin"
+        warnings.warn_explicit("Corrupt EXIF data", UserWarning, f"{module}.py", 1, module=module)
+        return decode(*args)
+
+    decode = folders.decode
+    monkeypatch.setattr(folders, "decode", warned)
+    tree(tmp_path, cat=5, dog=5)
+    images = load(tmp_path, **{"dataset.resident_mb": 0}).train.images
+    assert sum(map(len, streaming.ahead(images, [slice(None)]))) == 8
 
 
 def test_a_part_that_fits_in_memory_is_decoded_of_a_folder_that_does_not(tmp_path):

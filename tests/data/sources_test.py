@@ -1,14 +1,12 @@
 import json
 import pathlib
-import subprocess
-import sys
 import threading
 import urllib.error
 
 import pytest
 
 from distill import config as config_lib
-from distill import data
+from distill import data, pipeline
 from distill.data import sources
 from distill.errors import InputError
 
@@ -174,7 +172,7 @@ def test_splits_and_batches_are_checked_before_reading(change, message, tmp_path
     config = _config(tmp_path, name="shapes")
     config.update_from_flattened_dict(change)
     with pytest.raises(InputError) as caught:
-        data.find(config, pytest.fail)
+        data.find(config, pytest.fail, pipeline.validate(config).trained)
     assert str(caught.value).startswith(message)
 
 
@@ -190,7 +188,7 @@ def test_a_batch_that_is_never_made_is_not_checked(change, tmp_path, offline):
     _pretend(tmp_path, "shapes", train=60, test=50)
     config = _config(tmp_path, name="shapes")
     config.update_from_flattened_dict(change)
-    data.find(config, pytest.fail)
+    data.find(config, pytest.fail, pipeline.validate(config).trained)
 
 
 @pytest.mark.parametrize(
@@ -253,10 +251,8 @@ assert "tensorflow" not in sys.modules
 """
 
 
-def test_unknown_dataset_takes_seconds_at_most_and_no_tensorflow():
-    result = subprocess.run(
-        [sys.executable, "-c", UNKNOWN_IN_SECONDS], capture_output=True, text=True, check=False
-    )
+def test_unknown_dataset_takes_seconds_at_most_and_no_tensorflow(python):
+    result = python("-c", UNKNOWN_IN_SECONDS)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "unknown dataset 'fashion_mnits'; did you mean 'fashion_mnist'?\n"
 
