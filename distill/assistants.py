@@ -53,9 +53,9 @@ def _sections(config: ConfigDict) -> list[ConfigDict]:
                 try:
                     section[key] = ConfigDict(value) if key == "args" else value
                 except (TypeError, ValueError) as error:
-                    kind = type(section[key]).__name__
+                    accepted = configs.accepted(f"student.{key}")
                     raise InputError(
-                        f"assistants[{i}].{key} is {value!r}; it takes {kind}"
+                        f"assistants[{i}].{key} is {value!r}; it must be {accepted}"
                     ) from error
         sections.append(section)
     return sections

@@ -41,6 +41,29 @@ WAIT_S = 1.0  # between looks at what other shards have done
 Row = Mapping[str, str]
 
 
+def _is_gene(given: Any) -> bool:
+    """Whether an entry of the space is a key with the values that it may have."""
+    return (
+        isinstance(given, list | tuple)
+        and len(given) == 2
+        and isinstance(given[0], str)
+        and isinstance(given[1], list | tuple)
+    )
+
+
+_VALUES = {  # of the section `config.search`
+    "space": values.each(
+        values.Kind("", _is_gene),
+        'keys with the values of each, as (("student.learning_rate", (0.01, 0.02)),)',
+    ),
+    "objectives": values.each(values.TEXT, 'names, as ("int8_accuracy", "int8_bytes")'),
+    "population": values.whole(2, 10_000),
+    "generations": values.whole(1, configs.EPOCHS),
+    "epochs": values.each(values.whole(1, configs.EPOCHS), "whole numbers, as (1, 3, 9)"),
+    "keep": values.between(1e-3, 1),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
     """A search that is going on.
@@ -88,7 +111,7 @@ def run(
     first = check(config)
     numerics.pin()
     cache.keep_programs()
-    sources = data.find(config, display.warn)
+    sources = pipeline.find(first, display.warn)
     whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)
@@ -112,10 +135,12 @@ def check(config: ConfigDict) -> Settings:
             "the configuration has no search; begin with config.search = distill.config.search(...)"
         )
     section = config.search
-    values.require("search.population", section.population, values.whole(2))
-    values.require("search.generations", section.generations, values.whole(1))
-    values.require("search.epochs", section.epochs, values.each(values.whole(1), "as (1, 3, 9)"))
-    values.require("search.keep", section.keep, values.between(1e-3, 1))
+    for field, kind in _VALUES.items():
+        if not isinstance(section, ConfigDict) or field not in section:
+            raise InputError(
+                f"search has no {field}; begin with config.search = distill.config.search(...)"
+            )
+        values.require(f"search.{field}", section[field], kind)
     if not section.epochs or list(section.epochs) != sorted(set(section.epochs)):
         raise InputError(f"search.epochs is {section.epochs}; they must rise, as (1, 3, 9)")
     accuracy, *costs = section.objectives or ("",)
@@ -170,22 +195,22 @@ def point(config: ConfigDict, genes: Genes, epochs: int | None = None) -> Config
     Raises:
       InputError: if a key is none of the configuration, or takes no such value.
     """
-    found = config.copy_and_resolve_references()
-    with found.unlocked():
-        del found.search
+    made = config.copy_and_resolve_references()
+    with made.unlocked():
+        del made.search
     for key, value in genes.items():
         name, index = re.fullmatch(r"(.*?)(?:\[(\d+)\])?", key).groups()  # type: ignore[union-attr]
         if index is not None:
-            entries: Any = found
+            entries: Any = made
             for part in name.split("."):
                 entries = entries.get(part) if isinstance(entries, ConfigDict) else None
             if not isinstance(entries, list | tuple) or int(index) >= len(entries):
                 raise InputError(f"search.space has {key}, and {name} is {entries}")
             value = (*entries[: int(index)], value, *entries[int(index) + 1 :])
-        study.put(found, name, value, "key of search.space")
+        study.put(made, name, value, "key of search.space")
     if epochs is not None:
-        found.student.epochs = epochs
-    return found
+        made.student.epochs = epochs
+    return made
 
 
 def _evolve(search: Search) -> None:
@@ -199,8 +224,8 @@ def _evolve(search: Search) -> None:
         judged = np.zeros((len(candidates), len(section.objectives)))
         alive = list(range(len(candidates)))
         for number, epochs in enumerate(section.epochs):
-            found = _train(search, generation, [candidates[i] for i in alive], epochs)
-            judged[alive] = [objectives(row, section.objectives) for row in found]
+            judged_rows = _train(search, generation, [candidates[i] for i in alive], epochs)
+            judged[alive] = [objectives(row, section.objectives) for row in judged_rows]
             if number + 1 < len(section.epochs):
                 count = math.ceil(section.keep * len(alive))
                 alive = [alive[i] for i in best(judged[alive], count)]
@@ -253,11 +278,11 @@ def _when_all_are_there(search: Search, ids: set[str]) -> Mapping[str, Row]:
     """Returns the rows of all candidates, after the other shards have written theirs."""
     said = False
     while True:
-        found = {row["id"]: row for row in search.table.read()}
-        if ids <= found.keys():
-            return found
+        by_id = {row["id"]: row for row in search.table.read()}
+        if ids <= by_id.keys():
+            return by_id
         if not said:
-            search.run.display.say(f"waiting for {len(ids - found.keys())} rows of other shards")
+            search.run.display.say(f"waiting for {len(ids - by_id.keys())} rows of other shards")
             said = True
         if stopping.asked():
             raise stopping.reason("stopped, waiting for other shards")
@@ -304,21 +329,21 @@ def _measure(run: Run, model: Trained, directory: pathlib.Path) -> dict[str, Any
     directory.mkdir(parents=True, exist_ok=True)
     # What measures a file does so on the test set, in whose place are the images to choose by.
     dataset = run.dataset._replace(test=held_out)
-    found = {
+    figures = {
         **measure.counts(network), "accuracy": quality(shipped, held_out),
         **measure.files(shipped, dataset, run.config.export, directory),
     }  # fmt: skip
-    return {column: found[column] for column in (*COSTS, *ACCURACIES)}
+    return {column: figures[column] for column in (*COSTS, *ACCURACIES)}
 
 
 def _report(search: Search, generation: int) -> None:
     """Says what the generations so far have found, and draws it."""
     section, run = search.config.search, search.run
-    found = fronts.finished(search.table.read(), section.epochs[-1])
-    best_of_all = fronts.front(found, section.objectives)
+    ended = fronts.finished(search.table.read(), section.epochs[-1])
+    best_of_all = fronts.front(ended, section.objectives)
     run.display.say(
         f"generation {generation + 1} of {section.generations}: {len(best_of_all)} on the front, "
-        f"of {len(found)} trained to the end"
+        f"of {len(ended)} trained to the end"
     )
-    if search.shard[0] == 0 and found:
-        fronts.write(found, section.objectives, run.workdir)
+    if search.shard[0] == 0 and ended:
+        fronts.write(ended, section.objectives, run.workdir)

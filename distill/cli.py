@@ -86,12 +86,12 @@ def _said(error: BaseException) -> str | None:
         )
     if isinstance(error, MemoryError) or text.startswith("RESOURCE_EXHAUSTED: Out of memory"):
         return f"there is not enough memory ({one_line(error)}); make batches or models smaller"
-    found: BaseException | None = error
-    while found is not None:
-        if getattr(found, "errno", None) in _FULL or _FULL_SAID.search(str(found)):
-            where = getattr(found, "filename", None)
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) in _FULL or _FULL_SAID.search(str(cause)):
+            where = getattr(cause, "filename", None)
             return f"the disk is full{f', at {where}' if where else ''}; make room, and start again"
-        found = found.__cause__ or found.__context__
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
@@ -168,7 +168,7 @@ class _ConfigFile(flags.ArgumentParser):
             config = module.get_config(word) if colon else module.get_config()
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"{path}{_line(error, path)}: {_kind(error)}") from error
         if not isinstance(config, ConfigDict):
             kind = type(config).__name__
@@ -194,9 +194,13 @@ def config_file(name: str) -> Path:
     if path.is_file():
         return path
     installed = resources.configs()
-    found = installed / f"{path.stem}.py"
-    if path.parent in (Path(), Path("configs")) and path.suffix in ("", ".py") and found.is_file():
-        return found
+    shipped = installed / f"{path.stem}.py"
+    if (
+        path.parent in (Path(), Path("configs"))
+        and path.suffix in ("", ".py")
+        and shipped.is_file()
+    ):
+        return shipped
     here = [str(file) for file in path.parent.glob("*.py") if file.stem != "__init__"]
     known = [f"configs/{file.name}" for file in installed.glob("[!_]*.py")]
     raise unknown("configuration file", str(path), here or known)
@@ -205,8 +209,8 @@ def config_file(name: str) -> Path:
 def _overridden() -> Iterator[str]:
     """Yields the keys that the command line names, as `student.epochs`."""
     for argument in flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False):
-        if found := re.match(r"--?(?:no)?config\.([^=]*)", argument):
-            yield found[1]
+        if match := re.match(r"--?(?:no)?config\.([^=]*)", argument):
+            yield match[1]
 
 
 def _require_key(config: ConfigDict, key: str) -> None:
@@ -236,12 +240,12 @@ def _of_flag(error: BaseException, argv: list[str]) -> InputError:
         if isinstance(cause, InputError):
             return cause
         cause = cause.__cause__ or cause.__context__
-    found = re.match(r"flag --(?:no)?config\.([\w.]+)", str(error))
-    accepted = configs.accepted(found[1]) if found else None
-    if found and accepted:
-        given = [a.partition("=")[2] for a in argv if re.match(rf"--?config\.{found[1]}=", a)]
+    match = re.match(r"flag --(?:no)?config\.([\w.]+)", str(error))
+    accepted = configs.accepted(match[1]) if match else None
+    if match and accepted:
+        given = [a.partition("=")[2] for a in argv if re.match(rf"--?config\.{match[1]}=", a)]
         shown = values.shown(given[-1] if given else "")
-        return InputError(f"{found[1]} is {shown}; it must be {accepted}")
+        return InputError(f"{match[1]} is {shown}; it must be {accepted}")
     return InputError(one_line(error))
 
 

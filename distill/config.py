@@ -218,9 +218,12 @@ _LOSS = {
     "label_smoothing": _BELOW_ONE,
 }
 _TERM = {  # all other numbers of a method are 0 or more
-    "weight": values.POSITIVE, "peers": values.whole(1), "negatives": values.whole(1),
-    "normalised": values.FLAG, **_LOSS,
+    "weight": values.POSITIVE, "peers": values.whole(1, 1000),
+    "negatives": values.whole(1, 2**20), "normalised": values.FLAG,
+    "contrast_temperature": values.between(1e-6, 1e6), "correct": values.between(1e-6, 1 - 1e-6),
+    **_LOSS,
 }  # fmt: skip
+_WRITTEN = {"args": '{"filters": (8, 16)}', "terms": '{"kl": {"weight": 0.9}}'}  # dictionaries
 _FOR_CHANNELS = "one for each channel or one for all"
 VALUES = {
     "seed": values.whole(0, SEEDS - 1),
@@ -253,7 +256,6 @@ VALUES = {
     "transfer.split": values.TEXT,
     "teacher.members": values.whole(1, 1000),
     "teacher.directory": values.TEXT,
-    **{f"loss.{name}": kind for name, kind in _LOSS.items()},
     "fine_tune.epochs": values.whole(0, EPOCHS),
     "fine_tune.learning_rate": values.POSITIVE,
     "fine_tune.teacher": values.TEXT,
@@ -284,7 +286,7 @@ def check_values(config: ConfigDict) -> None:
         raise unknown("engine.students", config.engine.students, ENGINES)
     if config.engine.dtype not in DTYPES:
         raise unknown("engine.dtype", config.engine.dtype, DTYPES)
-    check_terms(_value(config, "loss.terms"))
+    check_loss(_value(config, "loss"))
     values.require_plain("the configuration", config.to_dict())
 
 
@@ -334,25 +336,26 @@ def _check_warmup(name: str, section: ConfigDict) -> None:
 
 
 def check_loss(section: ConfigDict, name: str = "loss") -> None:
-    """Checks the values of a section like `config.loss`.
+    """Checks the values of a section like `config.loss`; which numbers it takes, a loss knows.
 
     Raises:
       InputError: naming the section and the first value that is missing or cannot be used.
     """
     for field, kind in _LOSS.items():
         values.require(f"{name}.{field}", _value(section, field, f"{name}."), kind)
+    for field, value in section.items():
+        if field != "terms":
+            values.require(f"{name}.{field}", value, _TERM.get(field, values.NOT_NEGATIVE))
+    _check_terms(_value(section, "terms", f"{name}."), f"{name}.terms")
 
 
-def check_terms(terms: Any, name: str = "loss.terms") -> None:
-    """Checks the values of the terms of a loss; which numbers a term takes, its loss knows.
-
-    Raises:
-      InputError: naming the first value that cannot be used.
-    """
-    example = '{"kl": {"weight": 0.9}}'
+def _check_terms(terms: Any, name: str) -> None:
+    example = _WRITTEN["terms"]
     if not isinstance(terms, ConfigDict | Mapping):
         raise InputError(f"{name} is {values.shown(terms)}; it must be written as {example}")
     for term, numbers in terms.items():
+        if not isinstance(term, str):
+            raise InputError(f"{name} has {term!r} for a name; it must be written as {example}")
         if not isinstance(numbers, ConfigDict | Mapping):
             shown = values.shown(numbers)
             raise InputError(f"{name}.{term} is {shown}; terms are written as {example}")
@@ -367,8 +370,10 @@ def accepted(key: str) -> str | None:
       key: such as `student.epochs`.
     """
     section, _, field = key.partition(".")
-    kind = _SECTION.get(field) if section in ("teacher", "student") else None
-    kind = VALUES.get(key, kind)
+    if field in _WRITTEN:
+        return f"a dictionary, as {_WRITTEN[field]}"
+    fields = {"teacher": _SECTION, "student": _SECTION, "loss": _LOSS}.get(section, {})
+    kind = VALUES.get(key, fields.get(field))
     return kind.accepted if kind else None
 
 

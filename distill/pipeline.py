@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy import special
@@ -19,6 +20,7 @@ from distill import (
     metrics,
     models,
     numerics,
+    ops,
     processes,
     provenance,
     report,
@@ -27,12 +29,13 @@ from distill import (
 from distill import config as configs
 from distill.compress import plan, stage
 from distill.cost import cost
-from distill.errors import InputError, one_line, unknown
+from distill.errors import InputError, one_line
 from distill.export import exporter
 from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.settings import Settings
 from distill.training import mutual, parallel, recipe, trained
+from distill.training import start as starts
 from distill.training.trained import Trained, quality, quality_of
 
 FORMAT = "distill-results/1"
@@ -55,9 +58,6 @@ def validate(config: ConfigDict) -> Settings:
     configs.check_values(config)
     for name in ("teacher", "student"):
         models.check(config[name].model, config[name].args)
-    for name in losses.methods(losses.name_of(config.loss)):
-        if name not in losses.LOSSES:
-            raise unknown("loss", name, losses.LOSSES)
     loss = recipe.loss_section(config.loss)
     _check_kind(config, stages)
     recipe.check_mixtures("student", config.student, loss["name"])
@@ -88,7 +88,17 @@ def validate(config: ConfigDict) -> Settings:
     # The students of a sweep are divided among the devices, and not their batches.
     splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
     parallel.check(config, [role for role in splitting if role in stages])
-    return Settings(config, tuple(stages), loss, tuple(between), tuple(steps), formats)
+    return Settings(
+        config=config, stages=tuple(stages), trained=_trained(config, stages, loss["name"]),
+        loss=loss, assistants=tuple(between), steps=tuple(steps), formats=formats,
+    )  # fmt: skip
+
+
+def _trained(config: ConfigDict, stages: Sequence[str], loss: str) -> tuple[str, ...]:
+    """Returns those of teacher and student that are trained; of a sweep whatever the stages are."""
+    if configs.is_sweep(config):
+        return ("teacher", "student") if losses.needs_teacher(loss) else ("student",)
+    return tuple(stage for stage in stages if stage in ("teacher", "student"))
 
 
 def _check_kind(config: ConfigDict, stages: Sequence[str]) -> None:
@@ -103,6 +113,19 @@ def _check_kind(config: ConfigDict, stages: Sequence[str]) -> None:
         raise InputError(
             f"{part} is for models that classify; leave it out for {config.student.model}"
         )
+
+
+def find(
+    settings: Settings, announce: Callable[[str], None]
+) -> tuple[data.Source, data.Source | None]:
+    """Finds the weights that trainings start from, and the data; see `data.find`.
+
+    Raises:
+      InputError: if they are not there.
+    """
+    for role in settings.trained:
+        starts.check(f"{role}.init", settings.config[role].init)
+    return data.find(settings.config, announce, settings.trained)
 
 
 def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str, Any]:
@@ -124,7 +147,8 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     settings = validate(config)
     numerics.pin()
     cache.keep_programs()
-    sources = processes.together(lambda: data.find(config, display.warn))
+    ops.prepare(jax.default_backend())
+    sources = processes.together(lambda: find(settings, display.warn))
     dataset = processes.together(lambda: data.load(config, *sources, display.warn, display.work))
     context = Run(settings, workdir, dataset, display)
     processes.together(context.check_models)

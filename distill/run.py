@@ -96,7 +96,7 @@ class Run:
             features that the loss cannot compare.
         """
         sets = {"teacher": data.labelled(self.dataset.train), "student": self.training_set}
-        for role in data.trained(self.config):
+        for role in self.settings.trained:
             recipe.length(self.config[role], len(sets[role]))
             section = self.config[role]
             models.check_images(
@@ -128,9 +128,10 @@ class Run:
                 f"--config.dataset.resident_mb, which is {limit}, or use crd"
             )
         memory = losses.Memory(len(split), losses.structure(loss, "negatives"))
-        if memory.num_bytes > limit * 2**20:
+        kept = memory.num_bytes * max(1, losses.structure(loss, "peers"))  # each of them its own
+        if kept > limit * 2**20:
             raise InputError(
-                f"loss {loss['name']} keeps {memory.num_bytes / 2**20:,.0f} MiB of "
+                f"loss {loss['name']} keeps {kept / 2**20:,.0f} MiB of "
                 f"{len(split):,} examples: raise --config.dataset.resident_mb, which is {limit}, "
                 "or use crd"
             )

@@ -52,6 +52,7 @@ class Settings:
     Attributes:
       config: complete.
       stages: to run, in their order.
+      trained: those of teacher and student that a run trains.
       loss: of the student, from `recipe.loss_section`.
       assistants: the section of each, complete.
       steps: of compression.
@@ -60,6 +61,7 @@ class Settings:
 
     config: ConfigDict
     stages: tuple[str, ...]
+    trained: tuple[str, ...]
     loss: dict[str, Any]
     assistants: tuple[ConfigDict, ...]
     steps: tuple[Step, ...]

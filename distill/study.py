@@ -201,7 +201,7 @@ def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> li
     runs = []
     for point in points:
         config = point.config
-        sources = data.find(config, warn)
+        sources = pipeline.find(point, warn)
         section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
             datasets[section] = data.load(config, *sources, warn, display.work)
@@ -281,8 +281,7 @@ def train_together(
       For each student the trained model, and how many were trained with it, itself among them.
     """
     run, teacher = batch[0].run, batch[0].teacher
-    padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
-    about = description.together([student.about for student in [*batch, *padding]])
+    about = description.together([student.about for student in batch])
     directory = workdir / "batches" / about.digest
     display.say(f"{about.model}, {about.loss['name']}: {len(batch)} students")
     with train.alone(directory, display):
@@ -290,7 +289,7 @@ def train_together(
         job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
         train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
-    found = zip(batch, members, strict=False)  # the padding comes last
+    found = zip(batch, members, strict=True)
     return [(student, model, len(members)) for student, model in found]
 
 

@@ -8,6 +8,7 @@ image. Writes results/in_hand.csv, of which mobile/README.md has tables.
 """
 
 import itertools
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -121,12 +122,18 @@ def measure(
         rest = ("test set", f"{about['dataset']}, as it is")
         yield _row(*rest, TESTED, round(about["accuracy"] * TESTED), name, found)
     for one in sets:
+        read: dict[str, list[preprocess.Seen]] = {}  # bundles of one input see the same
         for name, found in opened.items():
-            spec = {**found.manifest["input"], "polarity": one.polarity}
-            right = _right(models[name], {**spec, "normalize": "mnist"}, one)
+            spec = {**found.manifest["input"], "polarity": one.polarity, "normalize": "mnist"}
+            key = json.dumps(spec, sort_keys=True)
+            if key not in read:
+                read[key] = [preprocess.see_image(image, spec) for image in one.images]
+            right = _right(models[name], read[key], one.labels)
             row = _row(one.source, one.condition, len(one.labels), right, name, found)
             if name == "shipped":
-                row["right_plain"] = _right(models[name], {**spec, "normalize": "none"}, one)
+                plain = {**spec, "normalize": "none"}
+                seen_plain = [preprocess.see_image(image, plain) for image in one.images]
+                row["right_plain"] = _right(models[name], seen_plain, one.labels)
             yield row
 
 
@@ -140,12 +147,11 @@ def _row(
     }  # fmt: skip
 
 
-def _right(model: Model, spec: dict, one: Set) -> int:
+def _right(model: Model, read: list[preprocess.Seen], labels: np.ndarray) -> int:
     """Returns how many images are recognised; one without a digit in sight is not."""
-    read = [preprocess.see_image(image, spec) for image in one.images]
     best = model.run(np.concatenate([found.tensor for found in read])).argmax(axis=1)
     there = [found.notice != "blank" for found in read]
-    return int(((best == one.labels) & there).sum())
+    return int(((best == labels) & there).sum())
 
 
 def tested(dataset: str = "mnist") -> tuple[np.ndarray, np.ndarray]:

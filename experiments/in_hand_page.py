@@ -43,6 +43,19 @@ def training_table() -> str:
     return f"{markdown(['right, %', *trained], lines)}\n\n{_made_with(table)}"
 
 
+def outliers_table() -> str:
+    """What is no digit: how often it is taken for blank, and for a digit with a high score."""
+    table = pages.read_csv(RESULTS / "outliers.csv")
+    scores = [int(name.rpartition("_")[2]) for name in table if name.startswith("sure_from_")]
+    header = ["", "images", "blank, %", *(f"score of {score} % or more, %" for score in scores)]
+    lines = []
+    for row in table.to_dict("records"):
+        counts = [row["blank"], *(row[f"sure_from_{score}"] for score in scores)]
+        shares = [_percent(count, row["images"]) for count in counts]
+        lines.append([row["images_of"], f"{row['images']}", *shares])
+    return f"{markdown(header, lines)}\n\n{_made_with(table)}"
+
+
 def _made_with(table: pd.DataFrame) -> str:
     models = ", ".join(table.drop_duplicates("sha256").model.unique())
     return f"{models}; commit {', '.join(table.commit.unique())}."

@@ -23,48 +23,17 @@ LABELS = "labels only"  # the method that the others are compared with
 PAGE, COST = "docs/methods.md", "methods_cost"
 COLORS = ("#0072B2", "#E69F00")
 
-ON_MNIST = """\
-Every method teaches SimpLeNet v1 (3,484 weights) and v4 (6,007) on {images:,} of MNIST's training
-images, as they are, with all labels or a tenth of them; the other images are there without theirs.
-The teacher (3,274,634 weights) has the same labels, and is the same for all. Every student makes
-{steps:,} updates of 100 images by the recipe of its configuration: reduced, to {epochs} epochs of
-{images:,} images, from 20 of 60,000.
-
-Nothing was tuned, on any image: the numbers are those of each method's paper, and the weights of
-features and relations those of Tian et al. (2020). `fsp` is missing: it needs stages of as many
-channels as the teacher's. A method could do better with numbers of its own for networks as small as
-these; this is what it does as it is published."""
-
-ON_CIFAR10 = """\
-Every method teaches a ResNet-8 (75,290 weights) on {images:,} training images of CIFAR-10, with
-shifts and flips. The teacher is a ResNet-20 (269,722 weights), the same for all, and is right on
-{teacher:.2%} of the test images. Every student makes {steps:,} updates of 100 images.
-
-Nothing was tuned: the numbers are those of each method's paper, the weights of features and
-relations those of Tian et al. (2020)."""
-
-COSTS = """\
-Milliseconds of a step with {batch} images, and how many times that of labels only: medians of
-{rounds} rounds, in which the methods take turns. What the teacher knows is looked up in tables, as
-in the trainings above. {device}, commit {commit}."""
-
-HOW_TO_READ = """\
-Accuracy in percent on {test_images:,} test images after the last epoch, mean ± 95 % of Student's t
-over {seeds} seeds. Better or worse is what differs from labels only both with other images
-(McNemar's test) and with other seeds (paired t-test) at 5 %, after Holm's correction over the
-methods of a column; what is not marked is not shown to differ."""
+TESTS = "tests"  # what the name of the table of tests of a study ends with
 
 
 class Study(NamedTuple):
     """A comparison of methods.
 
     Attributes:
-      name: of its CSV file, of its picture, and of its place in the page.
-      what: was done, in words.
+      name: of its CSV file, of its picture, and of its tables in the page.
     """
 
     name: str
-    what: str
 
     def csv(self, root: pathlib.Path) -> pathlib.Path:
         return root / "experiments" / "results" / f"{self.name}.csv"
@@ -73,7 +42,7 @@ class Study(NamedTuple):
         return root / "docs" / "results" / f"{self.name}.png"
 
 
-MNIST, CIFAR10 = Study("methods", ON_MNIST), Study("methods_cifar10", ON_CIFAR10)
+MNIST, CIFAR10 = Study("methods"), Study("methods_cifar10")
 
 
 class Cell(NamedTuple):
@@ -125,12 +94,12 @@ def judge(table: pd.DataFrame) -> dict[Setting, dict[str, Cell]]:
     return found
 
 
-def render(table: pd.DataFrame, study: Study) -> str:
-    """Returns what stands between the markers of a study."""
+def render(table: pd.DataFrame, study: Study) -> dict[str, str]:
+    """Returns by name what stands between the markers of a study: accuracies, and the tests."""
     judged = judge(table)
     methods = list(dict.fromkeys(table.method))
     header = ["method", *map(named, judged)]
-    lines = [
+    accuracies = [
         [method, *(_accuracy(cells.get(method)) for cells in judged.values())] for method in methods
     ]
     tests = [
@@ -138,24 +107,27 @@ def render(table: pd.DataFrame, study: Study) -> str:
         for method in methods
         if method != LABELS
     ]
+    parts = [
+        answer(judged),
+        markdown(header, accuracies),
+        _run(table),
+        f"![Difference from labels only](results/{study.name}.png)",
+    ]
+    return {
+        study.name: "\n\n".join(parts),
+        f"{study.name}_{TESTS}": markdown(header, tests),
+    }
+
+
+def _run(table: pd.DataFrame) -> str:
+    """Says what was trained on, for how long, and by whom."""
     images, epochs = table.train_examples.max(), table.epochs.min()
-    filled = {
-        "images": images, "epochs": epochs, "steps": images // 100 * epochs,
-        "test_images": table.test_images.iloc[0], "seeds": table.seed.nunique(),
-        "teacher": table.get("teacher_accuracy", pd.Series([0.0])).max(),
-    }  # fmt: skip
-    return "\n\n".join(
-        [
-            study.what.format(**filled),
-            answer(judged),
-            markdown(header, lines),
-            HOW_TO_READ.format(**filled),
-            f"![Difference from labels only](results/{study.name}.png)",
-            "The differences behind the words, in percentage points with their t-intervals, and "
-            "the p-values over images and over seeds:",
-            markdown(header, tests),
-            pages.extent(table.assign(epochs=epochs)),
-        ]
+    teacher = ""
+    if "teacher_accuracy" in table:
+        teacher = f" The teacher is right on {table.teacher_accuracy.max():.2%} of the test images."
+    return (
+        f"{images:,} training images, {images // 100 * epochs:,} updates of 100.{teacher} "
+        f"{pages.extent(table.assign(epochs=epochs))}"
     )
 
 
@@ -182,7 +154,7 @@ def answer(judged: Mapping[Setting, Mapping[str, Cell]]) -> str:
             f"labels only. The highest mean is that of `{best}`, "
             f"{text.points(others[best].difference.mean, others[best].difference.half_width)}."
         )
-    return "**Which method, for a network this small?**\n\n" + "\n".join(lines)
+    return "\n".join(lines)
 
 
 def named(setting: Setting) -> str:
@@ -247,8 +219,8 @@ def render_cost(table: pd.DataFrame) -> str:
         for method in dict.fromkeys(table.method)
     ]
     first = table.iloc[0]
-    said = COSTS.format(**first[["batch", "rounds", "device", "commit"]])
-    return said + "\n\n" + markdown(["method", *map(text.short, models)], lines)
+    said = f"{first.batch} images, {first.rounds} rounds; {first.device}; commit {first.commit}."
+    return markdown(["method", *map(text.short, models)], lines) + f"\n\n{said}"
 
 
 def write(
@@ -279,19 +251,22 @@ def write_page(root: pathlib.Path, study: Study) -> list[pathlib.Path]:
         figure = Figure(figsize=(9.6, 8), layout="constrained")
         draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={pages.SOURCE: pages.digest(csv)})
-    return [_put(root, study.name, render(table, study)), picture]
+    return [_put(root, render(table, study)), picture]
 
 
 def write_cost(root: pathlib.Path) -> pathlib.Path:
     """Writes the table of costs anew, from its CSV file."""
-    return _put(root, COST, render_cost(pages.read_csv(Study(COST, "").csv(root))))
+    return _put(root, {COST: render_cost(pages.read_csv(Study(COST).csv(root)))})
 
 
-def _put(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
+def _put(root: pathlib.Path, tables: Mapping[str, str]) -> pathlib.Path:
+    """Writes tables into the page; where there is none yet, into that of the checkout."""
     page = root / PAGE
-    if not page.exists():
-        page.write_text(pages.marked(name, ""))
-    page.write_text(pages.between(page.read_text(), name, content))
+    words = (page if page.exists() else ROOT / PAGE).read_text(encoding="utf-8")
+    for name, content in tables.items():
+        words = pages.between(words, name, content)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(words, encoding="utf-8")
     return page
 
 
@@ -300,7 +275,7 @@ def main() -> None:
     for study in (MNIST, CIFAR10):
         if study.csv(ROOT).exists():
             write_page(ROOT, study)
-    if Study(COST, "").csv(ROOT).exists():
+    if Study(COST).csv(ROOT).exists():
         write_cost(ROOT)
 
 

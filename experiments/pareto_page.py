@@ -35,34 +35,34 @@ def points(table: pd.DataFrame) -> pd.DataFrame:
       `start`, `chain` (empty: the start itself), `form`, `bytes`, `accuracy` and, for files,
       `latency_us`, means over the seeds.
     """
-    found = []
+    rows = []
     mean = table.fillna({"chain": ""}).groupby(["start", "chain"], sort=False)
     for (start, chain), row in mean.mean(numeric_only=True).iterrows():
         words = chain.split(", ")
         here = {"start": start, "chain": chain}
         if "int8" not in words:
-            found.append(
+            rows.append(
                 {**here, "form": "float32", "bytes": row.float32_bytes, "accuracy": row.accuracy,
                  "latency_us": row.float32_latency_us}
             )  # fmt: skip
-        found.append(
+        rows.append(
             {**here, "form": "int8", "bytes": row.int8_bytes, "accuracy": row.int8_accuracy,
              "latency_us": row.int8_latency_us}
         )  # fmt: skip
         if {"clusters", "magnitude"} & set(words) and "int8" not in words:
-            found.append(
+            rows.append(
                 {**here, "form": PACKED, "bytes": row.packed_bytes, "accuracy": row.accuracy}
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
-def front(found: pd.DataFrame) -> pd.DataFrame:
+def front(some: pd.DataFrame) -> pd.DataFrame:
     """Returns the points that no other beats, by rising bytes: each is more accurate than before.
 
     Args:
-      found: as from `points`.
+      some: as from `points`.
     """
-    ordered = found.sort_values(["bytes", "accuracy"], ascending=[True, False])
+    ordered = some.sort_values(["bytes", "accuracy"], ascending=[True, False])
     best = ordered.accuracy.cummax().shift(fill_value=-1.0)
     return ordered[ordered.accuracy > best]
 
@@ -74,14 +74,14 @@ def named(start: str, chain: str) -> str:
 
 def files(table: pd.DataFrame) -> str:
     """Lays out the files that no other beats in bytes and accuracy."""
-    found = points(table)
-    return front_table(table, front(found[found.form != PACKED]))
+    every = points(table)
+    return front_table(table, front(every[every.form != PACKED]))
 
 
 def packed(table: pd.DataFrame) -> str:
     """Lays out the packed forms that no other beats."""
-    found = points(table)
-    return front_table(table, front(found[found.form == PACKED]))
+    every = points(table)
+    return front_table(table, front(every[every.form == PACKED]))
 
 
 def front_table(table: pd.DataFrame, best: pd.DataFrame) -> str:
@@ -103,8 +103,8 @@ def front_table(table: pd.DataFrame, best: pd.DataFrame) -> str:
 
 def alone(table: pd.DataFrame) -> str:
     """Compares students that were only distilled with the chains from the teacher, as files."""
-    found = points(table)
-    files = found[found.form != PACKED]
+    every = points(table)
+    files = every[every.form != PACKED]
     chains = files[(files.start == TEACHER) & (files.chain != "")]
     lines = []
     for student in files[(files.start != TEACHER) & (files.chain == "")].itertuples():
@@ -172,17 +172,17 @@ def chains(table: pd.DataFrame) -> str:
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Every form of every network, the starting points named, and the front of files numbered."""
-    axis, found = figure.subplots(), points(table)
-    best = front(found[found.form != PACKED])
-    packed = front(found[found.form == PACKED])
+    axis, every = figure.subplots(), points(table)
+    best = front(every[every.form != PACKED])
+    packed = front(every[every.form == PACKED])
     for family, color in COLORS.items():
-        own = found[(found.start == TEACHER) == (family == TEACHER)]
+        own = every[(every.start == TEACHER) == (family == TEACHER)]
         for form, marker in MARKERS.items():
             some = own[own.form == form]
             axis.plot(some.bytes, 100 * some.accuracy, marker, color=color, alpha=0.55, ms=6, mew=0)
     _staircase(axis, best, "-")
     _staircase(axis, packed, ":")
-    starts = found[(found.chain == "") & (found.form == "float32")]
+    starts = every[(every.chain == "") & (every.form == "float32")]
     axis.plot(starts.bytes, 100 * starts.accuracy, "o", ms=13, mfc="none", mec="black", mew=1.2)
     shown = pd.concat([best, packed, starts]).accuracy
     margin = 0.06 * (shown.max() - shown.min())
@@ -191,7 +191,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     axis.margins(x=0.08)
     axis.set_xlabel("bytes")
     axis.set_ylabel("test accuracy, %")
-    below = int((found.accuracy < shown.min() - 2 * margin).sum())
+    below = int((every.accuracy < shown.min() - 2 * margin).sum())
     axis.set_title(
         "Accuracy against bytes" + (f" ({below} lie below the picture)" if below else "")
     )
@@ -212,18 +212,18 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     figure.legend(loc="outside right upper", fontsize=9.5, handlelength=1)
     names = [(point, short(point.start), "bold") for point in starts.itertuples()]
     numbers = [(point, f"{i}", "normal") for i, point in enumerate(best.itertuples(), 1)]
-    _note(axis, found, numbers + names)
+    _note(axis, every, numbers + names)
 
 
 def _staircase(axis: Axes, best: pd.DataFrame, style: str) -> None:
     axis.step(best.bytes, 100 * best.accuracy, style, where="post", color="black", lw=1.3, zorder=1)
 
 
-def _note(axis: Axes, found: pd.DataFrame, notes: list[tuple[Any, str, str]]) -> None:
+def _note(axis: Axes, every: pd.DataFrame, notes: list[tuple[Any, str, str]]) -> None:
     """Writes a few letters beside some points, each at the nearest place that is still free."""
     figure = axis.figure
     figure.draw_without_rendering()  # settles where everything is
-    marks = axis.transData.transform(np.stack([found.bytes, 100 * found.accuracy], 1))
+    marks = axis.transData.transform(np.stack([every.bytes, 100 * every.accuracy], 1))
     taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in marks]
     for point, text, weight in notes:
         note = axis.annotate(

@@ -276,7 +276,11 @@ TABLES = {
     PERFORMANCE: {
         "kernels": kernels_table, "forward": forward_table, "on_paper": on_paper_table,
     },
-    MOBILE: {"in_hand": in_hand_page.in_hand_table, "training": in_hand_page.training_table},
+    MOBILE: {
+        "in_hand": in_hand_page.in_hand_table,
+        "training": in_hand_page.training_table,
+        "outliers": in_hand_page.outliers_table,
+    },
 }  # fmt: skip
 
 

@@ -37,15 +37,15 @@ SMALL = {"width": 0.35, "head": 320}  # of a MobileNetV2
 AMOUNTS = {"pruned_30": 0.335, "pruned_50": 0.56}  # of the filters inside of each block
 RUNS = {  # how each is called on the page
     "frozen": "head alone",
-    "tuned_norm": "all layers, with batch normalisation",
     "tuned": "all layers",
     "pruned_50": "50 % fewer MACs",
+    "scratch_50": "50 % fewer MACs, from scratch",
     "small_labels": "small, on labels",
     "small_distilled": "small, distilled",
-    "scratch_50": "50 % fewer MACs, from scratch",
-    "frozen_96": f"head alone, at {LARGER} px",
     "pruned_30": "30 % fewer MACs",
     "scratch_30": "30 % fewer MACs, from scratch",
+    "frozen_96": f"head alone, at {LARGER} px",
+    "tuned_norm": "all layers, with batch normalisation",
 }
 SHOWN = (
     "frozen", "frozen_96", "tuned_norm", "tuned", "pruned_30", "scratch_30", "pruned_50",
@@ -132,14 +132,14 @@ def _shape(workdir: pathlib.Path) -> dict[str, Any]:
     from distill.compress import stage
     from distill.training import trained
 
-    found = trained.load(stage.last_checkpoints(workdir) / "steps", lambda line: None)
-    return found.about.args
+    left = trained.load(stage.last_checkpoints(workdir) / "steps", lambda line: None)
+    return left.about.args
 
 
-def row(name: str, config: ConfigDict, found: Mapping[str, Any]) -> dict[str, Any]:
+def row(name: str, config: ConfigDict, results: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the results of a run say of the network that it ended with."""
-    last = found["models"]["compressed" if config.compress else "student"]
-    rounds = found.get("compress") or [{}]
+    last = results["models"]["compressed" if config.compress else "student"]
+    rounds = results.get("compress") or [{}]
     tuning = config.compress[0]["fine_tune"]["epochs"] if config.compress else 0
     return {
         "network": name,
@@ -152,7 +152,7 @@ def row(name: str, config: ConfigDict, found: Mapping[str, Any]) -> dict[str, An
         "num_params": last["num_params"],
         "macs": last["macs"],
         "agreement": last["agreement"],
-        "int8_accuracy": found["export"]["int8"]["accuracy_tflite"],
+        "int8_accuracy": results["export"]["int8"]["accuracy_tflite"],
     }
 
 
@@ -176,11 +176,11 @@ def files(config: ConfigDict, place: pathlib.Path) -> dict[str, int]:
     drafted, _ = exporter.draft(model, dataset, labels, config.export, "float32")
     proven = bundle.read(place / "export" / "int8")
     (place / FILES).mkdir(exist_ok=True)
-    for format, found in zip(FORMATS, (drafted, proven), strict=True):
-        measure.path(place / FILES, format).write_bytes(found.model)
+    for format, made in zip(FORMATS, (drafted, proven), strict=True):
+        measure.path(place / FILES, format).write_bytes(made.model)
     return {
-        f"{format}_bytes": len(found.model)
-        for format, found in zip(FORMATS, (drafted, proven), strict=True)
+        f"{format}_bytes": len(made.model)
+        for format, made in zip(FORMATS, (drafted, proven), strict=True)
     }
 
 
@@ -189,14 +189,14 @@ def least(place: pathlib.Path) -> dict[str, float]:
     from distill.compress import measure
     from distill.export import runtime
 
-    found = {}
+    latencies = {}
     for format in FORMATS:
         model = measure.path(place, format).read_bytes()
         tensor, _ = runtime.forms(model)
         run = runtime.runner(model, np.zeros(tensor["shape"], tensor["dtype"]))
         times = timeit.repeat(run, number=1, repeat=RUNS_TIMED)
-        found[f"{format}_latency_us"] = 1e6 * min(times)
-    return found
+        latencies[f"{format}_latency_us"] = 1e6 * min(times)
+    return latencies
 
 
 def networks(table: pd.DataFrame) -> str:
@@ -208,17 +208,17 @@ def networks(table: pd.DataFrame) -> str:
     ]  # fmt: skip
     lines = []
     for name in (name for name in SHOWN if name in table.index):
-        found = table.loc[name]
-        tuned = found.untuned >= 0  # and not missing
-        epochs = f"{found.epochs}" + (f" + {found.fine_tune_epochs}" if tuned else "")
+        of_run = table.loc[name]
+        tuned = of_run.untuned >= 0  # and not missing
+        epochs = f"{of_run.epochs}" + (f" + {of_run.fine_tune_epochs}" if tuned else "")
         lines.append(
             [
-                RUNS[name], str(found["size"]), found.train, f"{found.test_images:,}", epochs,
-                f"{100 * found.untuned:.2f}" if tuned else "–",
-                pages.accuracy(pd.Series([found.accuracy]), found.test_images),
-                f"{100 * found.int8_accuracy:.2f}", f"{found.num_params:,}", f"{found.macs:,}",
-                *(f"{found[f'{f}_bytes'] / 1000:,.0f}" for f in FORMATS),
-                *(f"{found[f'{f}_latency_us'] / 1000:.2f}" for f in FORMATS),
+                RUNS[name], str(of_run["size"]), of_run.train, f"{of_run.test_images:,}", epochs,
+                f"{100 * of_run.untuned:.2f}" if tuned else "–",
+                pages.accuracy(pd.Series([of_run.accuracy]), of_run.test_images),
+                f"{100 * of_run.int8_accuracy:.2f}", f"{of_run.num_params:,}", f"{of_run.macs:,}",
+                *(f"{of_run[f'{f}_bytes'] / 1000:,.0f}" for f in FORMATS),
+                *(f"{of_run[f'{f}_latency_us'] / 1000:.2f}" for f in FORMATS),
             ]
         )  # fmt: skip
     return f"{markdown(header, lines)}\n\n{pages.extent(table.reset_index())}"
@@ -227,12 +227,12 @@ def networks(table: pd.DataFrame) -> str:
 def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Accuracy over multiply-accumulates."""
     axis = figure.subplots()
-    for _, found in table.iterrows():
-        scratch = found.network.startswith(("scratch", "small_labels"))
+    for _, of_run in table.iterrows():
+        scratch = of_run.network.startswith(("scratch", "small_labels"))
         color = "#767676" if scratch else "#0072B2"
-        axis.plot(found.macs / 1e6, 100 * found.accuracy, "o", color=color)
+        axis.plot(of_run.macs / 1e6, 100 * of_run.accuracy, "o", color=color)
         axis.annotate(
-            RUNS[found.network], (found.macs / 1e6, 100 * found.accuracy),
+            RUNS[of_run.network], (of_run.macs / 1e6, 100 * of_run.accuracy),
             textcoords="offset points", xytext=(7, -4), color=color, fontsize=11,
         )  # fmt: skip
     axis.set_xscale("log")
@@ -260,9 +260,9 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
         )
         config = config_of(name, init, base, call.quick)
         call.display.say(f"{name}: {RUNS[name]}")
-        found = pages.results(config, place, call.train, call.display)
+        results = pages.results(config, place, call.train, call.display)
         cost = files(config, place) | least(place / FILES)
-        rows.append({**row(name, config, found), **cost, **pages.columns(config, place, found)})
+        rows.append({**row(name, config, results), **cost, **pages.columns(config, place, results)})
         pages.write(PAGE, pages.with_others(PAGE, rows, call.root, "network"), call.root)
     return pages.with_others(PAGE, rows, call.root, "network")
 

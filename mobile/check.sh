@@ -6,7 +6,9 @@
 # All compilers and libraries come by Maven from Maven Central; the first run fetches 360 MB. aapt2, which
 # makes the constants of the resources, is Debian's.
 # Without a JDK, Maven or what it fetches, it says in one line what is skipped, and succeeds.
+# Pictures of the app are written to $screenshots, by default build/screenshots.
 set -euo pipefail
+screenshots=$(realpath -m "${screenshots:-$(dirname "$0")/build/screenshots}")
 cd "$(dirname "$0")"
 
 skip() {
@@ -85,16 +87,16 @@ END
     classes=$out/app-$newest:$app:$robolectric:$(jars "$newest" android-all)
     kotlin 17 "$out/activities" "$classes" check/activities
     names=$(cd check/activities && find . -name '*Test.kt' | sed 's#^\./##; s#\.kt$##; s#/#.#g' | sort)
-    for level in 35 26; do
+    mkdir -p "$screenshots"
+    for level in 26 35; do # pictures of the latter stay
         mkdir "$out/config/$level"
         printf "sdk=%s\ngraphicsMode=NATIVE\n" "$level" >"$out/config/$level/robolectric.properties"
         # shellcheck disable=SC2086 # one word a class
         timeout 300 java -Xmx1g -Drobolectric.offline=true -Drobolectric.dependency.dir="$out/frameworks" \
-            -Dassets=app/src/main/assets ${screenshots:+"-Dscreenshots=$screenshots"} \
+            -Dassets=app/src/main/assets -Dscreenshots="$screenshots" \
             -cp "$out/config:$out/config/$level:$out/activities:$classes" \
             org.junit.runner.JUnitCore $names >"$out/tests" 2>&1 || { cat "$out/tests"; exit 1; }
         grep -E '^OK' "$out/tests" | sed "s#^#activities, API $level: #"
-        screenshots= # those of one level are enough
     done
 fi
 echo "mobile/check.sh: passed"

@@ -88,7 +88,7 @@ def test_an_assistant_larger_than_the_teacher_is_warned_of(tmp_path):
         (({"model": "resnet2"},), "kl", "unknown model 'resnet2'"),
         (("resnet20",), "kl", "assistant 'resnet20' is no dictionary; they are written as ({"),
         (({"epochs": 0},), "kl", "assistants[0].epochs is 0"),
-        (({}, {"epochs": "3"}), "kl", "assistants[1].epochs is '3'; it takes int"),
+        (({}, {"epochs": "3"}), "kl", "assistants[1].epochs is '3'; it must be a whole number"),
         (({"args": 3},), "kl", "assistants[0].args is 3; it must be a dictionary"),
         (({"augmentation": "shfit"},), "kl", "unknown augmentation 'shfit'; did you mean 'shift'"),
         (({"init": "runs/one"},), "kl", "assistants[0].init is 'runs/one', and assistants start"),

@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from ml_collections import ConfigDict
 
 from configs import search_mnist
 from distill import candidates, data, models, study
@@ -194,7 +195,12 @@ def test_a_search_may_go_on_for_longer_but_not_in_another_space(tmp_path, preten
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"population": 1}, "search.population is 1"),
+        ({"population": 1}, "search.population is 1; it must be a whole number from 2 to 10000"),
+        ({"generations": 10**9}, "search.generations is 1000000000; it must be a whole number"),
+        ({"objectives": ("accuracy", 3)}, r"search.objectives is \('accuracy', 3\); it must be"),
+        ({"epochs": (1.5,)}, r"search.epochs is \(1.5,\); it must be whole numbers, as"),
+        ({"space": (1,)}, r"search.space is \(1,\); it must be keys with the values of each"),
+        ({"space": (("student.args.head", "mean"),)}, "it must be keys with the values of each"),
         ({"epochs": (3, 1)}, "they must rise"),
         ({"objectives": ("bytes",)}, "first of search.objectives"),
         ({"objectives": ("accuracy",)}, "has no cost"),
@@ -226,6 +232,19 @@ def test_what_a_search_would_not_heed_is_refused(changes, message):
     config = small()
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=message):
+        candidates.check(config)
+
+
+def test_a_section_that_is_written_by_hand_says_what_it_lacks():
+    config = small()
+    space = config.search.space
+    del config.search
+    config.search = ConfigDict({"space": space})
+    with pytest.raises(InputError, match="search has no objectives; begin with config.search = "):
+        candidates.check(config)
+    del config.search
+    config.search = 3
+    with pytest.raises(InputError, match="search has no space; begin with config.search = "):
         candidates.check(config)
 
 

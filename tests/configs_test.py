@@ -117,7 +117,7 @@ def test_a_pair_that_methods_are_compared_on_is_trained_without_its_images(tmp_p
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("cifar100")])
 def test_each_pair_says_what_it_costs(name, monkeypatch):
     monkeypatch.setattr(ops, "conv_for", lambda *_: jax.lax.conv_general_dilated)
-    hours = on_paper.hours(_config(name, None), 50_000, on_paper.ACCELERATORS[0])
+    hours = on_paper.hours(_config(name, None), on_paper.ACCELERATORS[0])
     teacher, student = (round(60 * found) for found in hours)
     words = " ".join(importlib.import_module(f"configs.{name}").__doc__.split())
     assert "A100" in words and f"at least {teacher} minutes" in words
@@ -178,4 +178,4 @@ def test_what_is_not_measured_says_what_it_would_cost(name):
     module = importlib.import_module(f"configs.{name}")
     assert "Not measured yet" not in module.__doc__
     if "On paper:" in module.__doc__:
-        assert on_paper.training(module.get_config()) in " ".join(module.__doc__.split())
+        assert on_paper.summary(module.get_config()) in " ".join(module.__doc__.split())

@@ -14,7 +14,7 @@ import tempfile
 import traceback
 import warnings
 
-import distill.pipeline  # noqa: F401 # and with it JAX, Flax and Orbax
+import distill.candidates  # noqa: F401 # and with it JAX, Flax, Orbax and Optuna
 
 
 def answer(arguments: list[str], environment: dict[str, str]) -> list:

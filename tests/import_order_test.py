@@ -1,50 +1,17 @@
-"""Imports go one way, and nothing heavy is imported before it is needed."""
+"""Imports go the way that is drawn in the architecture, and nothing heavy before it is needed."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
 import distill
 
 ROOT = pathlib.Path(distill.__file__).parent
-LAYERS = (
-    {"search", "sweep"},
-    {"main", "benchmark", "serve", "summary"},
-    {"candidates"},
-    {"study"},
-    {"pipeline"},
-    {"compress"},
-    {"assistants"},
-    {"run"},
-    {"export", "report"},
-    {"training"},
-    {"pretrained"},
-    {"losses", "constraints", "metrics", "cost", "models", "data", "evolution"},
-    {"ops"},
-    {
-        "cache",
-        "config",
-        "presets",
-        "errors",
-        "files",
-        "numerics",
-        "stopping",
-        "values",
-        "paths",
-        "patterns",
-        "pixels",
-        "resources",
-        "cli",
-        "processes",
-        "progress",
-        "provenance",
-        "records",
-        "server",
-        "settings",
-        "shards",
-    },
-)
+PAGE = ROOT.parent / "docs" / "architecture.md"
+DRAWN = re.search(r"Imports go one way:\n\n```\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[1]
+LAYERS = [set(re.findall(r"\w+", names)) for names in DRAWN.split("→")]
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -83,6 +50,11 @@ def test_imports_go_one_way(path):
         return
     assert part in LAYER, f"{part} has no place in the order of imports"
     assert not _going_back(part, path.read_text())
+
+
+def test_what_is_drawn_is_what_there_is():
+    parts = {_part(path) for path in MODULES} - {"__init__"}
+    assert parts == LAYER.keys() and len(LAYER) == sum(map(len, LAYERS))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from distill import cli
+from distill.errors import InputError
+
 ROOT = pathlib.Path(__file__).parents[1]
 QUICK = "--config=configs/simplenet_v4.py:quick"
 
@@ -50,6 +53,22 @@ def test_bad_input_is_one_line_and_exit_code_2(python, tmp_path, arguments, mess
     assert len(said) == 1 and said[0].startswith("error: ") and message in said[0], said
     assert "tensorflow" not in result.imported
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys\nsys.exit('no')", ", line 2: SystemExit: no"),
+        ("def get_config():\n  raise SystemExit", ", line 2: SystemExit"),
+        ("def get_config():\n  return 3", ": get_config() returns a int; it must return a Config"),
+    ],
+)
+def test_a_configuration_file_that_ends_otherwise_is_one_line(tmp_path, text, said):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        cli._ConfigFile().parse(str(path))
+    assert str(error.value).startswith(f"{path}{said}") and "\n" not in str(error.value)
 
 
 def test_a_configuration_of_one_student_is_no_sweep(python, tmp_path):

@@ -26,7 +26,7 @@ from distill import config as configs
 from distill import losses
 from distill.compress import methods
 from distill.data import AUGMENTATIONS
-from distill.errors import InputError, one_line, unknown
+from distill.errors import InputError, unknown
 from distill.settings import SCHEDULES, Step
 from distill.training import recipe
 
@@ -84,7 +84,7 @@ def _step(config: ConfigDict, where: str, given: Any) -> Step:
         until=_until(config, where, until),
         scratch=scratch,
         recipe=section,
-        loss=recipe.loss_section(loss),
+        loss=loss,
         teacher=teacher,
         given=given,
     )
@@ -92,7 +92,7 @@ def _step(config: ConfigDict, where: str, given: Any) -> Step:
 
 def _fine_tuning(
     config: ConfigDict, where: str, given: dict[str, Any]
-) -> tuple[ConfigDict, ConfigDict, str]:
+) -> tuple[ConfigDict, dict[str, Any], str]:
     """Reads how a step is fine-tuned: the recipe, the loss, and who teaches."""
     tuned = {**config.fine_tune.to_dict(), **given}
     loss, teacher = config.loss.copy_and_resolve_references(), tuned.pop("teacher")
@@ -105,11 +105,9 @@ def _fine_tuning(
         if name not in loss:
             raise unknown(of_loss, name, loss)
         _set(loss, name, value, of_loss)
-    of_network, of_tuning = losses.name_of(config.loss), losses.name_of(loss)
-    configs.check_terms(loss.terms, f"{of_loss}.terms")
-    for name in losses.methods(of_tuning):
-        _require_known("loss", name, losses.LOSSES)
     configs.check_loss(loss, of_loss)
+    taken = recipe.loss_section(loss)
+    of_network, of_tuning = losses.name_of(config.loss), taken["name"]
     if loss.learn_temperature and not config.dataset.validation:
         raise InputError(
             f"{of_loss}.learn_temperature is True, but dataset.validation, on which it is learned, "
@@ -120,12 +118,6 @@ def _fine_tuning(
             f"{where}.fine_tune.loss.name is {of_tuning}, the network's own {of_network}; "
             "both must be of models that classify, or both of models that reconstruct images"
         )
-    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
-        raise InputError(
-            f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is kept "
-            f"of every example, is not there any more: give {of_loss}, as "
-            "{'name': 'cross_entropy'}"
-        )
     if teacher == "original" and not losses.needs_teacher(of_tuning):
         raise InputError(
             f"{where}.fine_tune.teacher is original, but the loss {of_tuning} has no teacher; "
@@ -134,15 +126,24 @@ def _fine_tuning(
     section = config.student.copy_and_resolve_references()
     section.steps, section.init = None, ""
     section.warmup_epochs, section.warmup_steps = 0.0, 0
+    known = [name for name in section if name not in ("model", "args", "init")]
     for name, value in tuned.items():
-        if name not in section or name in ("model", "args", "init"):
-            raise unknown(f"{where}.fine_tune", name, [*section, "loss", "teacher"])
+        if name not in known:
+            raise unknown(f"{where}.fine_tune", name, [*known, "loss", "teacher"])
         _set(section, name, value, f"{where}.fine_tune")
     checked = {f"{where}.fine_tune": section} if section.epochs else {}
     configs.check_trainings(checked)
+    if losses.needs_peers(of_tuning) or losses.needs_memory(of_tuning):
+        if section.epochs:
+            raise InputError(
+                f"{where} is fine-tuned by {of_tuning}, and what learns beside the network, or is "
+                f"kept of every example, is not there any more: give {of_loss}, as "
+                "{'name': 'cross_entropy'}, or fine_tune.epochs=0"
+            )
+        taken = {"name": "cross_entropy"}
     _require_known("augmentation", section.augmentation, AUGMENTATIONS)
     recipe.check_mixtures(f"{where}.fine_tune", section, of_tuning)
-    return section, loss, teacher
+    return section, taken, teacher
 
 
 def _until(config: ConfigDict, where: str, given: Any) -> tuple[str, float | None] | None:
@@ -189,6 +190,7 @@ def _set(section: ConfigDict, name: str, value: Any, where: str) -> None:
     try:
         section[name] = value
     except TypeError as error:
-        raise InputError(f"{where}.{name} is {value!r}: {one_line(error)}") from error
+        accepted = configs.accepted(f"student.{name}") or configs.accepted(f"loss.{name}")
+        raise InputError(f"{where}.{name} is {value!r}; it must be {accepted}") from error
     if value is None:
         raise InputError(f"{where}.{name} is None; leave it out")

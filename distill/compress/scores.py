@@ -49,7 +49,7 @@ def bn_scale(network: Network, context: Context, groups: Sequence[Group]) -> Sco
       InputError: if a layer that writes a group has none.
     """
     del context
-    found = {}
+    scores = {}
     for group in groups:
         scales = []
         for part in group.writers:
@@ -60,8 +60,8 @@ def bn_scale(network: Network, context: Context, groups: Sequence[Group]) -> Sco
                     f"{network.name} has none; use another score, or leave it out of layers"
                 )
             scales.append(np.abs(network.params[path])[part.start : part.start + group.size])
-        found[group.name] = np.sum(scales, 0)
-    return found
+        scores[group.name] = np.sum(scales, 0)
+    return scores
 
 
 def random(network: Network, context: Context, groups: Sequence[Group]) -> Scores:
@@ -183,11 +183,11 @@ def _totals(
         missing = size - len(images)
         images = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
         valid = np.arange(size) < size - missing
-        found = _batch(
+        batch = _batch(
             network.module, context.mean, context.std, kind, loss, readers, variables, images,
             np.pad(labels, (0, missing)), valid,
         )  # fmt: skip
-        for name, sums in jax.device_get(found).items():
+        for name, sums in jax.device_get(batch).items():
             totals[name] += sums
     return totals
 
@@ -197,13 +197,13 @@ def _batch(module, mean, std, kind, loss, readers, variables, images, labels, va
     """Returns for each group what `_totals` sums, over one batch."""
     pixels = images.astype(jnp.float32) / 255
     inputs = normalize(pixels, mean, std)
-    found = {name: [] for name, *_ in readers}
+    collected = {name: [] for name, *_ in readers}
 
     def look(name, part, size, x):
         folded = x.reshape(x.shape[0], -1, part.of or x.shape[-1])
         channels = folded[..., part.start : part.start + size]
         side = x.shape[1:-1] if x.ndim == 4 else (math.isqrt(channels.shape[1]),) * 2
-        found[name].append(_PER_EXAMPLE[kind](channels, side))
+        collected[name].append(_PER_EXAMPLE[kind](channels, side))
         return x
 
     def effect(gates):
@@ -223,7 +223,7 @@ def _batch(module, mean, std, kind, loss, readers, variables, images, labels, va
     else:
         with nn.intercept_methods(_interceptor(readers, look)):
             module.apply(variables, inputs)
-        per_example = {name: sum(values) for name, values in found.items()}
+        per_example = {name: sum(values) for name, values in collected.items()}
     return {name: valid.astype(jnp.float32) @ values for name, values in per_example.items()}
 
 
@@ -253,7 +253,7 @@ def _rank(x: jax.Array, sides: tuple[int, int]) -> jax.Array:
     least = jnp.abs(maps).max((1, 2)) * max(height, width) * jnp.finfo(maps.dtype).eps
 
     def eliminate(_, carry):
-        rest, found = carry
+        rest, rank = carry
         at = jnp.abs(rest).reshape(len(rest), -1).argmax(-1)
         row, column = at // width, at % width
         rows = jnp.take_along_axis(rest, row[:, None, None], 1)
@@ -262,11 +262,11 @@ def _rank(x: jax.Array, sides: tuple[int, int]) -> jax.Array:
         more = jnp.abs(pivot[:, 0, 0]) > least
         factors = columns / jnp.where(pivot == 0, 1.0, pivot)
         used = jnp.arange(height)[None] == row[:, None]
-        return jnp.where(used[..., None], 0.0, rest - factors * rows), found + more
+        return jnp.where(used[..., None], 0.0, rest - factors * rows), rank + more
 
     begin = maps, jnp.zeros(len(maps))
-    _, found = jax.lax.fori_loop(0, min(height, width), eliminate, begin)
-    return found.reshape(x.shape[0], x.shape[2])
+    _, rank = jax.lax.fori_loop(0, min(height, width), eliminate, begin)
+    return rank.reshape(x.shape[0], x.shape[2])
 
 
 # Of `[batch, positions, channels]` and the sides of the map, `[batch, channels]`.

@@ -1,12 +1,12 @@
 """Data sets as uint8 arrays, and augmentation."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
-from distill import config as configs
 from distill import losses
 from distill.data import folders, sources, splits, streaming
 from distill.data.augment import AUGMENTATIONS, Augmentation
@@ -19,6 +19,7 @@ __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
     "Dataset",
+    "Source",
     "Split",
     "check",
     "class_names",
@@ -28,8 +29,10 @@ __all__ = [
     "load",
     "record",
     "shape",
-    "trained",
 ]
+
+
+PIECE = 64  # images that are decoded before a person is told how far it is
 
 
 def check(config: ConfigDict) -> None:
@@ -53,16 +56,18 @@ def check(config: ConfigDict) -> None:
     for field in ("train", "validation", "test"):
         if config.dataset[field] or field != "validation":
             splits.parse(config.dataset[field])
-    if config.transfer.name:
-        splits.parse(config.transfer.split)
+    splits.parse(config.transfer.split)
 
 
-def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, Source | None]:
+def find(
+    config: ConfigDict, announce: Callable[[str], None], trained: Sequence[str] = ()
+) -> tuple[Source, Source | None]:
     """Finds the data set and the transfer set, and checks splits and batch sizes against them.
 
     Args:
       config: the whole configuration.
       announce: told in one line when the fallback is used.
+      trained: whose batches are to fit, as `Settings.trained`.
 
     Raises:
       InputError: if one cannot be had, or a split or batch does not fit.
@@ -83,7 +88,7 @@ def find(config: ConfigDict, announce: Callable[[str], None]) -> tuple[Source, S
             for field in ("train", "validation", "test")
             if dataset[field]
         }
-        for name in trained(config):
+        for name in trained:
             available = selected["train"].stop - selected["train"].start
             if config[name].batch_size > available and not (transfer.name and name == "student"):
                 raise InputError(
@@ -190,14 +195,6 @@ def record(source: Source, workdir: pathlib.Path) -> None:
         folders.record(source.folder, workdir)
 
 
-def trained(config: ConfigDict) -> list[str]:
-    """Returns those of teacher and student that a run trains on these data."""
-    if configs.is_sweep(config):  # whose students are trained whatever the stages are
-        taught = losses.needs_teacher(losses.name_of(config.loss))
-        return ["teacher", "student"] if taught else ["student"]
-    return [stage for stage in configs.stages(config) if stage in ("teacher", "student")]
-
-
 def load(
     config: ConfigDict,
     source: Source,
@@ -212,7 +209,7 @@ def load(
       source, transfer_source: from `find`.
       announce: told of images that are learned from and measured on, where `find` could not know
         the sizes yet.
-      work: shows how far the decoding of a folder is, as `progress.Display.work`.
+      work: shows how far the decoding of photos is, as `progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -243,7 +240,10 @@ def load(
             )
         everything = whole[source.name, name][0]
         selected = splits.bounds(spec, {name: len(everything)})
-        return Split(everything.images[selected], everything.labels[selected])
+        pixels = everything.images[selected]
+        if isinstance(pixels, streaming.Streamed) and pixels.nbytes <= dataset.resident_mb * 2**20:
+            pixels = _decoded(pixels, f"images of {source.name}, {spec}", work)
+        return Split(pixels, everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
     validation = part(dataset.validation) if dataset.validation else None
@@ -280,6 +280,17 @@ def load(
         classes = source.folder.classes
         _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
     return Dataset(source.name, train, validation, test, transfer, num_classes, seen, classes)
+
+
+def _decoded(images: streaming.Streamed, name: str, work: folders.Work | None) -> np.ndarray:
+    """Decodes a part that fits in memory of images that do not."""
+    found = np.empty(images.shape, np.uint8)
+    pieces = [slice(start, start + PIECE) for start in range(0, len(found), PIECE)]
+    with work(name, len(found)) if work else folders.silent() as bar:
+        for piece, decoded in zip(pieces, streaming.ahead(images, pieces), strict=True):
+            found[piece] = decoded
+            bar.advance(len(decoded))
+    return found
 
 
 def _check_labels(name: str, num_classes: int, **parts: Split | None) -> None:

@@ -4,10 +4,8 @@ Files are decoded by Pillow. TFDS's `ImageFolder` would list PNG and JPEG files 
 decodes with does not turn a photo upright as its EXIF entry says.
 """
 
-import contextlib
 import pathlib
 import warnings
-from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -35,6 +33,8 @@ def decode(path: pathlib.Path, image_size: int, color: str) -> np.ndarray:
     Raises:
       Exception: of any kind, if the file cannot be decoded to its end.
     """
+    if not path.is_file():  # a pipe would wait for somebody to write, and a link may lead nowhere
+        raise ValueError("it is no file")
     with Image.open(path, formats=FORMATS) as file:
         file.load()
         found = _pixels(ImageOps.exif_transpose(file))
@@ -52,9 +52,9 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Pillow warns of what is odd about a file that it can decode all the same."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        yield
+def hush() -> None:
+    """Has Pillow not warn of what is odd about a file that it can decode all the same.
+
+    From here on, since images that are streamed are decoded by other threads at any time.
+    """
+    warnings.filterwarnings("ignore", module="PIL")

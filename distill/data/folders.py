@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from distill import paths
-from distill.data.decoding import COLORS, FORMATS, decode, quiet
+from distill.data.decoding import COLORS, FORMATS, decode, hush
 from distill.data.splits import Split
 from distill.data.streaming import Streamed
 from distill.errors import InputError, one_line, unknown
@@ -133,6 +133,7 @@ def read(
       InputError: naming the first file that cannot be read, and how many more there are; or two of
         different sizes where there is to be none.
     """
+    hush()
     files = folder.splits[split]
     labels = np.array([label for _, label in files], np.int32)
     shape = _shape(folder, files, image_size, color)
@@ -141,8 +142,8 @@ def read(
     images: np.ndarray | None = None
     unreadable: list[tuple[str, str]] = []
     other: tuple[str, tuple[int, ...]] | None = None
-    shown = work(f"images of {folder.name}, {split}", len(files)) if work else _silent()
-    with shown as bar, quiet(), _pool() as pool:
+    shown = work(f"images of {folder.name}, {split}", len(files)) if work else silent()
+    with shown as bar, _pool() as pool:
 
         def decoded(file: File) -> np.ndarray | str:
             try:
@@ -172,14 +173,16 @@ def read(
 
 
 def _shape(folder: Folder, files: Sequence[File], image_size: int, color: str) -> tuple[int, ...]:
-    """Returns the shape of the images: that which is asked for, or of the first as it is stored."""
+    """Returns the shape of the images: that which is asked for, or as the first one is stored.
+
+    That is the first that can be read; the others are named where all of them are.
+    """
     if image_size:
         return image_size, image_size, COLORS[color]
-    try:
-        with quiet():
-            return decode(folder.root / files[0][0], 0, color).shape
-    except Exception:  # noqa: BLE001 - it is named where all that cannot be read are
-        return 0, 0, 0
+    for path, _ in files:
+        with contextlib.suppress(Exception):  # decoders raise anything for a damaged file
+            return decode(folder.root / path, 0, color).shape
+    return 0, 0, 0
 
 
 def _streamed(
@@ -188,11 +191,13 @@ def _streamed(
     """Returns the images of files, undecoded.
 
     Raises:
-      InputError: if a file is empty; what is damaged otherwise shows when it is its turn.
+      InputError: if a file is empty, or none; what is damaged otherwise shows when it is its turn.
     """
     paths = [folder.root / path for path, _ in files]
-    sizes = [path.stat().st_size for path in paths]
-    if empty := [(path, "") for (path, _), size in zip(files, sizes, strict=True) if not size]:
+    sizes = [path.stat().st_size if path.is_file() else 0 for path in paths]
+    if empty := [
+        (path, "it is no file") for (path, _), size in zip(files, sizes, strict=True) if not size
+    ]:
         raise InputError(_unreadable(folder.root, empty))
     identity = hashlib.sha256(f"{sizes} {image_size} {color}".encode())
     for path in paths[:: -(-len(paths) // PROBES)]:
@@ -200,13 +205,13 @@ def _streamed(
 
     def decoded(i: int) -> np.ndarray:
         try:
-            found = decode(paths[i], image_size, color)
+            image = decode(paths[i], image_size, color)
         except Exception as error:  # decoders raise anything for a damaged file
             unreadable = [(files[i][0], one_line(error))]
             raise InputError(_unreadable(folder.root, unreadable)) from error
-        if found.shape != shape:
-            raise _differ(folder, (files[0][0], shape), (files[i][0], found.shape))
-        return found
+        if image.shape != shape:
+            raise _differ(folder, (files[0][0], shape), (files[i][0], image.shape))
+        return image
 
     return Streamed(decoded, shape, identity.hexdigest(), np.arange(len(files)))
 
@@ -226,11 +231,11 @@ def record(folder: Folder, workdir: pathlib.Path) -> None:
     (workdir / RECORD).write_text(text, encoding="utf-8")
 
 
-def _require_known(root: pathlib.Path, found: Iterable[str], known: Sequence[str]) -> None:
+def _require_known(root: pathlib.Path, names: Iterable[str], known: Sequence[str]) -> None:
     if len(set(known)) < len(known):
         twice = next(name for i, name in enumerate(known) if name in known[:i])
         raise InputError(f"dataset.classes has {twice} twice")
-    for name in found:
+    for name in names:
         if name not in known:
             raise unknown(f"class of {root}", name, known)
 
@@ -276,12 +281,12 @@ def _mixed(classes: list[list[str]]) -> list[File]:
 
 def _classes(root: pathlib.Path, folder: pathlib.Path) -> dict[str, list[str]]:
     """Returns the files of each subfolder, as paths from the root, in the order of the names."""
-    found: dict[str, list[str]] = {}
+    files_of: dict[str, list[str]] = {}
     for directory in _subfolders(folder):
         name = unicodedata.normalize("NFC", directory)  # other systems compose accents otherwise
         if not name.isprintable():
             raise InputError(f"{folder} has the class {name!r}; its name cannot be printed")
-        files = found.setdefault(name, [])
+        files = files_of.setdefault(name, [])
         for path, inside, names in os.walk(folder / directory):
             inside[:] = sorted(n for n in inside if not n.startswith("."))
             visible = (n for n in sorted(names) if not n.startswith("."))
@@ -290,7 +295,7 @@ def _classes(root: pathlib.Path, folder: pathlib.Path) -> dict[str, list[str]]:
                 for n in visible
                 if n.lower() not in NO_IMAGES
             ]
-    return dict(sorted(found.items()))
+    return dict(sorted(files_of.items()))
 
 
 def _subfolders(folder: pathlib.Path) -> list[str]:
@@ -310,12 +315,13 @@ def _differ(
     )
 
 
-def _unreadable(root: pathlib.Path, found: list[tuple[str, str]]) -> str:
-    path, reason = found[0]
-    reason = "it is empty" if not (root / path).stat().st_size else reason
+def _unreadable(root: pathlib.Path, bad: list[tuple[str, str]]) -> str:
+    path, reason = bad[0]
+    if (root / path).is_file() and not (root / path).stat().st_size:
+        reason = "it is empty"
     if reason.startswith("cannot identify image file"):
         reason = f"it is none of {', '.join(FORMATS)}"
-    more = f", and {len(found) - 1} more cannot be read either" if len(found) > 1 else ""
+    more = f", and {len(bad) - 1} more cannot be read either" if len(bad) > 1 else ""
     return f"{root / path} cannot be read: {reason}{more}; repair or remove what is no image"
 
 
@@ -337,5 +343,6 @@ class _Silent:
         pass
 
 
-def _silent() -> contextlib.AbstractContextManager[Any]:
+def silent() -> contextlib.AbstractContextManager[Any]:
+    """Returns work that nobody is shown."""
     return contextlib.nullcontext(_Silent())

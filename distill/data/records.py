@@ -86,24 +86,24 @@ def _array_records(
     def labels() -> dict[str, np.ndarray]:
         return {"labels": np.array([_label(source[i]) for i in range(len(source))], np.int64)}
 
-    return source.__getitem__, _kept(known, labels)["labels"]
+    return source.__getitem__, _kept(paths, known, labels)["labels"]
 
 
 def _tf_records(
     paths: Sequence[pathlib.Path], known: str
 ) -> tuple[Callable[[int], bytes], np.ndarray]:
     def index() -> dict[str, np.ndarray]:
-        columns = np.concatenate([_rows(number, path) for number, path in enumerate(paths)]).T
-        return dict(zip(("shard", "start", "length", "labels"), columns, strict=True))
+        rows = np.concatenate([_rows(number, path) for number, path in enumerate(paths)])
+        return dict(zip(("shard", "start", "length", "labels"), rows.T, strict=True))
 
-    found = _kept(known, index)
+    columns = _kept(paths, known, index)
 
     def read(i: int) -> bytes:  # not from a mapping, whose pages would count as memory
-        with paths[found["shard"][i]].open("rb", buffering=0) as file:
-            file.seek(found["start"][i])
-            return file.read(found["length"][i])
+        with paths[columns["shard"][i]].open("rb", buffering=0) as file:
+            file.seek(columns["start"][i])
+            return file.read(columns["length"][i])
 
-    return read, found["labels"]
+    return read, columns["labels"]
 
 
 def _rows(number: int, path: pathlib.Path) -> np.ndarray:
@@ -134,12 +134,23 @@ def _chain(path: pathlib.Path, data: memoryview) -> Iterator[tuple[int, int]]:
         at += length + 16
 
 
-def _kept(known: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Returns arrays from the cache, or makes them and puts them there if that is possible."""
-    path = cache.directory() / "records" / f"{known[:32]}.npz"
+def _kept(
+    paths: Sequence[pathlib.Path], known: str, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Returns arrays from the cache, or makes them and puts them there if that is possible.
+
+    Args:
+      paths: of the files that they are of. Since the rest of a file may change and its beginning
+        stay, they are also known by when they were written.
+      known: from `_digest`.
+      make: reads them.
+    """
+    written = [path.stat().st_mtime_ns for path in paths]
+    key = hashlib.sha256(f"{known} {written}".encode()).hexdigest()
+    path = cache.directory() / "records" / f"{key[:32]}.npz"
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            return dict(found)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return dict(kept)
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # none, or it is damaged
         pass
     made = make()

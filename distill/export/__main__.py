@@ -45,8 +45,8 @@ def main(argv: list[str]) -> None:
     if to and len(settings.formats) != 1:
         of = ",".join(settings.formats)
         raise InputError(f"--to takes one bundle; name one of {of} as --formats")
-    found = data.find(config, display.warn)
-    dataset = data.load(config, *found, display.warn, display.work)
+    sources = data.find(config, display.warn)
+    dataset = data.load(config, *sources, display.warn, display.work)
     run = Run(settings, workdir, dataset, display)
     with alone(workdir):
         proofs = pipeline.export(run, ROLE.value)

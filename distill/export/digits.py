@@ -82,7 +82,9 @@ def find(cells: np.ndarray, polarity: str) -> Digit:
     blank = Digit(np.zeros((SIZE, SIZE, 1)), inverted, "blank")
 
     smooth = _sum_of_nine(steps)
-    background = _extreme(_extreme(smooth, np.max), np.min)  # closing: fills what is thin and dark
+    background = smooth  # closing: fills what is thin and dark
+    for extreme in (ndimage.maximum_filter, ndimage.minimum_filter):
+        background = extreme(background, 2 * REACH + 1, mode="nearest")
     bins = (background - smooth) // BIN
     middle = np.sort(bins, axis=None)[bins.size // 2]
     deviation = np.sort(np.abs(bins - middle), axis=None)[bins.size // 2]
@@ -132,16 +134,6 @@ def _sum_of_nine(steps: np.ndarray) -> np.ndarray:
     padded = np.pad(steps, 1, mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-
-
-def _extreme(values: np.ndarray, function) -> np.ndarray:
-    """Returns the `np.max` or `np.min` of the square around each cell, where there are cells."""
-    for axis in (0, 1):
-        padding = [(REACH, REACH) if a == axis else (0, 0) for a in (0, 1)]
-        padded = np.pad(values, padding, mode="edge")
-        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH + 1, axis)
-        values = function(windows, axis=-1)
-    return values
 
 
 def _parts(mask: np.ndarray) -> tuple[np.ndarray, list[_Part]]:

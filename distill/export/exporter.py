@@ -3,7 +3,7 @@
 import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -48,6 +48,18 @@ TOP_K = 3
 TEMPERATURES = ("none", "fit")
 DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
 FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
+
+
+class _Expected(NamedTuple):
+    """What the files of all formats are checked against.
+
+    Attributes:
+      logits: `[n, classes]`, Flax's, of the whole test set.
+      cells: `[m, rows, columns, channels]`, what a reader sees of some of its images.
+    """
+
+    logits: np.ndarray
+    cells: np.ndarray
 
 
 class NotProven(InputError):
@@ -178,15 +190,14 @@ def export(
         raise InputError(f"an ensemble of {len(trained.members)} cannot be exported, one model can")
     check_data(section, dataset, labels)
     proofs, failures = read_proofs(directory), dict[str, str]()
-    expected = None  # computed when it is needed
+    expected: _Expected | None = None  # computed when it is needed
     for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
         if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
             say(f"export {format}: found in {target}")
             continue
         if expected is None:
-            logits = trained.logits(dataset.test.images)
-            expected = np.asarray(jax.nn.softmax(logits))
+            expected = _expect(trained, dataset, section)
         proofs.pop(format, None)
         bundles.remove(target)
         try:
@@ -212,19 +223,24 @@ def _proven(
     labels: list[str],
     section: ConfigDict,
     format: str,
-    expected: np.ndarray,
+    expected: _Expected,
 ) -> tuple[Bundle, dict[str, Any]]:
     """Converts and checks; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
+    probabilities = np.asarray(jax.nn.softmax(expected.logits))
     bundle, operators = draft(trained, dataset, labels, section, format)
     model = Model(bundle)
     raw = scores = model.scores(test.images)
-    some = slice(None, None, -(-len(test) // READ_IMAGES))
-    read = _read(model, bundle, np.asarray(test.images[some]), scores[some])
+    some = _some(test)
+    read = _read(model, bundle, expected.cells, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
-    error = checks.parity(expected, scores, format)
-    flax, tflite = checks.accuracy(test.labels, expected, scores, format, section.max_accuracy_drop)
+    counted = cost.layers(trained.model, trained.about.input_shape)
+    rounded = checks.rounding(expected.logits, sum(layer.macs > 0 for layer in counted))
+    error = checks.parity(probabilities, scores, format, rounded)
+    flax, tflite = checks.accuracy(
+        test.labels, probabilities, scores, format, section.max_accuracy_drop
+    )
     checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
     if section.temperature == "fit":
@@ -255,16 +271,36 @@ def _temperature(model: Model, held_out: Split | None, kind: str) -> float:
     return metrics.temperature(held_out.labels, logits)
 
 
-def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _expect(trained: Trained, dataset: Dataset, section: ConfigDict) -> _Expected:
+    """Computes what the files of all formats are checked against."""
+    test, about = dataset.test, trained.about
+    logits = trained.logits(test.images)
+    spec = {
+        **_describe_input(about, section, _typical(dataset, section)),
+        "shape": (1, *about.input_shape),
+        "dtype": "float32",
+    }
+    seen = [preprocess.see_image(_pixels(image), spec) for image in test.images[_some(test)]]
+    return _Expected(logits, np.stack([one.cells for one in seen]))
+
+
+def _some(test: Split) -> slice:
+    """Returns which test images go through the whole preprocessing of a reader."""
+    return slice(None, None, -(-len(test) // READ_IMAGES))
+
+
+def _read(
+    model: Model, bundle: Bundle, cells: np.ndarray, images: np.ndarray, scores: np.ndarray
+) -> np.ndarray:
     """Returns the scores that a reader gets, which crops, resizes and inverts images itself.
 
-    `preprocess` is what readers in all languages do, one image after the other. What it makes of an
-    image that is of the tensor's size already has to be what the model was given; where it is not,
-    the model runs again.
+    What it makes of an image that is of the tensor's size already has to be what the model was
+    given; where it is not, the model runs again.
 
     Args:
       model: the bundle, opened.
       bundle: of which the section `input` is read.
+      cells: `[n, rows, columns, channels]`, what a reader has made of the images.
       images: `[n, h, w, c]` uint8.
       scores: `[n, classes]`, of the images as they are.
     """
@@ -272,7 +308,9 @@ def _read(model: Model, bundle: Bundle, images: np.ndarray, scores: np.ndarray) 
     answers = scores.copy()
     for start in range(0, len(images), runtime.CHUNK):
         part = slice(start, start + runtime.CHUNK)
-        read = np.concatenate([preprocess.see_image(_pixels(i), spec).tensor for i in images[part]])
+        read = np.concatenate(
+            [reference.to_tensor(image, {**spec, "polarity": "as_is"}) for image in cells[part]]
+        )
         other = (read != input_tensors(spec, images[part])).any(axis=(1, 2, 3))
         if other.any():
             answers[part][other] = model.run(read[other])
@@ -300,8 +338,7 @@ def draft(
       InputError: if it cannot be converted, or needs an operator that is not allowed.
     """
     variables = trained.members[0]
-    step = max(1, len(dataset.train) // section.calibration_images)
-    typical = np.asarray(dataset.train.images[::step][: section.calibration_images])
+    typical = _typical(dataset, section)
     image = _describe_input(trained.about, section, typical)
     model = convert.to_tflite(
         graph.inference(trained.model, variables, section.output),
@@ -325,6 +362,12 @@ def draft(
         "defaults": {"top_k": min(TOP_K, len(labels)), "filter": FILTER},
     }
     return Bundle(manifest, model), operators
+
+
+def _typical(dataset: Dataset, section: ConfigDict) -> np.ndarray:
+    """Returns training images from all parts of the set, as many as int8 is calibrated on."""
+    step = max(1, len(dataset.train) // section.calibration_images)
+    return np.asarray(dataset.train.images[::step][: section.calibration_images])
 
 
 def _describe_input(about: Description, section: ConfigDict, typical: np.ndarray) -> dict[str, Any]:

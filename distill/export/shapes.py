@@ -135,9 +135,9 @@ class _Operator(NamedTuple):
 
     def types(self, index: int = 0) -> None:
         """An input of values, and an output of the same type."""
-        found = self.read[index].dtype
-        self.need(found in VALUES, "numbers of a known type", found)
-        self.need(self.output.dtype == found, f"an output of {found}", self.output.dtype)
+        dtype = self.read[index].dtype
+        self.need(dtype in VALUES, "numbers of a known type", dtype)
+        self.need(self.output.dtype == dtype, f"an output of {dtype}", self.output.dtype)
 
     def writes(self, shape: Sequence[int]) -> int:
         """The output has this shape."""
@@ -163,15 +163,15 @@ class _Operator(NamedTuple):
         self.need(tensor is not None, "an input", "none")
         self.need(tensor.dtype == "int32", "int32", tensor.dtype)
         self.need(tensor.constant is not None, "a constant", "none")
-        found = struct.unpack(f"<{tensor.elements}i", tensor.constant)
-        self.need(count in (None, len(found)), f"{count} numbers", len(found))
-        return found
+        numbers = struct.unpack(f"<{tensor.elements}i", tensor.constant)
+        self.need(count in (None, len(numbers)), f"{count} numbers", len(numbers))
+        return numbers
 
     def weights(self, image: int, index: int) -> None:
         """Weights of the image's type; those of floats may be int8 too."""
-        of, found = self.read[image].dtype, self.read[index].dtype
-        fits = found == of or (of == "float32" and found == "int8")
-        self.need(fits, f"weights for {of}", found)
+        of, dtype = self.read[image].dtype, self.read[index].dtype
+        fits = dtype == of or (of == "float32" and dtype == "int8")
+        self.need(fits, f"weights for {of}", dtype)
 
     def bias(self, image: int, index: int, channels: int) -> None:
         """An input that may be left out: a number for each channel."""
@@ -208,15 +208,15 @@ def _leaky(at: _Operator) -> int:
 
 
 def _quantize(at: _Operator) -> int:
-    found, output = at.read[0].dtype, at.output.dtype
-    at.need(found in VALUES, "numbers of a known type", found)
+    dtype, output = at.read[0].dtype, at.output.dtype
+    at.need(dtype in VALUES, "numbers of a known type", dtype)
     at.need(output in QUANTIZED, "an output of integers", output)
     return at.writes(at.read[0].shape)
 
 
 def _dequantize(at: _Operator) -> int:
-    found, output = at.read[0].dtype, at.output.dtype
-    at.need(found in ("float16", *QUANTIZED), "float16 or integers", found)
+    dtype, output = at.read[0].dtype, at.output.dtype
+    at.need(dtype in ("float16", *QUANTIZED), "float16 or integers", dtype)
     at.need(output == "float32", "an output of float32", output)
     return at.writes(at.read[0].shape)
 

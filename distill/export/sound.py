@@ -79,16 +79,16 @@ def check(data: bytes, image: Mapping[str, Any], scores: Mapping[str, Any]) -> N
             _need(named == list(graph[name]), f"{what}, {name}", list(graph[name]), named)
 
 
-def _tensor(data: bytes, buffers: Sequence[Any], found: dict[str, Any], what: str) -> Tensor:
-    _need(found["type"] in TYPES, what, "a known type", found["type"])
-    shape, dtype = tuple(found["shape"]), TYPES[found["type"]]
+def _tensor(data: bytes, buffers: Sequence[Any], described: dict[str, Any], what: str) -> Tensor:
+    _need(described["type"] in TYPES, what, "a known type", described["type"])
+    shape, dtype = tuple(described["shape"]), TYPES[described["type"]]
     _need(len(shape) <= MAX_RANK, what, f"at most {MAX_RANK} dimensions", len(shape))
     _need(all(size > 0 for size in shape), what, "sizes above 0", list(shape))
     elements = math.prod(shape)
     _need(elements <= MAX_ELEMENTS, what, f"at most {MAX_ELEMENTS} values", list(shape))
-    signature = tuple(found["signature"])
+    signature = tuple(described["signature"])
     _need(signature in ((), shape), what, "sizes that are fixed", list(signature))
-    buffer = found["buffer"]
+    buffer = described["buffer"]
     _need(buffer < len(buffers), what, f"a buffer of {len(buffers)}", buffer)
     constant = None
     place = buffers[buffer]["data"]
@@ -98,7 +98,7 @@ def _tensor(data: bytes, buffers: Sequence[Any], found: dict[str, Any], what: st
         _need(length == elements * size, what, f"{elements * size} bytes", length)
         _need(start % size == 0, what, f"values at a multiple of {size}", start)
         constant = memoryview(data)[start : start + length]
-    scale, zero_point = _quantization(found["quantization"], shape, dtype, what)
+    scale, zero_point = _quantization(described["quantization"], shape, dtype, what)
     if dtype in ("int8", "uint8"):
         _need(bool(scale), what, "a scale", "none")
         _need(len(scale) == 1 or constant is not None, what, "one scale", len(scale))
@@ -106,11 +106,11 @@ def _tensor(data: bytes, buffers: Sequence[Any], found: dict[str, Any], what: st
 
 
 def _quantization(
-    found: dict[str, Any] | None, shape: tuple[int, ...], dtype: str, what: str
+    described: dict[str, Any] | None, shape: tuple[int, ...], dtype: str, what: str
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    if found is None or not found["scale"]:
+    if described is None or not described["scale"]:
         return (), ()
-    scale, zero_point = tuple(found["scale"]), tuple(found["zero"])
+    scale, zero_point = tuple(described["scale"]), tuple(described["zero"])
     _need(dtype in RANGES, what, f"no scale for {dtype}", len(scale))
     _need(len(zero_point) == len(scale), what, f"{len(scale)} zero points", len(zero_point))
     _need(all(0 < s < math.inf for s in scale), what, "scales above 0", "another")
@@ -122,7 +122,7 @@ def _quantization(
         "another",
     )
     if len(scale) > 1:
-        axis = found["axis"]
+        axis = described["axis"]
         _need(0 <= axis < len(shape), what, f"a dimension of {len(shape)}", axis)
         _need(len(scale) == shape[axis], what, f"{shape[axis]} scales", len(scale))
     return scale, zero_point

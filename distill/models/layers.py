@@ -112,6 +112,25 @@ class Upsampling(nn.ConvTranspose):
         return y.reshape(n, 2 * h, 2 * w, self.features)
 
 
+class Conv(nn.Conv):
+    """`nn.Conv` in two dimensions and with a bias, on a CPU for which there are kernels in C++."""
+
+    kernel_size: tuple[int, int]
+    conv_general_dilated: Callable = ops.conv_native
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps `[batch, height, width, channels]` to `[batch, height, width, features]`."""
+        shape = (*self.kernel_size, x.shape[-1] // self.feature_group_count, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        bias = self.param("bias", self.bias_init, (self.features,))
+        y = self.conv_general_dilated(
+            x, kernel, self.strides, self.padding, dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.feature_group_count,
+        )  # fmt: skip
+        return ops.add_bias(y, bias)
+
+
 class BatchNorm(nn.BatchNorm):
     """`nn.BatchNorm` in training, on a CPU for which there are kernels in C++."""
 
@@ -198,7 +217,8 @@ class Structure(nn.Module):
                 features, rank, kind, size, (strides, strides), padding, symmetric=symmetric,
                 conv=self.conv, **options,
             )  # fmt: skip
-        return nn.Conv(
+        layer: type[nn.Conv] = Conv if use_bias and self.conv is ops.conv_native else nn.Conv
+        return layer(
             features, size, (strides, strides), feature_group_count=groups,
             padding=alike(size) if symmetric else padding, conv_general_dilated=self.conv,
             **options,

@@ -39,6 +39,12 @@ def conv_for(platform: str, kernels: str = "auto") -> Callable:
     return conv_native if kernels == "native" else conv_cpu
 
 
+def prepare(platform: str) -> None:
+    """Begins to make what `conv_for` is going to want; it takes seconds, once per machine."""
+    if platform == "cpu":
+        native.prepare()
+
+
 def kernels_of(conv: Callable | None) -> str:
     """Returns which of `KERNELS` the convolution of a model is, or `xla` if it has none."""
     return "native" if conv is conv_native else "xla"

@@ -6,7 +6,6 @@ rounding.
 """
 
 import functools
-import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -80,8 +79,8 @@ def execution(num_students: int, students: str = "auto", data_parallel: int = 1)
     """Chooses how students are executed where this process runs.
 
     On a CPU one after the other, since a batched convolution is slower there than the loop; on an
-    accelerator together. Over as many devices as divide the students evenly. Where each batch is
-    split, one after the other, since each of them has all devices.
+    accelerator together. Over as few devices as keep none of them waiting for two students. Where
+    each batch is split, one after the other, since each of them has all devices.
 
     Args:
       num_students: in a call.
@@ -95,7 +94,8 @@ def execution(num_students: int, students: str = "auto", data_parallel: int = 1)
         return Execution("map" if students == "auto" else students, parallel.mesh(data_parallel))
     if students == "auto":
         students = "map" if jax.default_backend() == "cpu" else "vmap"
-    devices = math.gcd(num_students, jax.local_device_count())
+    each = -(-num_students // jax.local_device_count())
+    devices = -(-num_students // each)
     if devices == 1:
         return Execution(students)
     return Execution(
@@ -265,7 +265,27 @@ def run_chunk(
             return parallel.everywhere(plan.mesh, some((states, dict(hyper), order), data, count))
     if plan.mesh is not None:
         each, shared = PartitionSpec(STUDENTS), PartitionSpec()
-        some = jax.shard_map(
-            some, mesh=plan.mesh, in_specs=(each, shared, shared), out_specs=each, check_vma=False
-        )
+        some = _filled(
+            jax.shard_map(
+                some, mesh=plan.mesh, in_specs=(each, shared, shared), out_specs=each,
+                check_vma=False,
+            ),
+            plan.mesh.size,
+        )  # fmt: skip
     return some((states, dict(hyper), order), data, count)
+
+
+def _filled(some: Callable, devices: int) -> Callable:
+    """Lets the last device train its last student again, where it has fewer than the others."""
+
+    def all_students(students, *shared):
+        number = jax.tree.leaves(students)[0].shape[0]
+        again = -number % devices
+
+        def filled(leaf):
+            return jnp.concatenate([leaf, *[leaf[-1:]] * again])
+
+        trained = some(jax.tree.map(filled, students), *shared)
+        return jax.tree.map(lambda leaf: leaf[:number], trained)
+
+    return all_students

@@ -54,13 +54,19 @@ def check_mixtures(role: str, section: ConfigDict, loss: str) -> None:
 def loss_section(loss: ConfigDict) -> dict[str, Any]:
     """Returns of `config.loss` what the loss takes: its name, its numbers, alpha if it is mixed.
 
+    Its values have been checked by `config.check_loss`.
+
     Where the temperature is learned, the rate of that is one of the numbers; nowhere else. The
     numbers of a term begin with its name, as `kl.weight`.
 
     Raises:
-      InputError: if the loss takes a number that the configuration does not have, or is to learn a
-        temperature that it does not take, or a term has numbers that it does not take.
+      InputError: if there is no such loss, or it takes a number that the configuration does not
+        have, or is to learn a temperature that it does not take, or a term has numbers that it does
+        not take.
     """
+    for method in loss.get("terms") or (loss.name,):
+        if method not in losses.LOSSES:
+            raise unknown("loss", method, losses.LOSSES)
     name = losses.name_of(loss)
     if loss.get(hint_stage.SHARE):
         hint_stage.check(name, loss)

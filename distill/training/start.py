@@ -52,6 +52,21 @@ class Start(NamedTuple):
         return dataclasses.replace(states, **new)
 
 
+def check(key: str, given: str) -> None:
+    """Checks that what a training starts from is there.
+
+    Args:
+      key: whose value the path is.
+      given: as for `digest`; empty: nothing.
+
+    Raises:
+      InputError: if it is not.
+    """
+    path = _found(given, key) if given else None
+    if path and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{key} is {given}, which is no file and no directory")
+
+
 def digest(given: str) -> str:
     """Returns a hash of the weights that a path names, wherever they are kept.
 
@@ -106,9 +121,9 @@ def variables(
         raise InputError(f"{name} cannot start from {path}, a {of}: {error}") from error
 
 
-def _found(given: str) -> pathlib.Path:
+def _found(given: str, key: str = "init") -> pathlib.Path:
     """Returns the file, or the directory of checkpoints, that a path names."""
-    path = paths.local(given, "init")
+    path = paths.local(given, key)
     if not path.is_dir():
         return path
     for place in PLACES:

@@ -9,10 +9,8 @@ core. They take turns (see `side_by_side`). It takes about two minutes on two co
 optional.
 """
 
-import argparse
 import functools
 import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -21,56 +19,18 @@ from experiments.benchmarks import networks, side_by_side
 from experiments.benchmarks.side_by_side import Round
 from experiments.benchmarks.train_step import input_shape
 
-FRAMEWORKS = ("distill", "pytorch", "pytorch_compiled", "litert")
 IMAGES = {"teacher": 4000, "simplenet_v1": 20_000, "simplenet_v4": 20_000, "resnet20": 1000}
 BATCH = 100
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--models", nargs="+", default=list(IMAGES), choices=IMAGES)
-    parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each framework")
-    parser.add_argument("--csv", type=Path, help="file to write the rows to")
-    parser.add_argument("--worker", choices=FRAMEWORKS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        build = {
-            "distill": build_distill, "pytorch": build_pytorch, "litert": build_litert,
-            "pytorch_compiled": functools.partial(build_pytorch, compiled=True),
-        }[args.worker]  # fmt: skip
-        side_by_side.serve(args.worker, lambda: build(args.models[0]))
-        return
-
-    print(f"{provenance.processor()}, batch {BATCH}; images per second")
-    frameworks = side_by_side.installed(FRAMEWORKS)
-    rows = [row for model in args.models for row in measure(model, frameworks, args.rounds)]
-    if args.csv:
-        side_by_side.write_csv(args.csv, rows)
-
-
-def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
-    """Lets the frameworks take turns; one row for each, in their order."""
-    commands = {
-        framework: ["-m", __spec__.name, "--worker", framework, "--models", model]
-        for framework in frameworks
-    }
-    measured = side_by_side.take_turns(commands, rounds)
-    rows = []
-    for framework, result in measured.items():
-        speeds = result.speeds(IMAGES[model])
-        print(f"{model:14} {framework:16} {speeds['examples_per_second']:9,}", flush=True)
-        rows.append(
-            {
-                "model": model,
-                "framework": framework,
-                "version": result.about["version"],
-                **speeds,
-                "batch": BATCH,
-                "device": provenance.processor(),
-                "commit": provenance.commit(),
-            }
-        )
-    return rows
+    build = {
+        "distill": build_distill, "pytorch": build_pytorch,
+        "pytorch_compiled": functools.partial(build_pytorch, compiled=True),
+        "litert": build_litert,
+    }  # fmt: skip
+    what = f"batch {BATCH}; images per second"
+    side_by_side.compare(__spec__.name, what, build, IMAGES, {"batch": BATCH})
 
 
 def random_images(model: str) -> np.ndarray:

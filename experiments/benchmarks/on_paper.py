@@ -6,8 +6,8 @@ The arithmetic of a step is three times its forward pass; its memory traffic is 
 layer written and read once forward and once backward, and each weight with its gradient and Adam's
 two moments read and written. At the data sheet's rates the longer of the two is the least time of a
 step. Starting kernels is not in it, which small networks are bound by, a few students at a time.
-A teacher in the step adds its forward pass. `hours` says so of a whole run, and `training` of the
-configurations that nobody has measured.
+A teacher in the step adds its forward pass. `hours` and `summary` are what the configurations say
+of whole runs that nobody has measured.
 """
 
 import argparse
@@ -24,7 +24,10 @@ from experiments.benchmarks import side_by_side, train_step
 BATCH = train_step.BATCH
 FLOATS_OF_A_WEIGHT = 10  # read forward and backward; gradient, m and v and itself read, written
 PASSES_OF_AN_OUTPUT = 4
-EXAMPLES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "imagenet2012": 1_281_167}
+EXAMPLES = {
+    "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000,
+    "imagenet2012": 1_281_167,
+}  # fmt: skip
 
 
 class Accelerator(NamedTuple):
@@ -43,8 +46,8 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="file to write the rows to")
     args = parser.parse_args()
     rows = [row(model, accelerator) for model in train_step.STEPS for accelerator in ACCELERATORS]
-    for found in rows:
-        print(*found.values(), sep="  ")
+    for made in rows:
+        print(*made.values(), sep="  ")
     if args.csv:
         side_by_side.write_csv(args.csv, rows)
 
@@ -76,46 +79,55 @@ def of_forward_pass(layers: Sequence[cost.LayerCost], batch: int) -> Work:
     return Work(2 * batch * sum(layer.macs for layer in layers), 2 * outputs + weights)
 
 
-def hours(config: ConfigDict, images: int, accelerator: Accelerator) -> tuple[float, float]:
-    """Returns the least hours of the trainings of a teacher, and of a student with it in the step.
+class Training(NamedTuple):
+    """A model of a configuration: its layers, the images of a step, and the number of steps."""
+
+    layers: Sequence[cost.LayerCost]
+    batch: int
+    steps: int
+
+    @property
+    def step(self) -> Work:
+        return of_step(self.layers, self.batch)
+
+    def seconds(self, accelerator: Accelerator) -> float:
+        """Returns the least time of all steps."""
+        return self.steps * self.step.seconds(accelerator)
+
+
+def trainings(config: ConfigDict) -> dict[str, Training]:
+    """Returns the trainings of a configuration: the student, and the teacher if it needs one.
 
     Args:
-      config: complete, of models that classify.
-      images: in the training set.
-      accelerator: that they are trained on.
-    """
-    shape, num_classes = sources.shape(config.dataset.name, config.dataset.image_size)
-    layers = {
-        role: cost.layers(
-            models.build(config[role].model, config[role].args, num_classes=num_classes), shape
-        )
-        for role in ("teacher", "student")
-    }
-    forward = of_forward_pass(layers["teacher"], config.student.batch_size).seconds(accelerator)
-    besides = {"teacher": 0.0, "student": forward}
-    steps = {role: config[role].epochs * images / config[role].batch_size for role in layers}
-    teacher, student = (
-        of_step(layers[role], config[role].batch_size).seconds(accelerator) + besides[role]
-        for role in layers
-    )
-    return steps["teacher"] * teacher / 3600, steps["student"] * student / 3600
-
-
-def training(config: ConfigDict) -> str:
-    """Says what a configuration would cost at the least on the first of `ACCELERATORS`.
-
-    Args:
-      config: complete, on one of `EXAMPLES`; a teacher is tabulated, and not in the step.
+      config: complete, of models that classify, on one of `EXAMPLES`.
     """
     shape, classes = sources.shape(config.dataset.name, config.dataset.image_size)
     taught = losses.needs_teacher(losses.name_of(config.loss))
-    flop = seconds = 0.0
-    for section in (config.teacher, config.student) if taught else (config.student,):
+    made = {}
+    for role in ("teacher", "student") if taught else ("student",):
+        section = config[role]
         module = models.build(section.model, section.args, num_classes=classes)
-        work = of_step(cost.layers(module, shape), section.batch_size)
         steps = section.epochs * (EXAMPLES[config.dataset.name] // section.batch_size)
-        flop += steps * work.flop
-        seconds += steps * work.seconds(ACCELERATORS[0])
+        made[role] = Training(cost.layers(module, shape), section.batch_size, steps)
+    return made
+
+
+def hours(config: ConfigDict, accelerator: Accelerator) -> tuple[float, float]:
+    """Returns the least hours of a teacher, and of a student with the teacher in its steps."""
+    teacher, student = trainings(config).values()
+    beside = of_forward_pass(teacher.layers, student.batch).seconds(accelerator)
+    seconds = student.seconds(accelerator) + student.steps * beside
+    return teacher.seconds(accelerator) / 3600, seconds / 3600
+
+
+def summary(config: ConfigDict) -> str:
+    """Says what a configuration would cost at the least on the first of `ACCELERATORS`.
+
+    A teacher is tabulated, and not in the step.
+    """
+    parts = trainings(config).values()
+    flop = sum(part.steps * part.step.flop for part in parts)
+    seconds = sum(part.seconds(ACCELERATORS[0]) for part in parts)
     name = ACCELERATORS[0].name.partition(" ")[0]
     shown = f"{flop / 1e15:,.{0 if flop > 1e17 else 2}f} PFLOP"
     return f"On paper: {shown}; an {name} needs {_span(seconds)} or more, and nobody has tried."

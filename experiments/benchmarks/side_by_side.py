@@ -4,6 +4,7 @@ Each lives in a process of its own, which sleeps while another is measured. Roun
 that what else the machine does falls on all of them.
 """
 
+import argparse
 import csv
 import importlib.metadata
 import importlib.util
@@ -151,6 +152,73 @@ def _device(framework: str) -> str:
     for device in config.list_physical_devices("GPU"):
         return config.experimental.get_device_details(device)["device_name"]
     return provenance.processor()
+
+
+def compare(
+    module: str,
+    what: str,
+    build: Mapping[str, Callable[[str], Round]],
+    examples: Mapping[str, int],
+    columns: Mapping[str, Any],
+    fits: Callable[[str, str], bool] = lambda framework, model: True,
+) -> None:
+    """The command of a benchmark in which frameworks take turns at each of some models.
+
+    Args:
+      module: whose command it is; its docstring is the help.
+      what: is measured, with its unit.
+      build: for each of `FRAMEWORKS`, `distill` first, makes what a round of a model does.
+      examples: of a round, by model.
+      columns: of every row.
+      fits: whether a framework has a model.
+    """
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.split("\n", 1)[0])
+    parser.add_argument("--models", nargs="+", default=list(examples), choices=examples)
+    parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each framework")
+    parser.add_argument("--csv", type=Path, help="file to write the rows to")
+    parser.add_argument("--worker", choices=build, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        serve(args.worker, lambda: build[args.worker](args.models[0]))
+        return
+    print(f"{provenance.processor()}, {what}")
+    frameworks = installed(build)
+    rows: list[dict[str, Any]] = []
+    for model in args.models:
+        commands = {
+            framework: ["-m", module, "--worker", framework, "--models", model]
+            for framework in frameworks
+            if fits(framework, model)
+        }
+        of_model = [
+            {
+                "model": model,
+                "framework": framework,
+                "version": measured.about["version"],
+                **measured.speeds(examples[model]),
+                "once_seconds": round(measured.once_seconds, 1),
+                **columns,
+                "device": provenance.processor(),
+                "commit": provenance.commit(),
+            }
+            for framework, measured in take_turns(commands, args.rounds).items()
+        ]
+        _print(of_model)
+        rows += of_model
+    if args.csv:
+        write_csv(args.csv, rows)
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Prints a line per framework; the ratio is how many times faster `distill` is."""
+    ours = rows[0]["examples_per_second"]
+    for row in rows:
+        speed, spread = row["examples_per_second"], f"{row['slowest']:,}–{row['fastest']:,}"
+        print(
+            f"{row['model']:18} {row['framework']:16} {speed:8,} ({spread:>15})"
+            f"  distill is {ours / speed:5.2f} x  {row['version']}",
+            flush=True,
+        )
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

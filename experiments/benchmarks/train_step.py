@@ -8,10 +8,8 @@ rounds is reported. PyTorch runs as it is (eager) and through `torch.compile`. I
 minutes on two cores. PyTorch and Keras are optional: what is not installed is skipped.
 """
 
-import argparse
 import functools
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +17,6 @@ from distill import provenance
 from experiments.benchmarks import networks, side_by_side
 from experiments.benchmarks.side_by_side import Round
 
-FRAMEWORKS = ("distill", "pytorch", "pytorch_compiled", "keras")
 BATCH = 100
 EXAMPLES = 6000
 
@@ -32,64 +29,16 @@ SMALL = networks.KERAS  # on 28x28x1; the others on 32x32x3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--models", nargs="+", default=list(STEPS), choices=STEPS)
-    parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each framework")
-    parser.add_argument("--csv", type=Path, help="file to write the rows to")
-    parser.add_argument("--worker", choices=FRAMEWORKS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        build = {
-            "distill": build_distill, "pytorch": build_pytorch,
-            "pytorch_compiled": functools.partial(build_pytorch, compiled=True),
-            "keras": build_keras,
-        }  # fmt: skip
-        side_by_side.serve(args.worker, lambda: build[args.worker](args.models[0]))
-        return
-
-    print(f"{provenance.processor()}, batch {BATCH}, Adam; examples per second")
-    frameworks = side_by_side.installed(FRAMEWORKS)
-    rows = []
-    for model in args.models:
-        fit = [f for f in frameworks if f != "keras" or model in networks.KERAS]
-        found = measure(model, fit, args.rounds)
-        print_model(found)
-        rows += found
-    if args.csv:
-        side_by_side.write_csv(args.csv, rows)
-
-
-def measure(model: str, frameworks: list[str], rounds: int) -> list[dict]:
-    """Lets the frameworks take turns; one row for each, in their order."""
-    commands = {
-        framework: ["-m", __spec__.name, "--worker", framework, "--models", model]
-        for framework in frameworks
-    }
-    return [
-        {
-            "model": model,
-            "framework": framework,
-            "version": measured.about["version"],
-            **measured.speeds(STEPS[model] * BATCH),
-            "once_seconds": round(measured.once_seconds, 1),
-            "batch": BATCH,
-            "device": provenance.processor(),
-            "commit": provenance.commit(),
-        }
-        for framework, measured in side_by_side.take_turns(commands, rounds).items()
-    ]
-
-
-def print_model(rows: list[dict]) -> None:
-    """Prints one line per framework; the ratio is how many times faster `distill` is."""
-    ours = rows[0]["examples_per_second"]
-    for row in rows:
-        speed, spread = row["examples_per_second"], f"{row['slowest']:,}–{row['fastest']:,}"
-        print(
-            f"{row['model']:18} {row['framework']:16} {speed:8,} ({spread:>15})"
-            f"  distill is {ours / speed:5.2f} x  {row['version']}",
-            flush=True,
-        )
+    build = {
+        "distill": build_distill, "pytorch": build_pytorch,
+        "pytorch_compiled": functools.partial(build_pytorch, compiled=True),
+        "keras": build_keras,
+    }  # fmt: skip
+    side_by_side.compare(
+        __spec__.name, f"batch {BATCH}, Adam; examples per second", build,
+        {model: steps * BATCH for model, steps in STEPS.items()}, {"batch": BATCH},
+        fits=lambda framework, model: framework != "keras" or model in networks.KERAS,
+    )  # fmt: skip
 
 
 def input_shape(model: str) -> tuple[int, int, int]:

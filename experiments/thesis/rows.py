@@ -63,8 +63,8 @@ class Study:
     @property
     def teacher(self) -> pd.DataFrame:
         """The runs of the teacher: those of the study, else those of the main results."""
-        found = self.of(Group("teacher", LABELS))
-        return self.main if found.empty else found
+        beside = self.of(Group("teacher", LABELS))
+        return self.main if beside.empty else beside
 
     @property
     def teacher_commit(self) -> str:
@@ -79,12 +79,12 @@ class Study:
     @functools.cached_property
     def chosen(self) -> dict[str, Group]:
         """Each student at the temperature that the validation images choose for it."""
-        found = {}
+        groups = {}
         for model in self.models():
             temperature = choose(self.selection, model, "validation_accuracy")
             if temperature in self.temperatures(model):
-                found[model] = Group(model, DISTILLED, temperature)
-        return found
+                groups[model] = Group(model, DISTILLED, temperature)
+        return groups
 
     @functools.cached_property
     def _finished(self) -> dict[str, pd.DataFrame]:
@@ -105,10 +105,12 @@ class Study:
 
         The factor T² is 1 at T = 1, so that the corrected loss shares that group with the other.
         """
-        found = {t: Group(model, method, t) for t in self.temperatures(model, method)}
-        if found and method == CORRECTED and 1 in self.temperatures(model):
-            found = {1.0: Group(model, DISTILLED, 1.0)} | {t: g for t, g in found.items() if t > 1}
-        return found
+        groups = {t: Group(model, method, t) for t in self.temperatures(model, method)}
+        if groups and method == CORRECTED and 1 in self.temperatures(model):
+            groups = {1.0: Group(model, DISTILLED, 1.0)} | {
+                t: g for t, g in groups.items() if t > 1
+            }
+        return groups
 
     def models(self, method: str = DISTILLED) -> list[str]:
         """Returns the students that were trained by a method, in order."""
@@ -174,9 +176,9 @@ def read(folder: pathlib.Path) -> Study:
     runs = named(runs)
     students = runs[runs.model.isin(MODELS) & ~runs.method.str.contains("learned|unlabelled")]
     for column in ("dataset", "epochs", "learning_rate", "train_examples"):
-        found = students.loc[students.status == "ok", column].unique()
-        if len(found) > 1:
-            raise InputError(f"{folder} mixes students of {column} {sorted(found)}; keep one")
+        different = students.loc[students.status == "ok", column].unique()
+        if len(different) > 1:
+            raise InputError(f"{folder} mixes students of {column} {sorted(different)}; keep one")
     selection = _optional(folder / f"thesis_{SELECTION}.csv", runs)
     everything = pd.concat([runs, named(selection, SELECTION)], ignore_index=True)
     counts = _optional(folder / "thesis_mcnemar.csv", pd.DataFrame(columns=["a", "b", "seed"]))
@@ -199,8 +201,8 @@ def choose(table: pd.DataFrame, model: str, measure: str) -> float | None:
 
     One at which a student diverged is not chosen; of equal ones the lowest is.
     """
-    found = table[_is(table, model, DISTILLED)]
-    whole = found.groupby("temperature").filter(lambda runs: (runs.status == "ok").all())
+    distilled = table[_is(table, model, DISTILLED)]
+    whole = distilled.groupby("temperature").filter(lambda runs: (runs.status == "ok").all())
     if whole.empty:
         return None
     return float(whole.groupby("temperature")[measure].mean().idxmax())
@@ -216,13 +218,13 @@ def reduced(
       tried: the temperatures behind it, where it is about their choice.
       learning: whether some of the training images are held out on purpose.
     """
-    found = {
+    counts = {
         "seeds": runs.groupby("group").seed.nunique().min(),
         "temperatures": FULL["temperatures"] if tried is None else len(tried),
         "epochs": runs.epochs.max(),
         "training images": FULL["training images"] if learning else runs.train_examples.max(),
     }
-    missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in found.items() if n < FULL[name]]
+    missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in counts.items() if n < FULL[name]]
     return f" — reduced: {', '.join(missing)}" if missing else ""
 
 
@@ -230,8 +232,8 @@ def _teachers(folder: pathlib.Path, runs: pd.DataFrame) -> pd.DataFrame:
     """Returns the teachers of the main results beside a study, of the study's data set."""
     if not (folder / MAIN).exists():
         return pd.DataFrame()
-    found = read_csv(folder / MAIN)
-    return found[(found.role == "teacher") & found.dataset.isin(runs.dataset)]
+    table = read_csv(folder / MAIN)
+    return table[(table.role == "teacher") & table.dataset.isin(runs.dataset)]
 
 
 def _is(table: pd.DataFrame, model: str, method: str) -> pd.Series:

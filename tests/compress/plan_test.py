@@ -104,7 +104,7 @@ def test_so_do_those_that_are_left_to_the_method(method, amount):
         ({"method": "svd", "fine_tune": 3}, "fine_tune is 3; it must be a mapping, like"),
         ({"method": "svd", "fine_tune": {"epochs": None}}, "fine_tune.epochs is None; leave it"),
         ({"method": "svd", "fine_tune": {"loss": "kl"}}, "loss is 'kl'; it must be a mapping"),
-        ({"method": "svd", "fine_tune": {"loss": {"alpha": "a"}}}, "fine_tune.loss.alpha is 'a': "),
+        ({"method": "svd", "fine_tune": {"loss": {"alpha": "a"}}}, "alpha is 'a'; it must be a"),
         ({"method": "svd", "until": {"macs": "0.5"}}, "until.macs is '0.5'; it must be between 0"),
         ({"method": "svd", "until": {}}, "until is {}; it must name one end, like {'macs': 0.5}"),
         ({"method": "svd", "until": ["macs"]}, r"unknown compress\[0\].until"),
@@ -114,6 +114,22 @@ def test_what_cannot_be_is_told_in_one_line(given, message):
     with pytest.raises(InputError, match=message) as error:
         plan.steps(config(given))
     assert "\n" not in str(error.value)
+
+
+def test_what_learned_beside_a_network_is_gone_when_it_is_fine_tuned():
+    found = config({"method": "fold"})
+    for terms in ({"cross_entropy": {}, "mutual": {}}, {"crd_memory": {}, "kl": {}}):
+        found.loss.terms = terms
+        with pytest.raises(InputError, match=r"compress\[0\] is fine-tuned by .*epochs=0") as error:
+            plan.steps(found)
+        assert "\n" not in str(error.value)
+        found.fine_tune.epochs = 0
+        assert plan.steps(found)[0].loss == {"name": "cross_entropy"}
+        found.fine_tune.epochs = 2
+        given = {"method": "fold", "fine_tune": {"loss": {"name": "cross_entropy"}}}
+        found.compress = (given,)
+        assert plan.steps(found)[0].loss == {"name": "cross_entropy"}
+        found.compress = ({"method": "fold"},)
 
 
 def test_nothing_that_is_constrained_is_trained_from_scratch_later():

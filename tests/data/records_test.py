@@ -86,6 +86,22 @@ def test_other_files_are_other_data(tmp_path):
     assert records.find([one], "tfrecord").identity != before
 
 
+def test_an_index_is_of_files_as_they_are_now(tmp_path):
+    """Of large files the contents are not read again, and their beginning may stay as it was."""
+    images = [bytes(2**17), b"b"]
+    path = tmp_path / "a"
+
+    def labels(last):
+        found = [example(images[0], 1), example(images[1], last)]
+        path.write_bytes(
+            b"".join(struct.pack("<QI", len(r), 0) + r + struct.pack("<I", 0) for r in found)
+        )
+        return records.find([path], "tfrecord").labels.tolist()
+
+    assert labels(3) == [1, 3]
+    assert labels(4) == [1, 4]
+
+
 def test_damage_is_named(tmp_path):
     path = write(tmp_path / "a", "tfrecord", [1, 2])
     path.write_bytes(path.read_bytes()[:-1])

@@ -202,3 +202,9 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
         with pytest.raises(InputError, match=said) as error:
             made().check_models()
         assert "\n" not in str(error.value)
+
+    config.dataset.resident_mb = 3
+    made().check_models()
+    config.loss.terms = {"crd_memory": {}, "cross_entropy": {}, "mutual": {"peers": 3}}
+    with pytest.raises(InputError, match="keeps 3 MiB of 1,100 examples"):  # of each student
+        made().check_models()

@@ -52,6 +52,7 @@ def main():
         ),
         "kernels": compare(kernels, dataclasses.replace(data, teacher_variables=one_small)),
         "batch_norm": compare(normed, data),
+        "students": {number: divide(normed, data, number) for number in (3, 13)},
     }
     print(json.dumps(found))
 
@@ -91,6 +92,21 @@ def compare(task, data):
         "whole_everywhere": all(x.is_fully_replicated for x in jax.tree.leaves(trained)),
         "differences": [difference(a, b) for a, b in zip(*results, strict=True)],
     }
+
+
+def divide(task, data, number):
+    """Trains some students on as many of the devices as they keep busy, and on one."""
+    hyper = {"learning_rate": jnp.linspace(0.05, 0.2, number)}
+    fresh = state.create(task.model, task.make_optimizer, hyper, SHAPE, seeds=range(number))
+    order = engine.epoch_order(fresh.key, jnp.int32(0), num_examples=N, batch_size=BATCH)
+    plans, results = (engine.Execution(), engine.execution(number)), []
+    for plan in plans:
+        trained, measured = engine.run_chunk(
+            task, plan, jax.tree.map(jnp.copy, fresh), hyper, plan.place(data), order[:, :STEPS],
+            np.int32(STEPS),
+        )  # fmt: skip
+        results.append((trained.params, measured))
+    return {"devices": plans[1].mesh.size, "difference": difference(*results)}
 
 
 COLLECTIVES = r"\b(all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("

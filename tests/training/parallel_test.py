@@ -36,6 +36,12 @@ def test_eight_devices_train_as_one_does(eight_devices, name):
     assert eight_devices[name]["whole_everywhere"]
 
 
+@pytest.mark.parametrize(("number", "devices"), [(3, 3), (13, 7)])
+def test_students_need_not_divide_evenly_among_devices(eight_devices, number, devices):
+    found = eight_devices["students"][str(number)]
+    assert found["devices"] == devices and found["difference"] < 1e-5
+
+
 @pytest.mark.parametrize("name", ["banded_and_winograd", "kernels", "batch_norm"])
 def test_only_sums_travel_between_devices(eight_devices, name):
     assert eight_devices[name]["collectives"] == ["all-reduce"]

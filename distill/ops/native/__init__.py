@@ -1,5 +1,5 @@
 """Kernels in C++ for a CPU, compiled for this machine the first time that they are wanted."""
 
-from distill.ops.native.build import library
+from distill.ops.native.build import library, prepare
 
-__all__ = ["library"]
+__all__ = ["library", "prepare"]

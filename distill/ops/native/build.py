@@ -5,6 +5,7 @@ which a wheel for all of them could not; and where there is no compiler, there i
 the formulations in plain JAX do the same work in more time.
 """
 
+import concurrent.futures
 import ctypes
 import functools
 import hashlib
@@ -23,18 +24,23 @@ FOLDER = pathlib.Path(__file__).parent
 TARGETS = (
     "distill_conv", "distill_conv_image", "distill_conv_kernel",
     "distill_max_pool", "distill_max_pool_image", "distill_channel_sums",
+    "distill_bias_gradient",
 )  # fmt: skip
 SWITCH = "DISTILL_NATIVE"  # 0 in the environment: do without
 TIMEOUT_S = 300
 
 
 @functools.cache
+def prepare() -> concurrent.futures.Future[pathlib.Path]:
+    """Begins to compile the kernels, beside what is done until they are wanted."""
+    return concurrent.futures.ThreadPoolExecutor(1).submit(_compiled)
+
+
+@functools.cache
 def library() -> ctypes.CDLL | None:
     """Returns the kernels, their targets registered, or None where they cannot be had."""
-    if os.environ.get(SWITCH) == "0":
-        return None
     try:
-        found = ctypes.CDLL(str(_compiled()))
+        found = ctypes.CDLL(str(prepare().result()))
         for target in TARGETS:
             handler = jax.ffi.pycapsule(getattr(found, target))
             jax.ffi.register_ffi_target(target, handler, platform="cpu")
@@ -49,6 +55,8 @@ def _compiled() -> pathlib.Path:
     Raises:
       OSError, subprocess.SubprocessError: if it cannot be compiled or kept.
     """
+    if os.environ.get(SWITCH) == "0":
+        raise FileNotFoundError(f"{SWITCH} is 0")
     compiler = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
         raise FileNotFoundError("there is no C++ compiler")

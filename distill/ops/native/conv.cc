@@ -158,6 +158,16 @@ ffi::Error ChannelSums(ffi::ThreadPool pool, Array a, Array b, Vector shift,
   return ffi::Error::Success();
 }
 
+ffi::Error BiasGradient(ffi::ThreadPool pool, Array ct, ffi::Result<Vector> gradient, Index layout,
+                        Index threads) {
+  auto shape = ct.dimensions();
+  Index pixels = shape[1] * shape[2];
+  bool batch_last = layout == kBatchLast;
+  SumOthers(pool, threads, ct.typed_data(), batch_last ? pixels : shape[0] * pixels, shape[3],
+            batch_last ? shape[0] : 1, gradient->typed_data());
+  return ffi::Error::Success();
+}
+
 auto Binding() {
   return ffi::Ffi::Bind()
       .Ctx<ffi::ThreadPool>()
@@ -205,4 +215,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_channel_sums, ChannelSums,
                                   .Arg<Array>()
                                   .Arg<Vector>()
                                   .Ret<Matrix>()
+                                  .Attr<Index>("threads"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_bias_gradient, BiasGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Array>()
+                                  .Ret<Vector>()
+                                  .Attr<Index>("layout")
                                   .Attr<Index>("threads"));

@@ -49,4 +49,38 @@ void SumPixels(ffi::ThreadPool& pool, Index threads, const float* a, const float
   }
 }
 
+// Adds the rows of a matrix to `sums`, columns apart.
+void AddUpRows(const float* __restrict a, Index rows, Index columns, float* __restrict sums) {
+  Index r = 0;
+  for (; r + 4 <= rows; r += 4, a += 4 * columns) {
+    for (Index c = 0; c < columns; ++c) {
+      sums[c] += (a[c] + a[columns + c]) + (a[2 * columns + c] + a[3 * columns + c]);
+    }
+  }
+  for (; r < rows; ++r, a += columns) {
+    for (Index c = 0; c < columns; ++c) sums[c] += a[c];
+  }
+}
+
+// For each channel the sum of [rows, channels, examples]; there is one example with channels last.
+void SumOthers(ffi::ThreadPool& pool, Index threads, const float* a, Index rows, Index channels,
+               Index examples, float* out) {
+  Index columns = channels * examples;
+  Index piece = std::max<Index>(4, kSumFloats / columns), pieces = CeilDiv(rows, piece);
+  float* sums = Scratch(0, pieces * columns);
+  Parallel(pool, threads, pieces, [&](Index i) {
+    float* own = sums + i * columns;
+    std::fill(own, own + columns, 0.0f);
+    AddUpRows(a + i * piece * columns, std::min(piece, rows - i * piece), columns, own);
+  });
+  for (Index c = 0; c < channels; ++c) {
+    double total = 0.0;
+    for (Index i = 0; i < pieces; ++i) {
+      const float* own = sums + i * columns + c * examples;
+      total = std::accumulate(own, own + examples, total);
+    }
+    out[c] = static_cast<float>(total);
+  }
+}
+
 }  // namespace

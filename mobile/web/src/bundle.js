@@ -13,29 +13,34 @@ const MANIFEST = "model.json";
 /**
  * Fetches and checks a bundle.
  *
- * @param {function(string): Promise<Uint8Array|null>} read returns a file of the bundle, or null
- *     where there is none.
+ * @param {function(string, function(number)): Promise<Uint8Array|null>} read returns a file of the
+ *     bundle, or null where there is none; it calls the function with the length before the bytes are
+ *     read, where it is known.
  * @return {Promise<{meta: object, file: Uint8Array}>}
  * @throws {BundleError} for the first thing that is missing or wrong, in one line.
  */
 export async function readBundle(read) {
   const meta = parse(await present(read, MANIFEST), MANIFEST);
-  const file = await present(read, meta.model.file);
+  const file = await present(read, meta.model.file, (length) => checkLength(length, meta));
   await checkModel(file, meta);
   return { meta, file };
 }
 
-async function present(read, name) {
-  const data = await read(name);
+async function present(read, name, onLength = () => {}) {
+  const data = await read(name, onLength);
   if (!data) throw new BundleError(`${name} cannot be read: No such file or directory`);
   return data;
 }
 
-async function checkModel(file, { model: { file: name, bytes, sha256 }, input, output }) {
-  if (file.length !== bytes) {
-    const how = file.length < bytes ? "truncated" : "another file";
-    throw new BundleError(`${name} has ${file.length} bytes, ${MANIFEST} says ${bytes}: it is ${how}`);
-  }
+function checkLength(length, { model: { file: name, bytes } }) {
+  if (length === bytes) return;
+  const how = length < bytes ? "truncated" : "another file";
+  throw new BundleError(`${name} has ${length} bytes, ${MANIFEST} says ${bytes}: it is ${how}`);
+}
+
+async function checkModel(file, meta) {
+  const { model: { file: name, sha256 }, input, output } = meta;
+  checkLength(file.length, meta);
   const digest = await hash(file);
   if (digest !== null && digest !== sha256) {
     throw new BundleError(`${name} has the sha256 ${digest}, ${MANIFEST} says ${sha256}: it was changed`);

@@ -21,7 +21,7 @@ const NOTICES = {
 
 const slots = [0, 1].map(() => ({ name: "", model: null, card: null, turn: 0 }));
 const meters = { preprocessing: durations(), frame: durations(), fps: rate() };
-const settings = { topK: 3, stages: 3, factor: 0.4, polarity: "", sureFrom: 0.6 };
+const settings = { topK: 3, stages: 3, factor: 0.4, polarity: "", sureFrom: 0.9 };
 const shown = { figures: 0, announced: -Infinity, label: "", timer: 0 };
 const loaded = () => slots.filter(({ model }) => model);
 const inputs = makeInputs({ onImage: classify, onEmpty: clearAnswers, onNewSequence: resetFilters });

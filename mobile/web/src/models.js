@@ -18,9 +18,18 @@ export async function listBundles() {
   return bundles;
 }
 
-async function fetchFile(url) {
-  const response = await fetch(url);
-  return response.ok ? new Uint8Array(await response.arrayBuffer()) : null;
+async function fetchFile(url, onLength) {
+  const stop = new AbortController();
+  const response = await fetch(url, { signal: stop.signal });
+  if (!response.ok) return null;
+  const { headers } = response;
+  try {
+    if (headers.has("content-length") && !headers.has("content-encoding")) onLength(Number(headers.get("content-length")));
+  } catch (error) {
+    stop.abort(); // a file of another length may be of any
+    throw error;
+  }
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 const short = (number) => shown(Number(number.toPrecision(6)));
@@ -35,7 +44,7 @@ const short = (number) => shown(Number(number.toPrecision(6)));
  * @throws {BundleError}
  */
 export async function loadModel(runtime, path) {
-  const { meta, file } = await readBundle((name) => fetchFile(`${path}/${name}`));
+  const { meta, file } = await readBundle((name, onLength) => fetchFile(`${path}/${name}`, onLength));
   const { run, dispose } = await compile(await runtime, file, meta);
   const input = typed(meta.input.dtype, fromBase64(meta.golden.input).buffer);
   const error = goldenError(run(input), meta);

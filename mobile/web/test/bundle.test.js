@@ -31,6 +31,16 @@ for (const bundle of bundles) {
   });
 }
 
+test("a model file of 1 GB is refused before it is read", async () => {
+  const { "model.json": json, name } = bundles.find(({ kind }) => kind === null);
+  const reading = readBundle(async (file, onLength) => {
+    if (file === "model.json") return new TextEncoder().encode(json);
+    onLength(1e9);
+    return assert.fail(`${name}: it is read`);
+  });
+  await assert.rejects(reading, /^BundleError: model\.tflite has 1000000000 bytes, model\.json says \d+: it is another file$/);
+});
+
 test("values are shown as in Python", () => {
   assert.ok(values.length > 20);
   for (const { value, text } of values) assert.equal(shown(value), text);

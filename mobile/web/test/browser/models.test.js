@@ -127,6 +127,16 @@ test("a model file that was changed is refused", async (t) => {
     /^model\.tflite has the sha256 [0-9a-f]{64}, model\.json says [0-9a-f]{64}: it was changed$/);
 });
 
+test("a model file of 1 GB is refused before it is read", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  const large = { status: 200, headers: { "content-length": "1000000000" }, body: "" };
+  await page.route("**/model.tflite", (route) => route.fulfill(large));
+  await page.reload();
+  await text(page, ".card .notice",
+    /^model\.tflite has 1000000000 bytes, model\.json says \d+: it is another file$/);
+});
+
 test("a model.json that cannot be read is refused", async (t) => {
   const page = await changed(t, (bundle) => writeFileSync(join(bundle, "model.json"), "{"));
   await text(page, ".card .notice", /^model\.json is no JSON: /);

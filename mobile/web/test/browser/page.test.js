@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test, { after } from "node:test";
 
 import { bundleOf, closeAll, open, ready, serve, text } from "./harness.js";
-import { draw } from "./strokes.js";
+import { DIGITS, draw, drawStrokes } from "./strokes.js";
 
 after(closeAll);
 
@@ -21,6 +21,21 @@ test("every digit that is drawn is recognised", async (t) => {
   ]);
   t.diagnostic(`ready after ${loaded} ms; preprocessing ${preprocessing}, frame ${frame}, inference ${inference}`);
   assert.equal(await page.evaluate(() => globalThis.crossOriginIsolated), true);
+});
+
+test("two digits, and one that is cut off, have answers of their own", async (t) => {
+  const page = await open(t, await serve(bundleOf("float32")));
+  await ready(page);
+  const placed = (digit, size, right) =>
+    DIGITS[digit].map((stroke) => stroke.map(([x, y]) => [size * (x - 140) + right, size * (y - 140) + 140]));
+  await drawStrokes(page, [...placed(3, 0.5, 80), ...placed(8, 0.6, 200)]);
+  assert.match(await page.textContent("#notice"), /^More than one digit/);
+  assert.equal(await page.textContent(".answer .label"), "8");
+  await drawStrokes(page, placed(0, 1, 20));
+  assert.match(await page.textContent("#notice"), /over the edge/);
+  assert.match(await page.textContent(".answer .score"), /^not sure, /);
+  assert.equal(await draw(page, 5), "5");
+  assert.ok(await page.isHidden("#notice"));
 });
 
 test("a digit is drawn with the keyboard", async (t) => {

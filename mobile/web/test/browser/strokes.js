@@ -37,7 +37,8 @@ function rounded(points) {
   return line;
 }
 
-async function drawStrokes(page, strokes) {
+/** Draws lines and returns what the first card says. */
+export async function drawStrokes(page, strokes) {
   await page.click("#clear");
   await page.waitForFunction(() => !document.querySelector(".answer .label").textContent);
   await page.locator("#pad").scrollIntoViewIfNeeded();

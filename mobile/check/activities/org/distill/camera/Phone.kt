@@ -185,6 +185,7 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
     fun screenshot(): Bitmap {
         idle()
         val view = activity.window.decorView
+        view.jumpDrawablesToCurrentState() // a button that was pressed ends its animation
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
         view.draw(Canvas(bitmap))
         return bitmap

@@ -1,6 +1,7 @@
 package org.distill.camera
 
 import android.content.Intent
+import android.graphics.Color
 import android.view.View
 import android.view.accessibility.AccessibilityNodeInfo
 import android.widget.SeekBar
@@ -58,9 +59,6 @@ class UseTest {
         phone.click(R.id.pick)
         phone.pick("seven.png" to png(paper(SEVEN)))
         phone.await("seven") { phone.text(R.id.scores).isNotEmpty() && phone.best() == "7" }
-        phone.click(R.id.pick)
-        phone.pick("white.png" to png(paper(SEVEN, 1, 1)))
-        phone.await("nothing") { phone.text(R.id.notice) == phone.activity.getString(R.string.blank) }
         for (content in listOf("text".toByteArray(), ByteArray(0))) {
             phone.click(R.id.pick)
             phone.pick("a.png" to content)
@@ -69,6 +67,29 @@ class UseTest {
             assertEquals(phone.activity.getString(R.string.unreadable), "${shadowOf(dialog).message}")
             dialog.dismiss()
         }
+    }
+
+    @Test
+    fun aPictureThatIsNoSingleDigitHasItsAnswer() {
+        val phone = Phone().start().awaitModel()
+        phone.choose(R.id.from_picture)
+        for ((what, notice) in listOf(
+            wall(Color.WHITE) to R.string.blank,
+            paper(SEVEN.movedBy(-75), THREE.movedBy(75), width = 640) to R.string.several,
+            wall(Color.BLACK) to R.string.blank,
+            paper(SEVEN.movedBy(-320), width = 640) to R.string.cut,
+            paper(SEVEN, width = 1, height = 1) to R.string.blank,
+        )) {
+            phone.click(R.id.pick)
+            phone.pick("picture.png" to png(what))
+            phone.await(phone.activity.getString(notice)) {
+                phone.text(R.id.notice) == phone.activity.getString(notice) && phone.isShown(R.id.notice)
+            }
+            assertEquals(notice == R.string.blank, phone.text(R.id.scores).isEmpty())
+        }
+        phone.click(R.id.pick)
+        phone.pick("huge.png" to hugeSeven())
+        phone.await("seven") { !phone.isShown(R.id.notice) && phone.best() == "7" }
     }
 
     @Test

@@ -20,6 +20,10 @@ import org.distill.core.Screen
 import org.distill.core.Source
 import org.distill.core.Way
 
+// Of the screen's longer side, with text of the usual size.
+private const val STAGE_WEIGHT = 3f
+private const val PANEL_WEIGHT = 2f
+
 /** The views of the camera screen, and what they show. Decides nothing. */
 class CameraScreen(private val activity: Activity) {
     val preview: TextureView = activity.view(R.id.preview)
@@ -50,14 +54,19 @@ class CameraScreen(private val activity: Activity) {
     private val announcer = Announcer()
     private var shown: Pair<Screen, Source>? = null
 
-    /** Puts the panel below the stage, or beside it where the screen is wide: neither covers the other. */
+    /**
+     * Puts the panel below the stage, or beside it where the screen is wide: neither covers the other.
+     * With large text the panel has as much of the screen as the stage.
+     */
     fun arrange(configuration: Configuration) {
         val isWide = configuration.orientation == Configuration.ORIENTATION_LANDSCAPE
         root.orientation = if (isWide) LinearLayout.HORIZONTAL else LinearLayout.VERTICAL
-        for (view in listOf(stage, panel)) {
-            view.layoutParams = view.layoutParams.apply {
+        val panelWeight = PANEL_WEIGHT * configuration.fontScale.coerceIn(1f, STAGE_WEIGHT / PANEL_WEIGHT)
+        for ((view, share) in listOf(stage to STAGE_WEIGHT, panel to panelWeight)) {
+            view.layoutParams = (view.layoutParams as LinearLayout.LayoutParams).apply {
                 width = if (isWide) 0 else LinearLayout.LayoutParams.MATCH_PARENT
                 height = if (isWide) LinearLayout.LayoutParams.MATCH_PARENT else 0
+                weight = share
             }
         }
     }

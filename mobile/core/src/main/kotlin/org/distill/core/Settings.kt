@@ -33,7 +33,7 @@ data class Settings(
         const val MAX_THREADS = 4
         const val MIN_FACTOR = 0.01
         const val MAX_FACTOR = 1.0
-        const val SURE_FROM = 0.6
+        const val SURE_FROM = 0.9
 
         fun of(defaults: Defaults) = Settings(defaults.topK, defaults.stages, defaults.factor)
     }
