@@ -32,15 +32,15 @@ def test_what_is_no_number_has_no_parity():
 def test_a_deep_network_may_round_by_more_where_its_logits_are_large():
     logits = np.array([[0.0, 16.0], [1.0, 0.0]], np.float32)
     unit = 2.0**-23
-    np.testing.assert_allclose(checks.rounding(logits, 50), [50 * 16 * unit / 2, 50 * unit / 2])
+    np.testing.assert_allclose(checks.rounding(logits, 50), [50 * 16 * unit, 50 * unit])
     expected = np.array([[0.1, 0.9], [0.7, 0.3]])
     first, second = np.array([[2e-5, -2e-5], [0, 0]]), np.array([[0, 0], [2e-5, -2e-5]])
     allowed = checks.rounding(logits, 50)
     assert checks.parity(expected, expected + first, "float32", allowed) == pytest.approx(2e-5)
     with pytest.raises(InputError, match="by 2e-05 .* at most 1e-05 .* worst is test image 1"):
         checks.parity(expected, expected + second, "float32", allowed)
-    with pytest.raises(InputError, match="worst is test image 0"):  # 1.9e-5 of as many layers
-        checks.parity(expected, expected + first, "float32", checks.rounding(logits, 20))
+    with pytest.raises(InputError, match="at most 1.53e-05 .* worst is test image 0"):
+        checks.parity(expected, expected + first, "float32", checks.rounding(logits, 8))
 
 
 @pytest.mark.parametrize("layers", [4, 50, 150])
