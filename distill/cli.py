@@ -139,12 +139,15 @@ def require_config() -> None:
 
 def define_config() -> flags.FlagHolder:
     """Defines the flag `--config`, whose values `--config.KEY=VALUE` override."""
-    holder = config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "Configuration file, such as configs/simplenet_v4.py or FILE.py:ARGUMENT; those that come "
-        "with distill are also known as simplenet_v4 and so on.",
-    )
+    try:
+        holder = config_flags.DEFINE_config_file(
+            "config",
+            None,
+            "Configuration file, such as configs/simplenet_v4.py or FILE.py:ARGUMENT; those that "
+            "come with distill are also known as simplenet_v4 and so on.",
+        )
+    except flags.Error as error:  # it reads what --flagfile names, before any flag is parsed
+        _end(2, f"error: {one_line(error)}")
     flags.FLAGS["config"].parser = _ConfigFile()
     return holder
 

@@ -273,8 +273,7 @@ def train_together(
       For each student the trained model, and how many were trained with it, itself among them.
     """
     run, teacher = batch[0].run, batch[0].teacher
-    padding = [batch[-1]] * (-len(batch) % jax.local_device_count())  # nobody looks at these
-    about = description.together([student.about for student in [*batch, *padding]])
+    about = description.together([student.about for student in batch])
     directory = workdir / "batches" / about.digest
     display.say(f"{about.model}, {about.loss['name']}: {len(batch)} students")
     with train.alone(directory, display):
@@ -282,7 +281,7 @@ def train_together(
         job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
         train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
-    found = zip(batch, members, strict=False)  # the padding comes last
+    found = zip(batch, members, strict=True)
     return [(student, model, len(members)) for student, model in found]
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of two READMEs and two pages of docs from the committed CSV files.
+"""Writes the tables of two READMEs and of pages of docs from the committed CSV files.
 
 python -m experiments.readme
 """
@@ -17,6 +17,7 @@ from experiments.thesis.rows import LABELS, Group, Study
 README = ROOT / "README.md"
 PERFORMANCE = ROOT / "docs" / "performance.md"
 MOBILE = ROOT / "mobile" / "README.md"
+YOUR_IMAGES = ROOT / "docs" / "your_images.md"
 
 
 def study_table() -> str:
@@ -267,6 +268,34 @@ def pareto_table() -> str:
     return f"{pareto_page.front_table(table, best)}\n\n{pages.extent(table)}"
 
 
+def streaming_table(path: pathlib.Path = RESULTS / "streaming.csv") -> str:
+    """How fast images come that are more than memory, beside the steps that they are for."""
+    if not path.exists():
+        return f"`python -m experiments.benchmarks.streaming --csv experiments/results/{path.name}`"
+    table = pages.read_csv(path)
+    header = [
+        "files", "images", "pixels", "on the disk", "memory at most", "until the first batch",
+        "decoded", "steps alone", "steps, streamed",
+    ]  # fmt: skip
+    lines = [
+        [
+            row.files, f"{row.images:,}", *(f"{gb:,.1f} GB" for gb in (
+                row.decoded_gb, row.file_gb, row.peak_gb
+            )),
+            f"{row.seconds_to_first_batch:.0f} s", *(f"{rate:,.1f}/s" for rate in (
+                row.decoded_per_second, row.step_images_per_second, row.streamed_images_per_second
+            )),
+        ]
+        for row in table.itertuples()
+    ]  # fmt: skip
+    notes = (
+        f"EfficientNet-Lite0 at {table.side[0]} pixels, batch {table.batch[0]}, `resized_crop`; "
+        f"images per second, decoded by {table.threads[0]} threads; {table.device[0]}; commit "
+        f"{', '.join(table.commit.unique())}."
+    )
+    return f"{markdown(header, lines)}\n\n{notes}"
+
+
 TABLES = {
     README: {
         "study": study_table, "unlabelled": unlabelled_table, "pareto": pareto_table,
@@ -281,6 +310,7 @@ TABLES = {
         "training": in_hand_page.training_table,
         "outliers": in_hand_page.outliers_table,
     },
+    YOUR_IMAGES: {"streaming": streaming_table},
 }  # fmt: skip
 
 

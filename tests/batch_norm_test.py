@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -102,11 +100,10 @@ def test_a_finished_training_is_found_again(run):
     assert pipeline.run(config, workdir, Display()) == results
 
 
-def test_summary_counts_the_trained_weights(run):
+def test_summary_counts_the_trained_weights(run, python):
     directory = run[0] / "checkpoints" / "student"
-    command = [sys.executable, "-m", "distill.summary", f"--checkpoints={directory}", "--json"]
-    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    described = json.loads(output)
+    found = python("-m", "distill.summary", f"--checkpoints={directory}", "--json")
+    described = json.loads(found.stdout)
     assert described["num_params"] == described["nonzeros"] == 136
     assert described["input_shape"] == [28, 28, 1]
     assert [layer["kind"] for layer in described["layers"]] == [

@@ -1,16 +1,24 @@
 """What cannot be used on a command line is one clear line and exit code 2, before data are read."""
 
-import json
-import os
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 from tests import bad_values
 
-ROOT = pathlib.Path(__file__).parents[1]
+# Does what comes before the data are read, in the place of what would then be done.
+BEFORE_DATA = """
+import sys
+from distill import candidates, cli, data, main, pipeline, search, study
+
+def check(config, workdir, display, *_):
+    for point in study.expand(config):
+        pipeline.find(pipeline.validate(point), display.warn)
+    sys.exit(0)
+
+pipeline.run = study.run = check
+candidates.run = lambda config, *_: candidates.check(config)
+data.sources.network_reachable = lambda: False
+cli.run({"main": main.main, "search": search.search}[sys.argv.pop(1)], cli.parse_config)
+"""
 QUICK = "--config=configs/simplenet_v4.py:quick"
 MACHINE = "only paths of this machine's file systems can be used"
 KEPT = "checkpoints cannot be kept where a name has"
@@ -54,30 +62,13 @@ def _name(case):
     return " ".join(case[:-1])[-50:]
 
 
-@pytest.fixture(scope="module")
-def answers(tmp_path_factory):
-    """Exit code and text of each of `CASES`, and the default directory, which nothing makes."""
-    directory = tmp_path_factory.mktemp("lines") / "run"
-    workdir = f"--workdir={directory}"
-    lines = [
-        [command, *(() if "--workdir" in str(given) else [workdir]), *given]
-        for command, *given, _ in CASES
-    ]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "command_lines.py")],
-        input=json.dumps(lines), capture_output=True, text=True, check=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
-    return json.loads(result.stdout), directory
-
-
-@pytest.mark.parametrize("number", range(len(CASES)), ids=map(_name, CASES))
-def test_what_cannot_be_used_is_one_clear_line(answers, number):
-    (code, text), message = answers[0][number], CASES[number][-1]
-    (line,) = text.splitlines()
-    assert code == 2 and line.startswith("error: ") and message in line, line
+@pytest.mark.parametrize("case", CASES, ids=map(_name, CASES))
+def test_what_cannot_be_used_is_one_clear_line(python, tmp_path, case):
+    command, *arguments, message = case
+    if not any(a.startswith("--workdir") for a in arguments):
+        arguments = (f"--workdir={tmp_path / 'run'}", *arguments)
+    result = python("-c", BEFORE_DATA, command, *arguments)
+    (line,) = (result.stdout + result.stderr).splitlines()
+    assert result.returncode == 2 and line.startswith("error: ") and message in line, line
     assert line.isprintable() and len(line) < 1000
-
-
-def test_nothing_was_written(answers):
-    assert not answers[1].exists()
+    assert not (tmp_path / "run").exists()

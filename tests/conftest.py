@@ -1,7 +1,11 @@
 """Settings that hold for every test, and the fixtures that several files share."""
 
+import json
 import os
 import pathlib
+import subprocess
+import sys
+import types
 from collections.abc import Callable
 
 import jax
@@ -10,6 +14,9 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Most of a test is compiling what runs for a moment: LLVM's first level takes half as long as its
+# last. What XLA fuses and in which order it computes is the same.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -25,6 +32,31 @@ def _compile_once(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _no_data_of_this_machine(monkeypatch):
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+
+
+@pytest.fixture(scope="session")
+def python() -> Callable[..., types.SimpleNamespace]:
+    """Runs `python` with arguments, where what it is told matters, and not how its process starts.
+
+    It is a fork of a process that has imported JAX already, see `tests/forks.py`. Returns what
+    `subprocess.run` does, and the names of the modules that were `imported` in the end.
+    """
+    root = pathlib.Path(__file__).parents[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.forks"], cwd=root, env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def run(*arguments, **environment):
+        command = [list(map(str, arguments)), {**os.environ, **environment}]
+        print(json.dumps(command), file=server.stdin, flush=True)
+        names = ("returncode", "stdout", "stderr", "imported")
+        return types.SimpleNamespace(
+            **dict(zip(names, json.loads(server.stdout.readline()), strict=True))
+        )
+
+    yield run
+    server.communicate()  # it ends with its input
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The command line: help and errors are quick, in one line, with exit code 2."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -12,20 +11,6 @@ from distill.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICK = "--config=configs/simplenet_v4.py:quick"
-
-
-def command(*arguments, module="distill.main", **environment):
-    return subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", module, *arguments],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
-    )  # fmt: skip
-
-
-def split_output(result):
-    """Returns what was said on standard error, and the modules that were imported."""
-    lines = result.stderr.splitlines()
-    imported = {line.rsplit("|", 1)[1].strip() for line in lines if line.startswith("import time")}
-    return [line for line in lines if not line.startswith("import time")], imported
 
 
 @pytest.mark.parametrize(
@@ -59,14 +44,14 @@ def split_output(result):
         (("--config=configs/search_mnist.py",), "of a search: use python -m distill.search"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(python, tmp_path, arguments, message):
     if not any("workdir" in a for a in arguments):
         arguments += (f"--workdir={tmp_path / 'run'}",)
-    result = command(*arguments)
-    said, imported = split_output(result)
+    result = python("-m", "distill.main", *arguments)
+    said = result.stderr.splitlines()
     assert result.returncode == 2, said
     assert len(said) == 1 and said[0].startswith("error: ") and message in said[0], said
-    assert "tensorflow" not in imported
+    assert "tensorflow" not in result.imported
     assert not (tmp_path / "run").exists()
 
 
@@ -86,14 +71,18 @@ def test_a_configuration_file_that_ends_otherwise_is_one_line(tmp_path, text, sa
     assert str(error.value).startswith(f"{path}{said}") and "\n" not in str(error.value)
 
 
-def test_a_configuration_of_one_student_is_no_sweep(tmp_path):
-    result = command(QUICK, f"--workdir={tmp_path / 'run'}", module="distill.sweep")
-    said, _ = split_output(result)
-    assert result.returncode == 2 and "the configuration has no sweep" in said[0]
+def test_a_configuration_of_one_student_is_no_sweep(python, tmp_path):
+    result = python("-m", "distill.sweep", QUICK, f"--workdir={tmp_path / 'run'}")
+    assert result.returncode == 2 and "the configuration has no sweep" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_help_shows_the_flags_and_imports_no_framework():
-    result = command("--help")
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "distill.main", "--help"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
     assert result.returncode == 0 and "--config" in result.stdout and "--workdir" in result.stdout
-    assert not {"tensorflow", "tensorflow_datasets", "jax", "matplotlib"} & split_output(result)[1]
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert "absl.flags" in imported
+    assert not {"tensorflow", "tensorflow_datasets", "jax", "matplotlib"} & imported

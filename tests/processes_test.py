@@ -217,10 +217,10 @@ def test_what_two_processes_agree_on():
         (("--distributed", "--config.sweep.seeds=(1,)"), "a sweep is divided by --shard=i/n"),
     ],
 )
-def test_flags_that_do_not_fit_are_one_line(tmp_path, flags, message):
-    result = subprocess.run(
-        [sys.executable, "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
-         f"--workdir={tmp_path / 'run'}", *flags], cwd=ROOT, capture_output=True, text=True,
+def test_flags_that_do_not_fit_are_one_line(python, tmp_path, flags, message):
+    result = python(
+        "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
+        f"--workdir={tmp_path / 'run'}", *flags,
     )  # fmt: skip
     assert result.returncode == 2, result.stderr
     lines = result.stderr.splitlines()

@@ -10,8 +10,6 @@ import re
 import shutil
 import socket
 import struct
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -357,11 +355,8 @@ def test_a_port_in_use_is_one_line(ask):
         (("nowhere", "--prot=1"), "prot"),
     ],
 )
-def test_bad_arguments_are_one_line_and_exit_code_2(arguments, message):
-    result = subprocess.run(
-        [sys.executable, "-m", "distill.serve", *arguments],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+def test_bad_arguments_are_one_line_and_exit_code_2(python, arguments, message):
+    result = python("-m", "distill.serve", *arguments)
     lines = result.stderr.splitlines()
     assert result.returncode == 2 and len(lines) == 1, lines
     assert message in lines[0] and lines[0].startswith("error: ")

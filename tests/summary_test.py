@@ -1,24 +1,17 @@
 """`python -m distill.summary`: the table, the line of JSON, and one line for bad input."""
 
+import functools
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from distill.data import sources
 from distill.errors import InputError
 
-ROOT = pathlib.Path(__file__).parents[1]
 
-
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "distill.summary", *arguments],
-        cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "cpu"}, capture_output=True, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def command(python):
+    return functools.partial(python, "-m", "distill.summary")
 
 
 TABLE = """\
@@ -32,18 +25,18 @@ total                           6,007         –  71,736            11,800
 """
 
 
-def test_table():
+def test_table(command):
     result = command("--config=configs/simplenet_v4.py")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith(TABLE)
 
 
-def test_of_what_is_compressed_it_is_the_student_that_is_counted():
+def test_of_what_is_compressed_it_is_the_student_that_is_counted(command):
     result = command("--config=configs/simplenet_v1_compressed.py", "--json")
     assert json.loads(result.stdout)["num_params"] == 3484
 
 
-def test_one_line_of_json_about_either_role():
+def test_one_line_of_json_about_either_role(command):
     result = command("--config=configs/simplenet_v4.py", "--json", "--role=teacher")
     (line,) = result.stdout.splitlines()
     described = json.loads(line)
@@ -63,7 +56,7 @@ def test_one_line_of_json_about_either_role():
         (("--config=configs/simplenet_v4.py", "--config.dataset.name=mnits"), "mnits"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(command, arguments, message):
     result = command(*arguments)
     (line,) = result.stderr.splitlines()
     assert result.returncode == 2 and line.startswith("error: ") and message in line

@@ -5,8 +5,6 @@ import json
 import pathlib
 import re
 import shlex
-import subprocess
-import sys
 
 import numpy as np
 from flax import traverse_util
@@ -93,14 +91,11 @@ def test_classes_of_imagenet_are_called_by_one_name():
     assert found[639] == "maillot, tank suit"  # as 638 is a maillot too
 
 
-def test_from_photos_to_a_bundle(tmp_path):
+def test_from_photos_to_a_bundle(python, tmp_path):
     photos(tmp_path)
     weights(tmp_path)
     words = arguments(TRAINED[0], tmp_path)
-    found = subprocess.run(
-        [sys.executable, "-m", "distill.main", *words, *SMALL],
-        capture_output=True, text=True, check=False, cwd=ROOT,
-    )  # fmt: skip
+    found = python("-m", "distill.main", *words, *SMALL)
     assert found.returncode == 0, found.stdout + found.stderr
     assert "logits starts fresh, for 2 classes" in found.stdout
     assert "only its head moves" in found.stdout

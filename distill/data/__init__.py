@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from distill import losses
@@ -29,6 +30,9 @@ __all__ = [
     "record",
     "shape",
 ]
+
+
+PIECE = 64  # images that are decoded before a person is told how far it is
 
 
 def check(config: ConfigDict) -> None:
@@ -205,7 +209,7 @@ def load(
       source, transfer_source: from `find`.
       announce: told of images that are learned from and measured on, where `find` could not know
         the sizes yet.
-      work: shows how far the decoding of a folder is, as `progress.Display.work`.
+      work: shows how far the decoding of photos is, as `progress.Display.work`.
 
     Raises:
       InputError: if they cannot be read or do not fit one another.
@@ -236,7 +240,10 @@ def load(
             )
         everything = whole[source.name, name][0]
         selected = splits.bounds(spec, {name: len(everything)})
-        return Split(everything.images[selected], everything.labels[selected])
+        pixels = everything.images[selected]
+        if isinstance(pixels, streaming.Streamed) and pixels.nbytes <= dataset.resident_mb * 2**20:
+            pixels = _decoded(pixels, f"images of {source.name}, {spec}", work)
+        return Split(pixels, everything.labels[selected])
 
     train, test = part(dataset.train), part(dataset.test)
     validation = part(dataset.validation) if dataset.validation else None
@@ -273,6 +280,17 @@ def load(
         classes = source.folder.classes
         _warn_of_duplicates(source.folder, dataset.test, train, test, announce)
     return Dataset(source.name, train, validation, test, transfer, num_classes, seen, classes)
+
+
+def _decoded(images: streaming.Streamed, name: str, work: folders.Work | None) -> np.ndarray:
+    """Decodes a part that fits in memory of images that do not."""
+    found = np.empty(images.shape, np.uint8)
+    pieces = [slice(start, start + PIECE) for start in range(0, len(found), PIECE)]
+    with work(name, len(found)) if work else folders.silent() as bar:
+        for piece, decoded in zip(pieces, streaming.ahead(images, pieces), strict=True):
+            found[piece] = decoded
+            bar.advance(len(decoded))
+    return found
 
 
 def _check_labels(name: str, num_classes: int, **parts: Split | None) -> None:

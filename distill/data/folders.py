@@ -142,7 +142,7 @@ def read(
     images: np.ndarray | None = None
     unreadable: list[tuple[str, str]] = []
     other: tuple[str, tuple[int, ...]] | None = None
-    shown = work(f"images of {folder.name}, {split}", len(files)) if work else _silent()
+    shown = work(f"images of {folder.name}, {split}", len(files)) if work else silent()
     with shown as bar, _pool() as pool:
 
         def decoded(file: File) -> np.ndarray | str:
@@ -343,5 +343,6 @@ class _Silent:
         pass
 
 
-def _silent() -> contextlib.AbstractContextManager[Any]:
+def silent() -> contextlib.AbstractContextManager[Any]:
+    """Returns work that nobody is shown."""
     return contextlib.nullcontext(_Silent())

@@ -15,6 +15,7 @@ from distill.data.streaming import Streamed
 from distill.errors import InputError, one_line, unknown
 
 READ_BATCH = 1000
+ARRAY_RECORD = "array_record"
 
 
 def read(
@@ -117,10 +118,12 @@ def _from_tfds(source, split, image_size, resident_mb, labels):
         if split not in builder.info.splits:
             raise unknown("split", split, builder.info.splits)
         size = builder.info.splits[split].num_examples
-        if size * math.prod(shape) > resident_mb * 2**20:
+        fits = size * math.prod(shape) <= resident_mb * 2**20
+        if not fits or builder.info.file_format.value == ARRAY_RECORD:  # which TFDS only streams
             streamed = _streamed(tf, builder, split, image_size, shape, labels)
             _require_all(len(streamed), size)
-            return streamed, num_classes
+            images = np.asarray(streamed.images) if fits else streamed.images
+            return Split(images, streamed.labels), num_classes
         in_order = tfds.ReadConfig(interleave_cycle_length=1)  # of its files, as streamed images
         dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=in_order)
         dataset = dataset.map(lambda e: _fit(tf, e, image_size, labels)).batch(READ_BATCH)

@@ -54,11 +54,11 @@ class _Expected(NamedTuple):
     """What the files of all formats are checked against.
 
     Attributes:
-      probabilities: `[n, classes]`, Flax's, of the whole test set.
+      logits: `[n, classes]`, Flax's, of the whole test set.
       cells: `[m, rows, columns, channels]`, what a reader sees of some of its images.
     """
 
-    probabilities: np.ndarray
+    logits: np.ndarray
     cells: np.ndarray
 
 
@@ -227,6 +227,7 @@ def _proven(
 ) -> tuple[Bundle, dict[str, Any]]:
     """Converts and checks; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
+    probabilities = np.asarray(jax.nn.softmax(expected.logits))
     bundle, operators = draft(trained, dataset, labels, section, format)
     model = Model(bundle)
     raw = scores = model.scores(test.images)
@@ -234,9 +235,11 @@ def _proven(
     read = _read(model, bundle, expected.cells, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
-    error = checks.parity(expected.probabilities, scores, format)
+    counted = cost.layers(trained.model, trained.about.input_shape)
+    rounded = checks.rounding(expected.logits, sum(layer.macs > 0 for layer in counted))
+    error = checks.parity(probabilities, scores, format, rounded)
     flax, tflite = checks.accuracy(
-        test.labels, expected.probabilities, scores, format, section.max_accuracy_drop
+        test.labels, probabilities, scores, format, section.max_accuracy_drop
     )
     checks.reading(test.labels[some], scores[some], read, section.max_accuracy_drop)
     manifest = bundle.manifest
@@ -278,7 +281,7 @@ def _expect(trained: Trained, dataset: Dataset, section: ConfigDict) -> _Expecte
         "dtype": "float32",
     }
     seen = [preprocess.see_image(_pixels(image), spec) for image in test.images[_some(test)]]
-    return _Expected(np.asarray(jax.nn.softmax(logits)), np.stack([one.cells for one in seen]))
+    return _Expected(logits, np.stack([one.cells for one in seen]))
 
 
 def _some(test: Split) -> slice:

@@ -6,7 +6,8 @@
 A set of photos is generated as TFDS prepares one, in TFRecord or ArrayRecord files or as a folder,
 so large that its pixels have --gigabytes. Then EfficientNet-Lite0 makes a few steps on it, first on
 images that live on the device, then on streamed ones, in random order. The memory is the greatest
-that the process had, TensorFlow and the network included.
+that the process had, TensorFlow and the network included; so each kind of files wants a process of
+its own. The files take a tenth of their pixels, in a temporary directory that is removed.
 """
 
 import argparse

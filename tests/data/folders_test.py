@@ -1,7 +1,10 @@
 """A folder of images as a data set: what is listed, how files are decoded, what is refused."""
 
+import functools
+import io
 import json
 import os
+import pathlib
 import warnings
 
 import numpy as np
@@ -10,11 +13,13 @@ from PIL import Image
 
 from distill import config as config_lib
 from distill import data, pipeline
-from distill.data import folders, streaming
+from distill.data import folders, reading, records, sources, streaming
 from distill.data.streaming import Streamed
 from distill.errors import InputError
 from distill.export import bundle, reference
 from distill.progress import Display
+
+PREPARED = os.environ.get("TFDS_DATA_DIR", "")  # before it is hidden from the tests
 
 
 def save(path, pixels=None, *, side=8, seed=None, **options):
@@ -48,6 +53,36 @@ def load(root, said=None, **changes):
     data.check(config)
     said = [] if said is None else said
     return data.load(config, *data.find(config, said.append), said.append)
+
+
+@pytest.fixture(scope="module", params=["generated", "cifar10_jpeg"])
+def cifar10(request, prepare, tmp_path_factory):
+    """Some images of a prepared set, by their size; the names of its classes, and its files."""
+    root, name = PREPARED, request.param
+    if name == "generated":
+        root, rng, examples = str(tmp_path_factory.mktemp("prepared")), np.random.default_rng(0), []
+        for i in range(40):
+            file, coarse = io.BytesIO(), rng.integers(0, 256, (5, 5, 3), np.uint8)
+            Image.fromarray(coarse).resize((32, 32)).save(file, "JPEG", quality=90)
+            examples.append({"image": io.BytesIO(file.getvalue()), "label": i % 4})
+        features = lambda f: {  # noqa: E731
+            "image": f.Image(shape=(32, 32, 3), encoding_format="jpeg"),
+            "label": f.ClassLabel(names=["ant", "bee", "cat", "dog"]),
+        }
+        prepare(root, name, {"test": examples}, features)
+    elif not list(pathlib.Path(root).glob(f"{name}/*")):
+        pytest.skip(f"{name} is not prepared here")
+    source, _ = sources.find(name, root, "")
+    found = records.find(sorted(source.directory.glob("*-test.*")), "tfrecord")
+    count = min(300, len(found.labels))
+
+    @functools.cache
+    def images(size):
+        whole, _ = reading.read(source, "test", image_size=size, resident_mb=0)
+        return data.Split(np.asarray(whole.images[:count]), whole.labels[:count])
+
+    names = sources.class_names(name, root) or ["ant", "bee", "cat", "dog"]
+    return images, names, [records.image(found.read(i)) for i in range(count)]
 
 
 # What files become
@@ -318,6 +353,22 @@ def test_what_pillow_warns_of_is_kept_to_itself_by_streamed_images_too(tmp_path,
     assert sum(map(len, streaming.ahead(images, [slice(None)]))) == 8
 
 
+def test_a_part_that_fits_in_memory_is_decoded_of_a_folder_that_does_not(tmp_path):
+    tree(tmp_path, cat=60, dog=60)
+    size, said = {"dataset.image_size": 64}, []
+    fits = 2**20 // (64 * 64 * 3)  # 85 of the 96 to train on
+    part = {**size, "dataset.train": f"train[:{fits}]", "dataset.validation": f"train[{fits}:]"}
+    found = load(tmp_path, said, **part, **{"dataset.resident_mb": 1})
+    assert not any("decoded as they are needed" in line for line in said)
+    known = load(tmp_path, **part)
+    assert found.fingerprint == known.fingerprint
+    for ours, theirs in ((found.train, known.train), (found.validation, known.validation)):
+        assert isinstance(ours.images, np.ndarray)
+        np.testing.assert_array_equal(ours.images, theirs.images)
+    load(tmp_path, said, **size, **{"dataset.resident_mb": 1})
+    assert "images are decoded as they are needed, train 0.0 GiB of pixels" in said[-1]
+
+
 def test_progress_counts_every_file(tmp_path):
     import contextlib
 
@@ -334,6 +385,44 @@ def test_progress_counts_every_file(tmp_path):
     folder = find(tree(tmp_path, cat=4, dog=4))
     folders.read(folder, "train", image_size=0, color="rgb", resident_mb=1, work=work)
     assert done[0] == -6 and sum(done[1:]) == 6
+
+
+# Beside TFDS
+
+
+@pytest.mark.parametrize("size", [0, 64])
+def test_a_folder_of_a_data_sets_own_images_is_that_data_set(size, cifar10, tmp_path):
+    given, names, _ = cifar10
+    for i, (image, label) in enumerate(zip(given(0).images, given(0).labels, strict=True)):
+        split = "train" if i < len(given(0)) // 2 else "test"
+        save(tmp_path / split / names[label] / f"{i}.png", image)
+    said = []
+    found = load(tmp_path, said, **{"dataset.image_size": size})
+    assert found.classes == tuple(names) and found.num_classes == len(names)
+    assert not any("among the training images" in line for line in said)
+    folder = find(tmp_path)
+    numbers = [
+        int(path.rpartition("/")[2].removesuffix(".png"))
+        for split in ("train", "test")
+        for path, _ in folder.splits[split]
+    ]
+    assert sorted(numbers) == list(range(len(given(0))))
+    expected = given(size)
+    for part in ("images", "labels"):
+        ours = np.concatenate([getattr(found.train, part), getattr(found.test, part)])
+        np.testing.assert_array_equal(ours, getattr(expected, part)[numbers])
+
+
+def test_a_jpeg_file_is_decoded_exactly_which_tfds_does_faster(cifar10, tmp_path):
+    import tensorflow as tf
+
+    given, _, files = cifar10
+    for i, (file, fast) in enumerate(zip(files, given(0).images, strict=True)):
+        (tmp_path / "a.jpg").write_bytes(file)
+        found = folders.decode(tmp_path / "a.jpg", 0, "rgb")
+        exact = tf.io.decode_jpeg(file, channels=3, dct_method="INTEGER_ACCURATE").numpy()
+        np.testing.assert_array_equal(found, exact, str(i))
+        assert np.abs(found.astype(int) - fast).max() <= 6
 
 
 # The whole way

@@ -1,7 +1,5 @@
 import json
 import pathlib
-import subprocess
-import sys
 import threading
 import urllib.error
 
@@ -261,10 +259,8 @@ assert "tensorflow" not in sys.modules
 """
 
 
-def test_unknown_dataset_takes_seconds_at_most_and_no_tensorflow():
-    result = subprocess.run(
-        [sys.executable, "-c", UNKNOWN_IN_SECONDS], capture_output=True, text=True, check=False
-    )
+def test_unknown_dataset_takes_seconds_at_most_and_no_tensorflow(python):
+    result = python("-c", UNKNOWN_IN_SECONDS)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "unknown dataset 'fashion_mnits'; did you mean 'fashion_mnist'?\n"
 

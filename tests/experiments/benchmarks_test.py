@@ -5,8 +5,11 @@ import sys
 
 import pytest
 
+from distill import config as config_lib
 from distill import provenance
-from experiments.benchmarks import growth, side_by_side, sweep, train_step
+from distill.data.streaming import Streamed
+from experiments import readme
+from experiments.benchmarks import growth, side_by_side, streaming, sweep, train_step
 
 WORKER = """
 import sys, flax, jax, optax
@@ -113,3 +116,32 @@ def test_rows_of_a_sweep_can_be_drawn(tmp_path):
         assert [row["students"] for row in csv.DictReader(file)] == 2 * ["1", "10", "100"]
     growth.draw(growth.pd.read_csv(tmp_path / "rows" / "growth.csv"), tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("kind", streaming.KINDS)
+def test_a_streamed_set_has_as_many_images_as_it_was_asked_for(kind, tmp_path, monkeypatch):
+    for name, value in {"SIDE": 128, "DISTINCT": 3, "BATCH": 2, "CLASSES": 2}.items():
+        monkeypatch.setattr(streaming, name, value)
+    monkeypatch.setenv("DISTILL_CACHE_DIR", str(tmp_path / "cache"))
+    trained = []
+
+    def train(config, dataset, steps, *, resident):
+        assert isinstance(dataset.train.images, Streamed) != resident
+        trained.append(config.dataset.image_size)
+        return 2.0 if resident else 4.0
+
+    monkeypatch.setattr(streaming, "_train", train)
+    count, config = 50, config_lib.defaults()
+    config.dataset.resident_mb = 1  # an image has 49 kB
+    monkeypatch.setattr(streaming.configs, "defaults", lambda: config)
+    root = tmp_path / "set"
+    root.mkdir()
+    streaming.write(root, kind, count)
+    row = streaming.measured(root, kind, steps=3)
+    images = count - 20 if kind == "folder" else count  # there the first are to test with
+    assert (row["files"], row["images"], trained) == (kind, images, [128, 128])
+    assert (row["step_images_per_second"], row["streamed_images_per_second"]) == (3.0, 1.5)
+    assert 0 < row["seconds_to_first_batch"] < 60 and row["side"] == 128
+    side_by_side.write_csv(tmp_path / "streaming.csv", [row])
+    table = readme.streaming_table(tmp_path / "streaming.csv")
+    assert f"| {kind} | {images} | 0.0 GB |" in table and "| 3.0/s | 1.5/s |" in table

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from distill.errors import InputError
 from distill.export import checks
@@ -27,6 +27,45 @@ def test_what_is_no_number_has_no_parity():
     found[2, 1] = np.nan
     with pytest.raises(InputError, match="by nan .* worst is test image 2"):
         checks.parity(EXPECTED, found, "float16")
+
+
+def test_a_deep_network_may_round_by_more_where_its_logits_are_large():
+    logits = np.array([[0.0, 16.0], [1.0, 0.0]], np.float32)
+    unit = 2.0**-23
+    np.testing.assert_allclose(checks.rounding(logits, 50), [50 * 16 * unit / 2, 50 * unit / 2])
+    expected = np.array([[0.1, 0.9], [0.7, 0.3]])
+    first, second = np.array([[2e-5, -2e-5], [0, 0]]), np.array([[0, 0], [2e-5, -2e-5]])
+    allowed = checks.rounding(logits, 50)
+    assert checks.parity(expected, expected + first, "float32", allowed) == pytest.approx(2e-5)
+    with pytest.raises(InputError, match="by 2e-05 .* at most 1e-05 .* worst is test image 1"):
+        checks.parity(expected, expected + second, "float32", allowed)
+    with pytest.raises(InputError, match="worst is test image 0"):  # 1.9e-5 of as many layers
+        checks.parity(expected, expected + first, "float32", checks.rounding(logits, 20))
+
+
+@pytest.mark.parametrize("layers", [4, 50, 150])
+def test_what_rounding_allows_is_that_of_networks_and_catches_a_wrong_weight(layers, rng):
+    width, images = 64, 40
+
+    def logits(x, weights, order=slice(None), scale=1.0):
+        for i, kernel in enumerate(weights):
+            factor = scale if i == layers // 2 else 1.0
+            x = x[:, order] @ kernel[order] * x.dtype.type(factor)
+            x = np.maximum(x, 0) if i < layers - 1 else x
+        return x
+
+    def probabilities(x):
+        return special.softmax(x.astype(np.float64), axis=1)
+
+    kernels = (rng.normal(size=(layers, width, width)) * np.sqrt(2 / width)).astype(np.float32)
+    kernels[-1] *= 4  # logits as those of a network that is sure
+    x = rng.normal(size=(images, width)).astype(np.float32)
+    found = logits(x, kernels)
+    allowed = checks.rounding(found, layers)
+    for other in (logits(x, kernels, rng.permutation(width)), logits(x * 1.0, np.float64(kernels))):
+        assert (np.abs(probabilities(other) - probabilities(found)).max(axis=1) <= allowed).all()
+    wrong = probabilities(logits(x, kernels, scale=1.001))  # one layer, by a thousandth
+    assert (np.abs(wrong - probabilities(found)).max(axis=1) > 2 * allowed).any()
 
 
 def test_accuracy_counts_the_images_that_were_lost():

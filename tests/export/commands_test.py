@@ -1,10 +1,7 @@
 """`python -m distill.export` and `python -m distill.benchmark`, as a user starts them."""
 
+import functools
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -14,14 +11,10 @@ from distill.export import bundle
 from distill.export.__main__ import read_config
 from distill.progress import Display
 
-ROOT = pathlib.Path(__file__).parents[2]
 
-
-def command(module, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def command(python):
+    return functools.partial(python, "-m", COLUMNS="200")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +28,7 @@ def finished(tmp_path_factory):
     return workdir
 
 
-def test_a_finished_run_is_exported_again(finished, tmp_path):
+def test_a_finished_run_is_exported_again(command, finished, tmp_path):
     result = command("distill.export", f"--workdir={finished}", "--formats=int8",
                      "--output=logits", f"--to={tmp_path / 'asset'}")  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -47,7 +40,7 @@ def test_a_finished_run_is_exported_again(finished, tmp_path):
     assert results["export"]["int8"]["bytes"] == len(found.model)
 
 
-def test_bundles_are_measured(exported, tmp_path):
+def test_bundles_are_measured(command, exported, tmp_path):
     folders = [exported.directory / format for format in ("float32", "int8")]
     path = tmp_path / "latency.json"
     result = command("distill.benchmark", *folders, "--rounds=2", "--runs=5", f"--json={path}")
@@ -77,7 +70,7 @@ def test_bundles_are_measured(exported, tmp_path):
         ("distill.benchmark", ("x", "--threads=²"), "--threads is ²; it must be numbers"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(module, arguments, message):
+def test_bad_input_is_one_line_and_exit_code_2(command, module, arguments, message):
     result = command(module, *arguments)
     assert result.returncode == 2 and result.stderr.startswith("error: ")
     assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
@@ -90,7 +83,7 @@ def test_what_is_no_configuration_of_a_run_is_not_exported_as_of_another(tmp_pat
         read_config(tmp_path)
 
 
-def test_settings_that_do_not_fit_a_run_are_one_line(finished):
+def test_settings_that_do_not_fit_a_run_are_one_line(command, finished):
     for flags, message in (
         (("--formats=int4",), "format 'int4'; did you mean 'int8'"),
         (("--to=x",), "--to takes one bundle; name one of float32,float16,int8 as --formats"),

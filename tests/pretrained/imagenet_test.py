@@ -13,16 +13,27 @@ from experiments import imagenet
 SHAPE = (224, 224, 3)
 
 
+def inside(package, pattern):
+    """Returns a file that a package brings along, or skips the test where there is no such."""
+    try:
+        return imagenet.inside(package, pattern)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
-def logits():
+def samples():
+    return [inside("skimage", file) for file in imagenet.SAMPLES.values()]
+
+
+@pytest.fixture(scope="module")
+def logits(samples):
     """Those of the cat and of the cup."""
-    for package in ("torch", "skimage", imagenet.PACKAGE):
-        pytest.importorskip(package)
+    pytest.importorskip("torch")
     model = models.build("efficientnet_lite0", {}, num_classes=1000)
-    weights = imagenet.inside(imagenet.PACKAGE, "*.pth")
+    weights = inside(imagenet.PACKAGE, "*.pth")
     variables = pretrained.load(weights, "efficientnet_lite0", model, SHAPE)
-    files = [imagenet.inside("skimage", file) for file in imagenet.SAMPLES.values()]
-    images = np.stack([folders.decode(file, SHAPE[0], "rgb") for file in files])
+    images = np.stack([folders.decode(file, SHAPE[0], "rgb") for file in samples])
     return predict(model, variables, images, mean=presets.IMAGENET_MEAN, std=presets.IMAGENET_STD)
 
 
@@ -40,8 +51,8 @@ def test_a_package_that_is_missing_is_named():
         imagenet.inside("no_such", "*.pth")
 
 
+@pytest.mark.usefixtures("samples")
 def test_parts_of_the_photos_are_to_calibrate_on(tmp_path):
-    pytest.importorskip("skimage")
     found = folders.find(
         str(imagenet.photos(tmp_path)), 0, print, imagenet_efficientnet_lite0.class_names()
     )
