@@ -67,6 +67,19 @@ def run(found, workdir):
     return pipeline.run(found, workdir, Display())["compress"]
 
 
+def test_a_frozen_layer_is_pruned_and_what_is_left_of_it_stays(tmp_path):
+    step = {**HALVE, "rounds": 1, "scratch": False, "fine_tune": {"freeze": "conv0"}}
+    found = config(step)
+    run(found, tmp_path)
+    before = trained.load(tmp_path / "checkpoints" / "student" / "steps", print).members[0]
+    after = trained.load(stage.last_checkpoints(tmp_path) / "steps", print).members[0]
+    kernels = [params["conv0"]["kernel"] for params in (before["params"], after["params"])]
+    assert [kernel.shape[-1] for kernel in kernels] == [4, 2]
+    np.testing.assert_array_equal(kernels[0][..., :2], kernels[1])
+    heads = [params["logits"]["bias"] for params in (before["params"], after["params"])]
+    assert (heads[0] != heads[1]).any()
+
+
 def test_everything_shrinks(finished):
     workdir, results = finished
     original, first, half, factors = results["compress"]
