@@ -196,8 +196,12 @@ test("the camera that was chosen comes back after a stop, and after the tab was 
 
 test("where the camera that was chosen is gone, another one starts", async (t) => {
   const { page } = await withSecond(t);
-  await page.evaluate(() => document.getElementById("camera").add(new Option("Gone", "gone")));
-  await page.selectOption("#camera", "gone");
+  await page.evaluate(() => { // at once: the list is written anew when the browser finds cameras
+    const list = document.getElementById("camera");
+    list.add(new Option("Gone", "gone"));
+    list.value = "gone";
+    list.dispatchEvent(new Event("change"));
+  });
   await page.waitForFunction(() => document.getElementById("camera").options.length === 2);
   const id = await page.inputValue("#camera");
   await runs(page, id);
