@@ -31,6 +31,7 @@ from distill.compress import plan, stage
 from distill.cost import cost
 from distill.errors import InputError, one_line
 from distill.export import exporter
+from distill.export import proofs as proofs_lib
 from distill.progress import Display
 from distill.run import CONFIG, Run, alone, claim, write
 from distill.settings import Settings
@@ -312,7 +313,7 @@ def evaluate(run: Run) -> None:
     with contextlib.suppress(InputError):  # which it is written anew after
         earlier = read_results(run.workdir)
         if earlier.get("models") == json.loads(json.dumps(results)):
-            proofs = exporter.proofs_in(earlier.get("export"))  # of the same models
+            proofs = proofs_lib.whole(earlier.get("export"))  # of the same models
             contents |= {"export": proofs} if proofs else {}
     write(path, contents)
 

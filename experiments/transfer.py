@@ -163,7 +163,7 @@ def files(config: ConfigDict, place: pathlib.Path) -> dict[str, int]:
     """
     from distill import data
     from distill.compress import measure, stage
-    from distill.export import bundle, exporter
+    from distill.export import bundle, drafting
     from distill.training import trained
 
     steps = stage.last_checkpoints(place) if config.compress else place / "checkpoints" / "student"
@@ -172,7 +172,7 @@ def files(config: ConfigDict, place: pathlib.Path) -> dict[str, int]:
     one = data.Split(np.zeros((1, *shape), np.uint8), np.zeros(1, np.int32))
     dataset = data.Dataset(model.about.dataset, one, None, one, None, classes, "")
     labels = [str(i) for i in range(classes)]
-    drafted, _ = exporter.draft(model, dataset, labels, config.export, "float32")
+    drafted, _ = drafting.draft(model, dataset, labels, config.export, "float32")
     proven = bundle.read(place / "export" / "int8")
     (place / FILES).mkdir(exist_ok=True)
     for format, made in zip(FORMATS, (drafted, proven), strict=True):

@@ -13,7 +13,7 @@ from distill import config as configs
 from distill import cost
 from distill.compress.network import Network
 from distill.data import Dataset
-from distill.export import exporter, latency, runtime
+from distill.export import drafting, latency, runtime
 from distill.training.trained import Trained, quality_of, quality_of_outputs
 
 FORMATS = ("float32", "int8")
@@ -50,7 +50,7 @@ def files(
     labels = [str(i) for i in range(dataset.num_classes)]
     found: dict[str, Any] = {}
     for format in FORMATS:
-        bundle, _ = exporter.draft(trained, dataset, labels, section, format)
+        bundle, _ = drafting.draft(trained, dataset, labels, section, format)
         path(directory, format).write_bytes(bundle.model)
         found[f"{format}_bytes"] = len(bundle.model)
         found[f"{format}_gzip_bytes"] = len(gzip.compress(bundle.model, mtime=0))

@@ -1,6 +1,5 @@
 """The stage `export`: a trained model becomes bundles, each proven before it appears."""
 
-import json
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,39 +14,21 @@ from distill import cost, data, metrics, provenance
 from distill.data import Dataset, Split
 from distill.errors import InputError, unknown
 from distill.export import bundle as bundles
-from distill.export import (
-    checks,
-    convert,
-    flatbuffer,
-    graph,
-    metadata,
-    preprocess,
-    reference,
-    runtime,
-)  # fmt: skip
+from distill.export import checks, convert, drafting, preprocess, reference, runtime
 from distill.export import manifest as manifests
+from distill.export import proofs as proofs_lib
 from distill.export.bundle import Bundle
 from distill.export.runtime import Model, input_tensors
-from distill.training.description import Description
 from distill.training.trained import Trained
 
-PROOFS = "proofs.json"
-NUMBERS = (
-    "images", "max_error", "accuracy_flax", "accuracy_tflite", "bytes", "gzip_bytes",
-    "weights_bytes", "overhead_bytes",
-)  # fmt: skip
 CHANNELS = (1, 3)
 MAX_BATCH = 1024
 READ_IMAGES = 2000  # of the test set, that go through the whole preprocessing of a reader
-TURNED_OVER = 0.01  # share of the training images that `auto` may invert and still be taken
 # Other kernels round differently; those of dynamic files round activations too, each in its way.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
-TOP_K = 3
 TEMPERATURES = ("none", "fit")
-DIGITS = ("mnist", "mnist5k")  # what their authors have normalised
-FILTER = {"stages": 3, "factor": 0.4}  # Rusu (2018), chapter 3
 
 
 class _Expected(NamedTuple):
@@ -189,11 +170,11 @@ def export(
     if len(trained.members) != 1:
         raise InputError(f"an ensemble of {len(trained.members)} cannot be exported, one model can")
     check_data(section, dataset, labels)
-    proofs, failures = read_proofs(directory), dict[str, str]()
+    proofs, failures = proofs_lib.read(directory), dict[str, str]()
     expected: _Expected | None = None  # computed when it is needed
     for format in formats:
         target, of = directory / format, _identity(trained, labels, section, format)
-        if proofs.get(format, {}).get("of") == of and _is_proven(target, proofs[format]):
+        if proofs.get(format, {}).get("of") == of and proofs_lib.is_of(target, proofs[format]):
             say(f"export {format}: found in {target}")
             continue
         if expected is None:
@@ -209,7 +190,7 @@ def export(
             continue
         bundles.write(target, bundle)
         proofs[format] = {"of": of, "bundle": bundles.digest(bundle), **proof}
-        _write_proofs(directory, proofs)
+        proofs_lib.write(directory, proofs)
         say(f"export {format}: {target}, {proof['bytes']:,} bytes")
     asked = {format: proofs[format] for format in formats if format not in failures}
     if failures:
@@ -228,7 +209,7 @@ def _proven(
     """Converts and checks; returns the bundle and its proof."""
     variables, test = trained.members[0], dataset.test
     probabilities = np.asarray(jax.nn.softmax(expected.logits))
-    bundle, operators = draft(trained, dataset, labels, section, format)
+    bundle, operators = drafting.draft(trained, dataset, labels, section, format)
     model = Model(bundle)
     raw = scores = model.scores(test.images)
     some = _some(test)
@@ -276,7 +257,7 @@ def _expect(trained: Trained, dataset: Dataset, section: ConfigDict) -> _Expecte
     test, about = dataset.test, trained.about
     logits = trained.logits(test.images)
     spec = {
-        **_describe_input(about, section, _typical(dataset, section)),
+        **drafting.describe_input(about, section, drafting.typical_images(dataset, section)),
         "shape": (1, *about.input_shape),
         "dtype": "float32",
     }
@@ -320,92 +301,6 @@ def _read(
 def _pixels(image: np.ndarray) -> np.ndarray:
     """Returns an image as readers get it, without an axis of a single channel."""
     return image[..., 0] if image.shape[-1] == 1 else image
-
-
-def draft(
-    trained: Trained, dataset: Dataset, labels: list[str], section: ConfigDict, format: str
-) -> tuple[Bundle, dict[str, int]]:
-    """Converts a model; nothing but its operators is checked yet, and nothing is proven.
-
-    Args:
-      trained, dataset, labels, section: as for `export`.
-      format: an entry of `convert.FORMATS`.
-
-    Returns:
-      The bundle, without golden pair and provenance, and how often each operator occurs in it.
-
-    Raises:
-      InputError: if it cannot be converted, or needs an operator that is not allowed.
-    """
-    variables = trained.members[0]
-    typical = _typical(dataset, section)
-    image = _describe_input(trained.about, section, typical)
-    model = convert.to_tflite(
-        graph.inference(trained.model, variables, section.output),
-        (section.batch_size, *trained.about.input_shape),
-        format,
-        calibration=input_tensors({**image, "dtype": "float32"}, typical),
-    )
-    operators = checks.operators(model, format)
-    model = flatbuffer.strip(model, section.output)  # all further checks are of what ships
-    found_input, found_output = runtime.forms(model)
-    name = f"{trained.about.model} {dataset.name} {format}"
-    if image["color"] == "rgb":  # those who read it take no other images
-        model = metadata.attach(model, name, image, labels)
-    manifest = {
-        "format": manifests.FORMAT,
-        "name": name,
-        "model": bundles.describe_model(model),
-        "input": {**found_input, **image},
-        "output": {**found_output, "kind": section.output},
-        "labels": labels,
-        "defaults": {"top_k": min(TOP_K, len(labels)), "filter": FILTER},
-    }
-    return Bundle(manifest, model), operators
-
-
-def _typical(dataset: Dataset, section: ConfigDict) -> np.ndarray:
-    """Returns training images from all parts of the set, as many as int8 is calibrated on."""
-    step = max(1, len(dataset.train) // section.calibration_images)
-    return np.asarray(dataset.train.images[::step][: section.calibration_images])
-
-
-def _describe_input(about: Description, section: ConfigDict, typical: np.ndarray) -> dict[str, Any]:
-    """Returns how pixels become the input, for the section `input` of a manifest.
-
-    The polarity `auto` is for images that are light on dark. Where the rule would turn over
-    training images, `typical`, they are not, and readers take images as they are.
-
-    The normalisation stays outside of the graph. An image is padded with zeros after it, so that
-    inside it would need operators of its own, and pixels between 0 and 1 fill the range of an int8
-    tensor as well as normalised ones do.
-    """
-    gray = about.input_shape[-1] == 1
-    channels = about.input_shape[-1]
-    mean = np.broadcast_to(about.mean, channels)
-    std = np.broadcast_to(about.std, channels)
-    polarity = section.polarity
-    if polarity == "auto" and not (gray and _is_light_on_dark(typical)):
-        polarity = "as_is"
-    rows, columns = about.input_shape[:2]
-    is_digits = about.dataset in DIGITS and [1, *about.input_shape] == manifests.DIGIT
-    automatic = "mnist" if is_digits else "none"
-    return {
-        "layout": "NHWC",
-        "color": "gray" if gray else "rgb",
-        "scale": [1 / (255 * float(s)) for s in std],
-        "offset": [(0.0 - float(m)) / float(s) for m, s in zip(mean, std, strict=True)],
-        "crop": "center_square" if rows == columns else "center",
-        "resize": "area",
-        "polarity": polarity,
-        "normalize": automatic if section.normalize == "auto" else section.normalize,
-    }
-
-
-def _is_light_on_dark(images: np.ndarray) -> bool:
-    """Whether readers, asked to find out, would leave nearly all of these gray images alone."""
-    inverted = sum(reference.is_inverted(image.astype(np.float64), "auto") for image in images)
-    return inverted <= TURNED_OVER * len(images)
 
 
 def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
@@ -476,46 +371,3 @@ def _identity(trained: Trained, labels: list[str], section: ConfigDict, format: 
             distill.__version__,
         ]
     )
-
-
-def read_proofs(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Returns what `export` has left in a directory: the proof of each format."""
-    try:
-        contents = json.loads((directory / PROOFS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # none, or damaged: then they are made again
-        return {}
-    return proofs_in(contents)
-
-
-def proofs_in(contents: Any) -> dict[str, dict[str, Any]]:
-    """Returns what is whole among the proofs that a file holds; what is not is made again."""
-    if not isinstance(contents, dict):
-        return {}
-
-    def is_whole(proof: Any) -> bool:
-        return (
-            isinstance(proof, dict)
-            and all(type(proof.get(key)) in (int, float) for key in NUMBERS)
-            and isinstance(proof.get("operators"), dict)
-            and all(type(count) is int for count in proof["operators"].values())
-        )
-
-    return {format: proof for format, proof in contents.items() if is_whole(proof)}
-
-
-def _write_proofs(directory: pathlib.Path, proofs: dict[str, dict[str, Any]]) -> None:
-    """Replaces the proofs in one step."""
-    part = directory / f"{PROOFS}.part"
-    try:
-        part.write_text(json.dumps(proofs, indent=1) + "\n", encoding="utf-8")
-        part.replace(directory / PROOFS)
-    except OSError as error:
-        raise InputError(f"{directory / PROOFS} cannot be written: {error.strerror}") from error
-
-
-def _is_proven(directory: pathlib.Path, proof: dict[str, Any]) -> bool:
-    """Whether a directory holds the bundle that was proven, and not another one."""
-    try:
-        return bundles.digest(bundles.read(directory)) == proof.get("bundle")
-    except InputError:
-        return False

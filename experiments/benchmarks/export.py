@@ -24,7 +24,7 @@ import numpy as np
 
 from distill import provenance
 from distill.export import bundle as bundles
-from distill.export import convert, exporter, latency, runtime
+from distill.export import convert, latency, proofs, runtime
 from experiments.benchmarks import networks
 
 THREADS = (1, 2)
@@ -62,7 +62,7 @@ def main() -> None:
 def exported(folder: Path) -> list[tuple[dict[str, Any], bytes, np.ndarray]]:
     """Returns a row, the file and an input tensor for each bundle of a folder."""
     found = []
-    for format, proof in exporter.read_proofs(folder).items():
+    for format, proof in proofs.read(folder).items():
         bundle = bundles.read(folder / format)
         about = bundle.manifest["provenance"]
         row = {

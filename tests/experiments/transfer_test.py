@@ -5,7 +5,7 @@ import pytest
 from distill import pipeline
 from distill.compress import stage
 from distill.errors import InputError
-from distill.export import bundle, exporter
+from distill.export import bundle, drafting
 from distill.training import trained
 from distill.training.description import Description
 from experiments import pages, transfer
@@ -66,7 +66,7 @@ def test_a_float32_file_is_written_beside_the_proven_one(tmp_path, monkeypatch):
         assert (dataset.name, dataset.num_classes, format) == ("some", 2, "float32")
         return bundle.Bundle({}, b"float32"), {}
 
-    monkeypatch.setattr(exporter, "draft", draft)
+    monkeypatch.setattr(drafting, "draft", draft)
     monkeypatch.setattr(bundle, "read", lambda path: bundle.Bundle({}, path.name.encode()))
     config = transfer.config_of("frozen", "weights.npz", tmp_path)
     found = transfer.files(config, tmp_path)

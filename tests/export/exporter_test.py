@@ -10,7 +10,8 @@ from flax import linen as nn
 
 from distill import metrics, models
 from distill.errors import InputError
-from distill.export import bundle, exporter, flatbuffer, reference, runtime
+from distill.export import bundle, drafting, exporter, flatbuffer, reference, runtime
+from distill.export import proofs as proofs_lib
 from distill.training.description import Description
 
 _RESNET = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
@@ -177,7 +178,7 @@ def test_a_format_that_fails_leaves_the_others(sample, tmp_path, monkeypatch):
         )  # fmt: skip
     assert list(error.value.failures) == ["int8"] and list(error.value.proofs) == ["float32"]
     assert "\n" not in str(error.value)
-    assert list(exporter.read_proofs(tmp_path)) == ["float32"]
+    assert list(proofs_lib.read(tmp_path)) == ["float32"]
     assert {path.name for path in tmp_path.iterdir()} == {"float32", "proofs.json"}
 
 
@@ -199,7 +200,7 @@ def test_another_bundle_is_not_taken_for_the_proven_one(sample, exported, tmp_pa
 )
 def test_damaged_proofs_are_made_again(tmp_path, text):
     (tmp_path / "proofs.json").write_text(text)
-    assert exporter.read_proofs(tmp_path) == {}
+    assert proofs_lib.read(tmp_path) == {}
 
 
 def test_the_accuracy_is_also_measured_behind_a_readers_preprocessing(exported, sample):
@@ -228,10 +229,10 @@ def test_images_of_dark_on_light_are_left_as_they_are(sample, float32):
     about = Description({}, {}, [0], dataset="mnist5k", input_shape=(28, 28, 1))
     section = sample.settings()
     for images, polarity in ((digits, "auto"), (255 - digits, "as_is")):
-        described = exporter._describe_input(about, section, images)
+        described = drafting.describe_input(about, section, images)
         assert described["polarity"] == polarity
     section.polarity = "invert"
-    assert exporter._describe_input(about, section, digits)["polarity"] == "invert"
+    assert drafting.describe_input(about, section, digits)["polarity"] == "invert"
 
 
 @pytest.mark.parametrize("format", ["float32", "int8"])

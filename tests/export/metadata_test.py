@@ -11,7 +11,7 @@ import pytest
 
 from distill import models
 from distill.data import Split
-from distill.export import exporter, flatbuffer, metadata
+from distill.export import drafting, flatbuffer, metadata
 from distill.export.runtime import Model
 from distill.training.description import Description
 from distill.training.trained import Trained
@@ -38,7 +38,7 @@ def _colored(sample, mean, std):
     trained = Trained(model, [variables], about, None)
     train = Split(images, np.zeros(len(images), np.int32))
     dataset = types.SimpleNamespace(train=train, name="colors")
-    bundle, _ = exporter.draft(trained, dataset, LABELS, sample.settings(), "float32")
+    bundle, _ = drafting.draft(trained, dataset, LABELS, sample.settings(), "float32")
     return bundle, images
 
 
