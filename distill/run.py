@@ -319,6 +319,29 @@ def claim(workdir: pathlib.Path, config: ConfigDict, dataset: str) -> str:
     return configs.digest(_deciding(wanted))
 
 
+def configuration(workdir: pathlib.Path) -> ConfigDict:
+    """Returns the configuration of a run, with today's default for what it does not mention.
+
+    Raises:
+      InputError: if there is none, or it is not of this version of the code.
+    """
+    path = workdir / CONFIG
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
+    section = found.get("dataset") if isinstance(found, dict) else None
+    if not (isinstance(section, dict) and section.get("name")):
+        raise InputError(f"{path} is not the configuration of a run: it names no data set")
+    config = configs.defaults()
+    try:
+        with config.unlocked():  # arguments of models are new keys
+            config.update(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is of another version: {one_line(error)}") from error
+    return config
+
+
 def _how_to_go_on(key: str, workdir: pathlib.Path) -> str:
     """Says how a student is trained for longer, whose learning rate has come to its end."""
     if key not in ("student.epochs", "student.steps"):

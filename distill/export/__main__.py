@@ -1,14 +1,9 @@
 """Exports the model of a finished run: `python -m distill.export --workdir=DIR`."""
 
-import json
-import pathlib
-
 from absl import flags, logging
-from ml_collections import ConfigDict
 
 from distill import cli, paths
-from distill import config as configs
-from distill.errors import InputError, one_line
+from distill.errors import InputError
 from distill.progress import Display
 from distill.report import tables
 
@@ -27,7 +22,7 @@ def main(argv: list[str]) -> None:
     del argv
     from distill import data, numerics, pipeline  # these import JAX, which --help can do without
     from distill.export import bundle
-    from distill.run import Run, alone
+    from distill.run import Run, alone, configuration
 
     logging.set_verbosity(logging.WARNING)
     if not WORKDIR.value:
@@ -37,7 +32,7 @@ def main(argv: list[str]) -> None:
     if to:
         paths.require_writable(to, "--to")
         bundle.check_replaceable(to)
-    config = read_config(workdir)
+    config = configuration(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})
     settings = pipeline.validate(config)
@@ -54,29 +49,6 @@ def main(argv: list[str]) -> None:
     if to:
         bundle.write(to, bundle.read(pipeline.exported(run, ROLE.value) / settings.formats[0]))
         display.say(str(to))
-
-
-def read_config(workdir: pathlib.Path) -> ConfigDict:
-    """Returns the configuration of a run, with today's default for what it does not mention.
-
-    Raises:
-      InputError: if there is none, or it is not of this version of the code.
-    """
-    path = workdir / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {one_line(error)}") from error
-    section = found.get("dataset") if isinstance(found, dict) else None
-    if not (isinstance(section, dict) and section.get("name")):
-        raise InputError(f"{path} is not the configuration of a run: it names no data set")
-    config = configs.defaults()
-    try:
-        with config.unlocked():  # arguments of models are new keys
-            config.update(found)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is of another version: {one_line(error)}") from error
-    return config
 
 
 if __name__ == "__main__":

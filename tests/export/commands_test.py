@@ -8,8 +8,8 @@ import pytest
 from distill import pipeline, presets
 from distill.errors import InputError
 from distill.export import bundle
-from distill.export.__main__ import read_config
 from distill.progress import Display
+from distill.run import configuration
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_bad_input_is_one_line_and_exit_code_2(command, module, arguments, messa
 def test_what_is_no_configuration_of_a_run_is_not_exported_as_of_another(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match="is not the configuration of a run|cannot be read: "):
-        read_config(tmp_path)
+        configuration(tmp_path)
 
 
 def test_settings_that_do_not_fit_a_run_are_one_line(command, finished):
