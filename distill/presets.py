@@ -18,8 +18,8 @@ def simplenet(version: int, arg: str | None, dataset: str = "mnist") -> ConfigDi
     """Returns the configuration of one SimpLeNet and its teacher.
 
     The recipe was chosen on the last 5,000 training images of MNIST. The teacher had 12 epochs
-    then; on MNIST it has 8 at twice the rate, to be done sooner, and is right on five fewer of these
-    images (results/recipe.csv).
+    then; on MNIST it has 8 at twice the rate, to be done sooner, and is right on five fewer of
+    these images (results/recipe.csv).
 
     Args:
       version: 1 to 5.
