@@ -235,6 +235,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
             textcoords="offset points", xytext=(7, -4), color=color, fontsize=11,
         )  # fmt: skip
     axis.set_xscale("log")
+    axis.set_xticks([3, 5, 10, 20, 40], ["3", "5", "10", "20", "40"])
+    axis.minorticks_off()
     axis.margins(x=0.25)
     axis.set_xlabel("million multiply-accumulates for an image")
     axis.set_ylabel("accuracy, %")
