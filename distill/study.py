@@ -167,21 +167,13 @@ def put(config: ConfigDict, key: str, value: Any, what: str = "sweep axis") -> N
     for part in path:
         section = section.get(part) if isinstance(section, ConfigDict) else None
     if not isinstance(section, ConfigDict) or (name not in section and path[-1:] != ["args"]):
-        raise unknown(what, key, _keys(config))
+        raise unknown(what, key, configs.keys(config))
     try:
         with section.unlocked():
             section[name] = value
     except (TypeError, ValueError) as error:
         kind = type(section[name]).__name__
         raise InputError(f"{what} {key} has the value {value!r}; it takes {kind}") from error
-
-
-def _keys(config: ConfigDict, prefix: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from _keys(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
 
 
 def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> list[Run]:

@@ -172,7 +172,8 @@ def main(argv: list[str]) -> None:
     for row in measure(path, others, itertools.chain(drawn(), printed(*tested()))):
         print(f"{row['source']}, {row['condition']}: {row['right']} of {row['images']}")
         rows.append(row)
-    pd.DataFrame(rows).to_csv(OUT.value or CSV, index=False)
+    table = pd.DataFrame(rows).astype({"right_plain": "Int64"})  # of the bundle that ships alone
+    table.to_csv(OUT.value or CSV, index=False)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def _accepted(name):
             yield name, arg
 
 
+NARROW = {"blocks": (1, 1, 1), "features": (4, 6, 8), "stem": 4}
 CASES = [case for name in FILES for case in _accepted(name)]
 
 
@@ -103,6 +104,9 @@ def test_a_pair_that_methods_are_compared_on_is_trained_without_its_images(tmp_p
     config = _config("cifar100_wrn_40_2_wrn_16_2", "quick")
     config.dataset.train, config.dataset.test = "train[:256]", "test[:100]"
     config.stages = "teacher,student,evaluate"
+    with config.unlocked():
+        config.teacher.args.update(NARROW)
+        config.student.args.update(NARROW)
     found = pipeline.run(config, tmp_path / "run", Display())
     assert found["dataset"] == "mnist5k"
     assert [m["model"] for m in found["models"].values()] == ["wrn_40_2", "wrn_16_2"]

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Most of a test is compiling what runs for a moment: LLVM's first level takes half as long as its
+# last. What XLA fuses and in which order it computes is the same.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from distill import cli
+from distill.errors import Interrupted
 
 ROOT = pathlib.Path(__file__).parents[1]
 SUMMARY = (sys.executable, "-m", "distill.summary", "--config=simplenet_v4")
@@ -58,6 +59,26 @@ def test_who_reads_only_the_first_line_ends_the_command_without_a_word():
 def test_a_full_disk_behind_the_output_is_one_line():
     result = command(shell="> /dev/full")
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "error, code, said",
+    [
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to go on"),
+        (Interrupted("saved"), 75, "saved; run the same command again to go on"),
+        (MemoryError("of 21.9 GiB"), 2, "error: there is not enough memory (of 21.9 GiB); make"),
+    ],
+)
+def test_what_ends_a_command_is_one_line_and_a_code(monkeypatch, capsys, error, code, said):
+    def ended(*_, **__):
+        raise error
+
+    monkeypatch.setattr(cli, "_prepare", lambda: None)
+    monkeypatch.setattr(cli.app, "run", ended)
+    with pytest.raises(SystemExit) as caught:
+        cli.run(print, cli.parse)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert caught.value.code == code and line.startswith(said)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

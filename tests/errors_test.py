@@ -15,7 +15,12 @@ def test_unknown_lists_all_in_order_when_nothing_is_near():
 
 @pytest.mark.parametrize(
     "message, expected",
-    [("first\nsecond", "first"), ("\n  padded\nrest", "padded"), ("", "KeyError")],
+    [
+        ("{{function_node __wrapped__Op}} no such file [Op:ReadFile] name:", "no such file"),
+        ("first\nsecond", "first"),
+        ("\n  padded\nrest", "padded"),
+        ("", "KeyError"),
+    ],
 )
 def test_one_line(message, expected):
     error = KeyError() if not message else RuntimeError(message)

@@ -157,8 +157,10 @@ def test_shards_share_the_work_and_the_table(tmp_path):
 def test_little_memory_makes_more_batches(tmp_path):
     config = tiny(seeds=(0, 1, 2), axes=())
     config.engine.memory_gb = 1e-9
+    programs = engine.run_chunk._cache_size()
     assert len(run(config, tmp_path)) == 3
     assert len(list((tmp_path / "batches").iterdir())) == 3
+    assert engine.run_chunk._cache_size() <= programs + 2  # of the teacher, and of all batches
 
 
 def test_a_student_that_diverges_is_reported_and_the_others_go_on(tmp_path):

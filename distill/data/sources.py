@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from typing import NamedTuple
 
-from distill import paths
+from distill import paths, values
 from distill.data.folders import Folder
 from distill.errors import InputError, unknown
 
@@ -170,9 +170,21 @@ def _sizes(directory: pathlib.Path) -> dict[str, int]:
     path = directory / "dataset_info.json"
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
-        return {s["name"]: sum(int(n) for n in s["shardLengths"]) for s in info["splits"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {s["name"]: sum(map(_length, s["shardLengths"])) for s in info["splits"]}
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _length(shard: str) -> int:
+    """Returns the number of examples of a shard, as `dataset_info.json` has it.
+
+    Raises:
+      ValueError: if there are no so many.
+    """
+    length = int(shard)
+    if not 0 <= length <= values.MOST:
+        raise ValueError(f"a shard has {values.shown(length)} examples")
+    return length
 
 
 def _require_known(name: str, root: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """What a training run carries from step to step, and its optimiser."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -132,11 +133,34 @@ def optimizer(
     rising = recipe.get("warmup_steps", 0)
     if share := recipe.get("warmup_epochs", 0.0):
         rising = round(total_steps * share / epochs)
-    shape = schedule(recipe.schedule, total_steps, falls, rising)
-    clip_norm, weight_decay = recipe.clip_norm, recipe.weight_decay
-    coupled_decay = recipe.get("coupled_decay", 0.0)
-    adam, momentum = recipe.optimizer == "adam", recipe.momentum
-    nesterov = recipe.get("nesterov", False)
+    return _optimizer(
+        adam=recipe.optimizer == "adam",
+        momentum=recipe.momentum,
+        nesterov=recipe.get("nesterov", False),
+        weight_decay=recipe.weight_decay,
+        coupled_decay=recipe.get("coupled_decay", 0.0),
+        clip_norm=recipe.clip_norm,
+        schedule_of=(recipe.schedule, total_steps, tuple(falls), rising),
+        frozen=frozen,
+        rates=tuple(rates.items()),
+    )
+
+
+@functools.cache  # one for the same numbers, so that tasks that are alike are equal: one program
+def _optimizer(
+    *,
+    adam: bool,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    coupled_decay: float,
+    clip_norm: float,
+    schedule_of: tuple[str, int, tuple[float, ...], int],
+    frozen: frozenset[str],
+    rates: tuple[tuple[str, float], ...],
+) -> Callable[[Hyper], optax.GradientTransformation]:
+    """See `optimizer`; `schedule_of` are the arguments of `schedule`."""
+    total_steps, shape = schedule_of[1], schedule(*schedule_of)
 
     def make(hyper: Hyper) -> optax.GradientTransformation:
         moving = optax.chain(
@@ -149,7 +173,7 @@ def optimizer(
                 lambda step: hyper["learning_rate"]
                 * shape(hint_stage.warped(step, hyper, total_steps))
             ),
-            *([freezing.scaled(rates)] if rates else []),
+            *([freezing.scaled(dict(rates))] if rates else []),
         )  # fmt: skip
         return freezing.leaving(frozen, moving) if frozen else moving
 

@@ -30,7 +30,7 @@ def main() -> None:
         "litert": build_litert,
     }  # fmt: skip
     what = f"batch {BATCH}; images per second"
-    side_by_side.compare(__spec__.name, what, build, IMAGES, {"batch": BATCH})
+    side_by_side.compare(__spec__.name, __doc__, what, build, IMAGES, {"batch": BATCH})
 
 
 def random_images(model: str) -> np.ndarray:

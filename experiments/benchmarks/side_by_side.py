@@ -156,6 +156,7 @@ def _device(framework: str) -> str:
 
 def compare(
     module: str,
+    doc: str,
     what: str,
     build: Mapping[str, Callable[[str], Round]],
     examples: Mapping[str, int],
@@ -165,14 +166,15 @@ def compare(
     """The command of a benchmark in which frameworks take turns at each of some models.
 
     Args:
-      module: whose command it is; its docstring is the help.
+      module: whose command it is.
+      doc: its docstring, for the help.
       what: is measured, with its unit.
       build: for each of `FRAMEWORKS`, `distill` first, makes what a round of a model does.
       examples: of a round, by model.
       columns: of every row.
       fits: whether a framework has a model.
     """
-    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=doc.split("\n", 1)[0])
     parser.add_argument("--models", nargs="+", default=list(examples), choices=examples)
     parser.add_argument("--rounds", type=int, default=7, help="measured rounds of each framework")
     parser.add_argument("--csv", type=Path, help="file to write the rows to")

@@ -35,7 +35,7 @@ def main() -> None:
         "keras": build_keras,
     }  # fmt: skip
     side_by_side.compare(
-        __spec__.name, f"batch {BATCH}, Adam; examples per second", build,
+        __spec__.name, __doc__, f"batch {BATCH}, Adam; examples per second", build,
         {model: steps * BATCH for model, steps in STEPS.items()}, {"batch": BATCH},
         fits=lambda framework, model: framework != "keras" or model in networks.KERAS,
     )  # fmt: skip

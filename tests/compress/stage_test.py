@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from distill import data, pipeline, presets, records
-from distill.compress import methods, network, rounds, stage
+from distill.compress import measure, methods, network, rounds, stage
 from distill.errors import InputError
-from distill.export import flatbuffer
+from distill.export import flatbuffer, latency
 from distill.progress import Display
 from distill.run import Run
 from distill.training import recipe, train, trained
@@ -27,9 +27,15 @@ def halve(found, context, *, amount=0.5):
     return network.remove(found, kept)
 
 
-@pytest.fixture(autouse=True)
-def _method(monkeypatch):
-    monkeypatch.setitem(methods.COMPRESSORS, "halve", halve)
+@pytest.fixture(scope="module", autouse=True)
+def _method():
+    """Knows a method more, and takes no time for times, which no test can say anything about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(methods.COMPRESSORS, "halve", halve)
+        patch.setattr(latency, "WARM_UP_S", 0.0)
+        patch.setattr(measure, "ROUNDS", 1)
+        patch.setattr(measure, "RUNS", 1)
+        yield
 
 
 def config(*steps, arg="quick,baseline", **dataset):
@@ -52,11 +58,9 @@ SVD = {"method": "svd", "layers": "logits", "rank": 4, "fine_tune": {"epochs": 0
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "compressed"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(methods.COMPRESSORS, "halve", halve)
-        found = config(HALVE, SVD)
-        found.stages = "student,compress,evaluate,export,report"
-        return workdir, pipeline.run(found, workdir, Display())
+    found = config(HALVE, SVD)
+    found.stages = "student,compress,evaluate,export,report"
+    return workdir, pipeline.run(found, workdir, Display())
 
 
 def run(found, workdir):

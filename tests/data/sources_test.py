@@ -136,7 +136,15 @@ def test_a_folder_of_images_is_no_prepared_data_set(tmp_path, offline):
         sources.find("cats", str(tmp_path), "mnist5k")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"splits": [{"name": "train"}]}', "null"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "[]", '{"splits": [{"name": "train"}]}', "null",
+        '{"splits": [{"name": "train", "shardLengths": ["-5"]}]}',
+        '{"splits": [{"name": "train", "shardLengths": ["9999999999999999999"]}]}',
+        '{"splits": [{"name": "train", "shardLengths": [1e999]}]}',
+    ],
+)  # fmt: skip
 def test_damaged_dataset_info(content, tmp_path, offline):
     path = _pretend(tmp_path, "mnist", train=1)
     path.write_text(content)

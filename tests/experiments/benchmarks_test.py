@@ -1,6 +1,7 @@
 """The benchmarks: that they run, and that their arithmetic is right; no speed is asserted."""
 
 import csv
+import sys
 
 import pytest
 
@@ -54,6 +55,32 @@ def test_what_is_not_installed_is_skipped(monkeypatch, capsys):
     assert (
         "pytorch is skipped: the module no_such_module is not installed" in capsys.readouterr().out
     )
+
+
+def test_frameworks_take_turns_at_each_model_that_they_have(monkeypatch, tmp_path, capsys):
+    def take_turns(commands, rounds):
+        assert rounds == 2 and all("--worker" in command for command in commands.values())
+        seconds = {"distill": [1.0, 1.0], "keras": [2.0, 4.0]}
+        return {
+            name: side_by_side.Measured({"version": f"{name} 1"}, 5.0, seconds[name])
+            for name in commands
+        }
+
+    monkeypatch.setattr(side_by_side, "take_turns", take_turns)
+    monkeypatch.setattr(side_by_side, "installed", list)
+    path = tmp_path / "rows.csv"
+    monkeypatch.setattr(sys, "argv", ["compare", "--rounds", "2", "--csv", str(path)])
+    side_by_side.compare(
+        "a.module", "What it is.", "images per second", {"distill": None, "keras": None},
+        {"a": 100, "b": 60}, {"batch": 10}, lambda framework, model: framework + model != "kerasb",
+    )  # fmt: skip
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["model"], r["framework"], r["examples_per_second"]) for r in rows] == [
+        ("a", "distill", "100"), ("a", "keras", "38"), ("b", "distill", "60"),
+    ]  # fmt: skip
+    assert rows[1]["once_seconds"] == "2.0" and rows[1]["batch"] == "10"
+    assert "distill is  2.63 x  keras 1" in capsys.readouterr().out
 
 
 def test_the_sweep_of_distill_runs(monkeypatch):

@@ -6,7 +6,9 @@ import json
 import pytest
 
 from distill import pipeline, presets
+from distill.errors import InputError
 from distill.export import bundle
+from distill.export.__main__ import read_config
 from distill.progress import Display
 
 
@@ -65,13 +67,20 @@ def test_bundles_are_measured(command, exported, tmp_path):
         ("distill.export", ("--workdr=x",), "workdr"),
         ("distill.benchmark", (), "name one or more bundles"),
         ("distill.benchmark", ("nowhere",), "nowhere/model.json cannot be read"),
-        ("distill.benchmark", ("x", "--threads=many"), "--threads is many; it must be numbers"),
+        ("distill.benchmark", ("x", "--threads=²"), "--threads is ²; it must be numbers"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(command, module, arguments, message):
     result = command(module, *arguments)
     assert result.returncode == 2 and result.stderr.startswith("error: ")
     assert message in result.stderr and result.stderr.count("\n") == 1, result.stderr
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"dataset": {}}', '{"dataset": {"name": ""}}', "{"])
+def test_what_is_no_configuration_of_a_run_is_not_exported_as_of_another(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match="is not the configuration of a run|cannot be read: "):
+        read_config(tmp_path)
 
 
 def test_settings_that_do_not_fit_a_run_are_one_line(command, finished):

@@ -15,7 +15,7 @@ from distill.export import graph
 def test_packing_columns_changes_nothing(rng, size, width):
     x = rng.standard_normal((1, 7, width, 1), np.float32)
     layer = nn.Conv(3, size)
-    variables = layer.init(jax.random.key(0), x)
+    variables = jax.jit(layer.init)(jax.random.key(0), x)
     variables["params"]["bias"] = np.array([1.0, -2.0, 3.0], np.float32)
     packed = graph.inference(layer, variables, "logits")
     np.testing.assert_allclose(packed(x), layer.apply(variables, x), rtol=1e-5, atol=1e-5)
@@ -46,7 +46,7 @@ def test_the_packed_kernel_holds_the_original_once_for_each_column():
 )
 def test_other_convolutions_are_left_alone(rng, layer, shape):
     x = rng.standard_normal(shape, np.float32)
-    variables = layer.init(jax.random.key(0), x)
+    variables = jax.jit(layer.init)(jax.random.key(0), x)
     exported = graph.inference(layer, variables, "logits")
     np.testing.assert_array_equal(exported(x), layer.apply(variables, x))
     assert _kernels(exported, x) == [variables["params"]["kernel"].shape]
@@ -55,7 +55,7 @@ def test_other_convolutions_are_left_alone(rng, layer, shape):
 def test_the_convolution_of_training_is_replaced(rng):
     model = models.build("simplenet_v4", {}, num_classes=10)
     x = rng.standard_normal((1, 28, 28, 1), np.float32)
-    variables = model.init(jax.random.key(0), x)
+    variables = jax.jit(model.init)(jax.random.key(0), x)
     logits = graph.inference(model, variables, "logits")
     np.testing.assert_allclose(logits(x), model.apply(variables, x), rtol=1e-4, atol=1e-5)
     assert len(_kernels(logits, x)) == 2  # conv0 and pool0, and no matrices in their place

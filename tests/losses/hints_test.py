@@ -44,7 +44,7 @@ def test_vid_is_a_gaussian_likelihood_and_least_at_the_true_variance():
 
 
 def test_vid_begins_with_the_published_variance():
-    found = parts.Prediction().init(jax.random.key(0), OURS, THEIRS)
+    found = jax.jit(parts.Prediction().init)(jax.random.key(0), OURS, THEIRS)
     made = parts.Prediction().apply(found, OURS, THEIRS)
     for variance, theirs in zip(made["variances"], THEIRS, strict=True):
         np.testing.assert_allclose(variance, np.full(theirs.shape[-1], 5.0), rtol=1e-5)
@@ -77,7 +77,7 @@ def test_crd_finds_the_example_in_the_batch():
 
 def test_heads_have_norm_one_and_a_space_in_common():
     heads = parts.Heads()
-    made = heads.apply(heads.init(jax.random.key(0), OURS, THEIRS), OURS, THEIRS)
+    made = heads.apply(jax.jit(heads.init)(jax.random.key(0), OURS, THEIRS), OURS, THEIRS)
     for x in made.values():
         assert x.shape == (4, parts.EMBEDDED)
         np.testing.assert_allclose(np.linalg.norm(x, axis=-1), np.ones(4), rtol=1e-5)

@@ -82,21 +82,21 @@ def test_each_family_names_its_stages(name):
 def test_taps_are_what_the_network_computes_and_cost_nothing(name):
     model = models.build(name, {}, num_classes=10, kernels="xla")
     images = jax.random.normal(jax.random.key(1), (2, *SIZES.get(name, SIZES["teacher"])[0]))
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     assert taps.TAPS not in variables
-    logits, found = model.apply(variables, images, mutable=[taps.TAPS])
+    logits, found = jax.jit(lambda v: model.apply(v, images, mutable=[taps.TAPS]))(variables)
     found = taps.tapped(found)
     last = variables["params"]["logits"]
     np.testing.assert_allclose(
         found["penultimate"] @ last["kernel"] + last["bias"][None], logits, rtol=1e-4, atol=1e-5
     )
-    np.testing.assert_array_equal(model.apply(variables, images), logits)
+    np.testing.assert_array_equal(jax.jit(model.apply)(variables, images), logits)
 
 
 def test_what_is_not_tapped_is_not_in_the_program(monkeypatch):
     model = models.build("simplenet_v1", {}, num_classes=10, kernels="xla")
     images = jnp.zeros((2, 28, 28, 1))
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
     programs = [str(jax.make_jaxpr(model.apply)(variables, images))]
     monkeypatch.setattr(type(model), "sow", lambda *_: None)
     programs.append(str(jax.make_jaxpr(model.apply)(variables, images)))

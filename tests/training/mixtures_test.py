@@ -25,7 +25,7 @@ class Tiny(nn.Module):
 
 @pytest.fixture
 def data(rng):
-    variables = Tiny().init(jax.random.key(9), jnp.zeros((1, 4, 4, 1)))
+    variables = jax.jit(Tiny().init)(jax.random.key(9), jnp.zeros((1, 4, 4, 1)))
     return step.TrainData(
         images=jnp.asarray(rng.integers(256, size=(12, 4, 4, 1), dtype=np.uint8)),
         labels=jnp.asarray(rng.integers(CLASSES, size=12), jnp.int32).at[1].set(-1),

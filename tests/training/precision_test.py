@@ -28,7 +28,7 @@ CONVS = [jax.lax.conv_general_dilated, ops.conv_for("cpu")]
 @pytest.mark.parametrize("conv", CONVS)
 def test_the_same_within_rounding(conv, rng):
     model, x = _model(conv), jnp.asarray(rng.normal(size=(16, *SHAPE)), jnp.float32)
-    variables = model.init(jax.random.key(0), x)
+    variables = jax.jit(model.init)(jax.random.key(0), x)
 
     def apply(v, x):
         return model.apply(v, x, train=True, mutable=["batch_stats", TAPS])
@@ -59,7 +59,7 @@ def _step(dtype, rng):
     hyper = {"learning_rate": 0.1, "temperature": 4.0, "alpha": 0.9}
     each = {name: jnp.array([value]) for name, value in hyper.items()}
     before = jax.tree.map(lambda x: x[0], state.create(task.model, make, each, SHAPE, [0]))
-    teacher = task.model.init(jax.random.key(1), jnp.zeros((1, *SHAPE)))
+    teacher = jax.jit(task.model.init)(jax.random.key(1), jnp.zeros((1, *SHAPE)))
     data = step.TrainData(
         images=jnp.asarray(rng.integers(256, size=(16, *SHAPE), dtype=np.uint8)),
         labels=jnp.asarray(rng.integers(CLASSES, size=16), jnp.int32),

@@ -24,7 +24,7 @@ def _images(rng, n):
 
 
 def _variables(seed=0):
-    return MODEL.init(jax.random.key(seed), jnp.zeros((1, 3, 3, 2)))
+    return jax.jit(MODEL.init)(jax.random.key(seed), jnp.zeros((1, 3, 3, 2)))
 
 
 def _apply(variables, pixels):

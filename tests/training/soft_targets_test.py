@@ -56,7 +56,9 @@ def task():
 
 @pytest.fixture
 def teacher(task, tmp_path):
-    variables = [task.model.init(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)]
+    variables = [
+        jax.jit(task.model.init)(jax.random.key(i), jnp.zeros((1, *SHAPE))) for i in range(2)
+    ]
     (tmp_path / "teacher" / "steps").mkdir(parents=True)
     about = Description({}, {"name": "cross_entropy"}, [0, 1], num_classes=3)
     return Trained(task.model, variables, about, tmp_path / "teacher" / "steps")

@@ -63,7 +63,8 @@ def data(rng):
 
 
 def _members(teacher, count=2):
-    variables = [teacher.init(jax.random.key(9 + i), jnp.zeros((1, 4, 4, 1))) for i in range(count)]
+    init = jax.jit(teacher.init)
+    variables = [init(jax.random.key(9 + i), jnp.zeros((1, 4, 4, 1))) for i in range(count)]
     return variables, jax.tree.map(lambda *leaves: jnp.stack(leaves), *variables)
 
 

@@ -37,7 +37,7 @@ test("the camera, on a phone", async (t) => {
   await ready(page);
   await page.click("#input label:has(input[value=camera])");
   await page.click("#toggle-camera");
-  await text(page, ".answer .label", "7");
+  await text(page, ".verdict .best", "7");
   await page.waitForTimeout(1200);
   await page.screenshot({ path: join(DOCS, "web-phone.png") });
 });

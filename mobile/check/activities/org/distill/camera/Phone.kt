@@ -6,7 +6,9 @@ import android.content.Context
 import android.content.Intent
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.graphics.Color
 import android.graphics.ImageFormat
+import android.graphics.PorterDuff
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
@@ -187,7 +189,9 @@ class Phone(hasCamera: Boolean = true, isAllowed: Boolean = true, qualifiers: St
         val view = activity.window.decorView
         view.jumpDrawablesToCurrentState() // a button that was pressed ends its animation
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
-        view.draw(Canvas(bitmap))
+        val canvas = Canvas(bitmap)
+        view.draw(canvas)
+        canvas.drawColor(Color.BLACK, PorterDuff.Mode.DST_OVER) // through the hole that is for the preview
         return bitmap
     }
 }
