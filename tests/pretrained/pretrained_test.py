@@ -10,9 +10,10 @@ from flax import traverse_util
 from distill import models, pipeline, presets, pretrained, study
 from distill.config import check_values
 from distill.errors import InputError
-from distill.pretrained import names
+from distill.pretrained import files, names
 from distill.progress import Display
 from distill.training import start, trained
+from experiments import imagenet
 
 NAME = "efficientnet_lite0"
 NARROW = {
@@ -44,8 +45,14 @@ def arrays(model, rng):
     return found
 
 
-def by_torch(arrays, images):
-    """The narrow network with PyTorch's operations, `[n, height, width, channels]` to logits."""
+def by_torch(arrays, images, strides=(1, 2, 1)):
+    """The network with PyTorch's operations, `[n, height, width, channels]` to logits.
+
+    Args:
+      arrays: by PyTorch's names.
+      images: what it is applied to.
+      strides: of each block.
+    """
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
     weights = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
@@ -63,13 +70,13 @@ def by_torch(arrays, images):
 
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     x = functional.relu6(layer(x, "_conv_stem", "_bn0", 2))
-    for i, strides in enumerate((1, 2, 1)):
+    for i, step in enumerate(strides):
         b, y = f"_blocks.{i}", x
         if i:
             y = functional.relu6(layer(y, f"{b}._expand_conv", f"{b}._bn0"))
-        y = functional.relu6(layer(y, f"{b}._depthwise_conv", f"{b}._bn1", strides, True))
+        y = functional.relu6(layer(y, f"{b}._depthwise_conv", f"{b}._bn1", step, True))
         y = layer(y, f"{b}._project_conv", f"{b}._bn2")
-        x = x + y if i == 2 else y
+        x = x + y if i and step == 1 and x.shape[1] == y.shape[1] else y
     x = functional.relu6(layer(x, "_conv_head", "_bn1")).mean((2, 3))
     return functional.linear(x, weights["_fc.weight"], weights["_fc.bias"]).numpy()
 
@@ -81,6 +88,21 @@ def test_the_outputs_are_those_of_pytorch(model, arrays, rng, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save({name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}, path)
     logits = model.apply(pretrained.load(path, NAME, model, SHAPE), images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_imagenets_weights_compute_what_they_do_in_pytorch(rng):
+    pytest.importorskip("torch")
+    try:
+        path = imagenet.inside(imagenet.PACKAGE, "*.pth")
+    except InputError as error:
+        pytest.skip(str(error))
+    whole, shape = models.build(NAME, {}, num_classes=1000), (64, 64, 3)
+    images = rng.normal(size=(2, *shape)).astype(np.float32)
+    strides = [s if b == 0 else 1 for s, n in zip(whole.strides, whole.blocks, strict=True)
+               for b in range(n)]  # fmt: skip
+    expected = by_torch(files.read(path), images, strides)
+    logits = jax.jit(whole.apply)(pretrained.load(path, NAME, whole, shape), images)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
