@@ -141,7 +141,7 @@ def test_a_streamed_set_has_as_many_images_as_it_was_asked_for(kind, tmp_path, m
     images = count - 20 if kind == "folder" else count  # there the first are to test with
     assert (row["files"], row["images"], trained) == (kind, images, [128, 128])
     assert (row["step_images_per_second"], row["streamed_images_per_second"]) == (3.0, 1.5)
-    assert 0 < row["seconds_to_first_batch"] < 60 and row["side"] == 128
+    assert row["seconds_to_first_batch"] >= 0 and row["side"] == 128
     side_by_side.write_csv(tmp_path / "streaming.csv", [row])
     table = readme.streaming_table(tmp_path / "streaming.csv")
     assert f"| {kind} | {images} | 0.0 GB |" in table and "| 3.0/s | 1.5/s |" in table
