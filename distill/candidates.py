@@ -13,10 +13,22 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import cache, data, losses, numerics, pipeline, provenance, stopping, study, values
+from distill import (
+    cache,
+    data,
+    losses,
+    numerics,
+    ops,
+    pipeline,
+    provenance,
+    stopping,
+    study,
+    values,
+)
 from distill import config as configs
 from distill.compress import fold, measure, rounds
 from distill.errors import InputError, unknown
@@ -112,6 +124,7 @@ def run(
     numerics.pin()
     cache.keep_programs()
     sources = pipeline.find(first, display.warn)
+    ops.prepare(jax.default_backend())
     whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
         config_hash = claim(workdir, config, sources[0].name)

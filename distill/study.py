@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import assistants, cache, data, losses, numerics, pipeline, provenance, stopping
+from distill import assistants, cache, data, losses, numerics, ops, pipeline, provenance, stopping
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
@@ -75,6 +75,7 @@ def run(
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
+    ops.prepare(jax.default_backend())
     runs = _runs(points, workdir, display)
     seeds = _seeds(config, runs)
     with alone(workdir, shared=True), stopping.listening():

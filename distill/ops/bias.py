@@ -1,8 +1,7 @@
 """The bias of a convolution, whose gradient is a kernel in C++.
 
-XLA adds the bias in passing. Its gradient, a sum of each channel over all examples and pixels,
-takes XLA longer than the gradient of the convolution where there are few channels: it moves the
-examples to the front before it begins.
+XLA adds the bias in passing. For its gradient, a sum of each channel over all examples and pixels,
+XLA would first move the examples to the front where they are last.
 """
 
 import functools

@@ -1,4 +1,4 @@
-// Sums over the pixels of each channel, for batch normalisation.
+// Sums over the pixels of each channel, for batch normalisation and the gradients of biases.
 
 #pragma once
 
