@@ -1,5 +1,6 @@
 """Filter pruning of networks for CIFAR-10, beside Li et al. (2017).
 
+    python -m experiments.filter_pruning --networks=resnet20 --epochs=20
     python -m experiments.filter_pruning --networks=vgg16 --width=0.25 --epochs=20
     python -m experiments.filter_pruning --quick     # a look, on few images
     python -m experiments.filter_pruning --notrain   # only collects what is there
@@ -29,6 +30,9 @@ IMAGES = flags.DEFINE_integer("images", None, "To train on; by default all.")
 FINE_TUNE = flags.DEFINE_integer("fine_tune", 10, "Epochs of the fine-tuning.")
 
 AMOUNTS: dict[str, dict[str, float]] = {  # Li et al. (2017), section 4, each their largest
+    "resnet20": {
+        "stage0_block*/conv0": 0.6, "stage1_block*/conv0": 0.3, "stage2_block*/conv0": 0.1,
+    },
     "vgg16": {"conv0,conv7,conv8,conv9,conv1?": 0.5},
     "resnet56": {
         "stage0_block*/conv0": 0.6, "stage1_block*/conv0": 0.3, "stage2_block*/conv0": 0.1,
@@ -40,11 +44,16 @@ AMOUNTS: dict[str, dict[str, float]] = {  # Li et al. (2017), section 4, each th
 QUICK_AMOUNTS = {"vgg16": {"conv*": 0.5}, "resnet56": {"stage*/conv0": 0.5}}
 WIDTHS: dict[str, dict[str, Any]] = {  # what --width multiplies
     "vgg16": {"features": (64,) * 2 + (128,) * 2 + (256,) * 3 + (512,) * 6, "hidden": (512,)},
+    "resnet20": {"features": (16, 32, 64), "stem": 16},
     "resnet56": {"features": (16, 32, 64), "stem": 16},
     "densenet40": {"growth": ((12,) * 12,) * 3, "stem": 16, "transitions": (160, 304)},
 }
 PUBLISHED = ROOT / "third_party" / "li2017" / "filter_pruning_cifar10.csv"
-VARIANTS = {"vgg16": "pruned-A", "resnet56": "pruned-B"}
+BESIDE = {  # the network and variant of the paper that a network stands beside
+    "resnet20": ("resnet56", "pruned-B"),
+    "vgg16": ("vgg16", "pruned-A"),
+    "resnet56": ("resnet56", "pruned-B"),
+}
 COSTS = ("num_params", "macs", "float32_latency_us", "int8_latency_us")
 
 
@@ -149,21 +158,27 @@ def published(table: pd.DataFrame) -> str:
         "network", "base", "pruned, fine-tuned", "scratch", "MACs", "weights", "whose",
     ]  # fmt: skip
     lines = []
-    for (name, width), group in table.groupby(["network", "width"], sort=False):
-        if name not in VARIANTS:
-            continue
-        variant, mean = VARIANTS[name], group.mean(numeric_only=True)
-        pruned = theirs.loc[(name, variant)]
-        errors = [theirs.error_percent[name, v] for v in ("base", variant, f"{variant} scratch")]
-        shares = [pruned.flops_pruned_percent, pruned.parameters_pruned_percent]
-        lines.append(
-            [name, *(f"{e:.2f}" for e in errors), *(f"−{s:.1f} %" for s in shares), "Li et al."]
-        )
-        ours = [100 * (1 - mean[column]) for column in ("original", "fine_tuned", "scratch")]
-        gone = [100 * (1 - mean[cost] / mean[f"{cost}_before"]) for cost in ("macs", "num_params")]
-        whose = called("ours", width)
-        lines.append([name, *(f"{e:.2f}" for e in ours), *(f"−{s:.1f} %" for s in gone), whose])
+    for model, variant in dict.fromkeys(BESIDE.values()):
+        ours = [
+            _in_percent(called(str(name), width), group)
+            for (name, width), group in table.groupby(["network", "width"], sort=False)
+            if BESIDE.get(str(name)) == (model, variant)
+        ]
+        if ours:
+            pruned = theirs.loc[(model, variant)]
+            variants = ("base", variant, f"{variant} scratch")
+            errors = [f"{theirs.error_percent[model, each]:.2f}" for each in variants]
+            shares = (pruned.flops_pruned_percent, pruned.parameters_pruned_percent)
+            lines += [[model, *errors, *(f"−{share:.1f} %" for share in shares), "Li et al."], *ours]
     return markdown(header, lines)
+
+
+def _in_percent(name: str, group: pd.DataFrame) -> list[str]:
+    """Returns our cells of the rows of a network beside the paper's."""
+    mean = group.mean(numeric_only=True)
+    errors = [100 * (1 - mean[column]) for column in ("original", "fine_tuned", "scratch")]
+    gone = [100 * (1 - mean[cost] / mean[f"{cost}_before"]) for cost in ("macs", "num_params")]
+    return [name, *(f"{e:.2f}" for e in errors), *(f"−{share:.1f} %" for share in gone), "ours"]
 
 
 def draw(table: pd.DataFrame, figure: Figure) -> None:

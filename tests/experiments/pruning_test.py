@@ -78,7 +78,7 @@ def test_the_page_stands_beside_the_paper(tmp_path):
     pages.write(filter_pruning.PAGE, rows, tmp_path)
     text = (tmp_path / "docs" / "filter_pruning.md").read_text()
     assert "| vgg16 | 6.75 | 6.60 | 6.88 | −34.2 % | −64.0 % | Li et al. |" in text
-    assert "| vgg16 | 9.00 | 10.00 | 11.00 | −50.0 % | −50.0 % | ours × 0.25 |" in text
+    assert "| vgg16 × 0.25 | 9.00 | 10.00 | 11.00 | −50.0 % | −50.0 % | ours |" in text
     assert "1,800 → 900 (-50 %)" in text
     assert "| vgg16 | × 0.25 | train[:20000] | 12 + 3 | 91.00 (" in text
 
