@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from distill import ops
 from distill.errors import InputError
 
 Features = Sequence[jax.Array]
@@ -167,13 +168,13 @@ def _flow(first: jax.Array, second: jax.Array) -> jax.Array:
     height, width = (min(s) for s in zip(first.shape[1:3], second.shape[1:3], strict=True))
 
     def greatest(x):
-        n, h, w, channels = x.shape
-        if h % height or w % width:
+        _, h, w, _ = x.shape
+        if h % height or w * height != h * width:
             raise InputError(
                 f"fsp needs stages of which one fills the other evenly; {first.shape[1:]} meets "
                 f"{second.shape[1:]}"
             )
-        return x.reshape(n, height, h // height, width, w // width, channels).max((2, 4))
+        return ops.max_pool(x, h // height)
 
     products = jnp.einsum("bhwc,bhwd->bcd", greatest(first), greatest(second))
     return products / (height * width)

@@ -1,6 +1,7 @@
 """Max-pooling whose gradient is cheap on a CPU."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -37,13 +38,45 @@ def max_pool(x: jax.Array, size: int = 2, *, native: bool = False) -> jax.Array:
     return _reshaped(x, size)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _reshaped(x: jax.Array, size: int) -> jax.Array:
     """Pools with the batch last, as in `banded`: XLA then moves nothing between them."""
+    return jnp.transpose(_windows(x, size).max((1, 4)), (3, 2, 0, 1))
+
+
+def _reshaped_forward(x: jax.Array, size: int):
+    return _reshaped(x, size), x
+
+
+def _reshaped_backward(size: int, x: jax.Array, ct: jax.Array):
+    """Shares the gradient among those values that no other of their window exceeds.
+
+    They are compared with one another. The gradient of `jnp.max` looks for what equals the maximum,
+    and misses it wherever XLA computes `x` once for the maximum and again for the comparison, with
+    another last bit.
+    """
+    windows, (n, h, w, c) = _windows(x, size), x.shape
+    greatest = jnp.ones(windows.shape, bool)
+    for shift in itertools.product(range(size), repeat=2):
+        if any(shift):
+            greatest &= windows >= jnp.roll(windows, shift, (1, 4))
+    share = jnp.transpose(ct, (2, 3, 1, 0))[:, None, :, :, None] / greatest.sum(
+        (1, 4), dtype=ct.dtype, keepdims=True
+    )
+    image = jnp.where(greatest, share, 0).reshape(w // size * size, c, h // size * size, n)
+    edges = ((0, 0), (0, h % size), (0, w % size), (0, 0))
+    return (jnp.pad(jnp.transpose(image, (3, 2, 0, 1)), edges),)
+
+
+_reshaped.defvjp(_reshaped_forward, _reshaped_backward)
+
+
+def _windows(x: jax.Array, size: int) -> jax.Array:
+    """Returns `[width // size, size, channels, height // size, size, batch]`."""
     n, h, w, c = x.shape
     h, w = h // size, w // size
     x = jnp.transpose(x[:, : h * size, : w * size], (2, 3, 1, 0))
-    x = x.reshape(w, size, c, h, size, n).max((1, 4))
-    return jnp.transpose(x, (3, 2, 0, 1))
+    return x.reshape(w, size, c, h, size, n)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

@@ -87,7 +87,7 @@ def test_the_outputs_are_those_of_pytorch(model, arrays, rng, tmp_path):
     torch = pytest.importorskip("torch")
     path = tmp_path / "weights.pth"
     torch.save({name: torch.from_numpy(np.array(a)) for name, a in arrays.items()}, path)
-    logits = model.apply(pretrained.load(path, NAME, model, SHAPE), images)
+    logits = jax.jit(model.apply)(pretrained.load(path, NAME, model, SHAPE), images)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 

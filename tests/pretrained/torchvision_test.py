@@ -7,6 +7,7 @@ has computed, so that nothing but NumPy's random weights is needed.
 import pathlib
 import re
 
+import jax
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -173,7 +174,7 @@ def test_logits_are_those_of_pytorch(name, tmp_path):
     np.savez(tmp_path / "weights.npz", **weights(name))
     model = build(name)
     variables = pretrained.load(tmp_path / "weights.npz", name, model, SHAPE)
-    found = model.apply(variables, images())
+    found = jax.jit(model.apply)(variables, images())
     np.testing.assert_allclose(found, LOGITS[name], rtol=1e-4, atol=1e-4)
 
 
