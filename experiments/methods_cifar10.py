@@ -1,8 +1,9 @@
 """Methods of distillation on CIFAR-10: a ResNet-20 teaches a ResNet-8.
 
-    python -m experiments.methods_cifar10            # three seeds: an accelerator's work
-    python -m experiments.methods_cifar10 --quick    # minutes, on 1,000 images with narrow networks
-    python -m experiments.methods_cifar10 --notrain  # only collects what is there
+    python -m experiments.methods_cifar10             # three seeds: hours on two cores
+    python -m experiments.methods_cifar10 --init=RUN  # whose ResNet-20 teaches as it is
+    python -m experiments.methods_cifar10 --quick     # minutes, on 1,000 images, narrow networks
+    python -m experiments.methods_cifar10 --notrain   # only collects what is there
 
 All training images with all of their labels, shifted and flipped. The methods are as in
 `experiments.methods`. All seeds of a method train in one program. What has a row in --workdir is
@@ -22,7 +23,7 @@ from distill.progress import Display
 from experiments import ROOT, methods, methods_page, options
 
 SEEDS = 3
-TEACHER_EPOCHS, EPOCHS = 60, 30
+TEACHER_EPOCHS, EPOCHS = 60, 10
 METHODS = {
     name: methods.METHODS[name]
     for name in (
@@ -33,23 +34,31 @@ METHODS = {
 
 
 def sweep(
-    *, seeds: Sequence[int] = range(SEEDS), epochs: int | None = None, quick: bool = False
+    *,
+    seeds: Sequence[int] = range(SEEDS),
+    epochs: int | None = None,
+    teacher: str = "",
+    quick: bool = False,
 ) -> ConfigDict:
     """Returns the configuration of the students of all methods, a sweep.
 
     Args:
       seeds: of the students; all of them have the same teacher.
       epochs: of the students; `EPOCHS` if None.
+      teacher: a run whose ResNet-20 teaches; one is trained if there is none.
       quick: a run of minutes on few images, with narrow networks.
     """
     narrow = {"features": (4, 8, 16), "stem": 4}
     config = presets.from_labels(
         "resnet8", "cifar10", "quick" if quick else None, quick_args=narrow
     )
+    config.dataset.fallback = "cifar10_jpeg"  # where it is prepared
     taught = {"model": "resnet20", "epochs": TEACHER_EPOCHS}
     taught_like = {k: config.student[k] for k in ("schedule", "learning_rate", "weight_decay")}
     config.teacher.update({**taught_like, **taught, "augmentation": config.student.augmentation})
     config.student.epochs = epochs or EPOCHS
+    if teacher:
+        config.teacher.update({"init": teacher, "epochs": 0})
     if quick:
         config.teacher.update({"epochs": 1, "batch_size": 50, "args": narrow})
         config.student.epochs = epochs or 1
@@ -67,7 +76,10 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     display, quick = Display(), options.QUICK.value
     workdir = options.workdir("methods_cifar10")
-    config = sweep(seeds=options.seeds(SEEDS), epochs=options.EPOCHS.value, quick=quick)
+    config = sweep(
+        seeds=options.seeds(SEEDS), epochs=options.EPOCHS.value, teacher=options.INIT.value or "",
+        quick=quick,
+    )  # fmt: skip
     if options.TRAIN.value:
         study.run(config, workdir, display)
     dataset = data.load(config, *data.find(config, display.warn))

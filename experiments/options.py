@@ -9,7 +9,7 @@ from distill.errors import InputError
 SEEDS = flags.DEFINE_integer("seeds", None, "How many seeds.")
 EPOCHS = flags.DEFINE_integer("epochs", None, "By default those of the recipe.")
 NETWORKS = flags.DEFINE_list("networks", None, "Some of them; by default all.")
-INIT = flags.DEFINE_string("init", None, "File of weights of EfficientNet-Lite0.")
+INIT = flags.DEFINE_string("init", None, "Weights to begin with: a file, or a run.")
 QUICK = flags.DEFINE_bool("quick", False, "Seconds, on few images; results stay in --workdir.")
 TRAIN = flags.DEFINE_bool("train", True, "Train what is missing, or only collect what is there.")
 WORKDIR = flags.DEFINE_string("workdir", None, "By default in runs, named by the experiment.")
