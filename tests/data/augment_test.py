@@ -5,6 +5,9 @@ import pytest
 
 from distill.data import augment
 
+# Compiled whole: otherwise each of their operations is, for each shape.
+affine, hand, rotate = map(jax.jit, (augment.affine, augment.hand, augment.rotate))
+draw = jax.jit(lambda name, key, n: augment.AUGMENTATIONS[name].draw(key, n), static_argnums=(0, 2))
 IMAGE = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3, 1)
 
 
@@ -35,7 +38,7 @@ def test_variants_of_shift_are_distinct_and_each_is_drawn(key):
     shift = augment.AUGMENTATIONS["shift"]
     images = shift.apply(jnp.repeat(IMAGE, 9, axis=0), jnp.arange(9))
     assert len({image.tobytes() for image in np.asarray(images)}) == shift.num_variants == 9
-    assert set(np.asarray(shift.draw(key, 500)).tolist()) == set(range(9))
+    assert set(np.asarray(draw("shift", key, 500)).tolist()) == set(range(9))
 
 
 def test_each_image_has_its_own_choice():
@@ -48,7 +51,7 @@ def test_each_image_has_its_own_choice():
 @pytest.mark.parametrize("turns", [0, 1, 2, -1])
 def test_rotation_is_counter_clockwise_as_that_of_numpy(size, turns, rng):
     images = rng.random((1, *size, 2)).astype(np.float32)
-    turned = augment.rotate(images, jnp.array([90.0 * turns]))
+    turned = rotate(images, jnp.array([90.0 * turns]))
     # The corners fall on the very edge, where rounding may mix in the black outside.
     np.testing.assert_allclose(turned, np.rot90(images, turns, axes=(1, 2)), atol=2e-5)
 
@@ -56,7 +59,7 @@ def test_rotation_is_counter_clockwise_as_that_of_numpy(size, turns, rng):
 def test_a_small_rotation_moves_the_top_to_the_left():
     image = np.zeros((1, 21, 21, 1), np.float32)
     image[0, 1, 10] = 1
-    turned = _plane(augment.rotate(image, jnp.array([10.0])))
+    turned = _plane(rotate(image, jnp.array([10.0])))
     columns = (turned.sum(0) * np.arange(21)).sum() / turned.sum()
     assert columns == pytest.approx(10 - 9 * np.sin(np.deg2rad(10)), abs=0.1)
 
@@ -78,14 +81,14 @@ def test_crop_flip_literal(offset, flip, expected):
 
 
 def test_crop_flip_draws_every_offset_and_both_sides(key):
-    offset, flip = augment.AUGMENTATIONS["crop_flip"].draw(key, 1000)
+    offset, flip = draw("crop_flip", key, 1000)
     for axis in np.asarray(offset).T:
         assert set(axis.tolist()) == set(range(-4, 5))
     assert 0.4 < np.asarray(flip).mean() < 0.6
 
 
 def test_shift_rotate_draws_within_its_limits(key):
-    variant, degrees = augment.AUGMENTATIONS["shift_rotate"].draw(key, 1000)
+    variant, degrees = draw("shift_rotate", key, 1000)
     assert set(np.asarray(variant).tolist()) == set(range(9))
     assert -10 <= degrees.min() < -9 and 9 < degrees.max() < 10
 
@@ -100,20 +103,20 @@ def test_shift_rotate_by_nothing_is_the_identity():
 def test_pixels_stay_between_zero_and_one(name, key, rng):
     augmentation = augment.AUGMENTATIONS[name]
     images = rng.random((16, 8, 8, 3)).astype(np.float32)
-    augmented = jax.jit(augmentation.apply)(images, augmentation.draw(key, 16))
+    augmented = jax.jit(augmentation.apply)(images, draw(name, key, 16))
     assert augmented.shape == images.shape and augmented.dtype == jnp.float32
     assert augmented.min() >= 0 and augmented.max() <= 1 + 1e-6
 
 
 def _affine(images, degrees=0.0, scale=1.0, offset=(0.0, 0.0)):
     choices = jnp.array([degrees]), jnp.array([scale]), jnp.array([offset])
-    return np.asarray(augment.affine(images, choices))
+    return np.asarray(affine(images, choices))
 
 
 def test_affine_by_nothing_is_the_identity_and_turns_as_rotate_does(rng):
     images = rng.random((1, 7, 7, 2)).astype(np.float32)
     np.testing.assert_allclose(_affine(images), images, atol=1e-6)
-    turned = augment.rotate(images, jnp.array([10.0]))
+    turned = rotate(images, jnp.array([10.0]))
     np.testing.assert_allclose(_affine(images, degrees=10.0), turned, atol=1e-5)
 
 
@@ -132,7 +135,7 @@ def test_affine_scales_about_the_centre():
 
 
 def test_affine_draws_within_its_limits(key):
-    degrees, scale, offset = augment.AUGMENTATIONS["affine"].draw(key, 1000)
+    degrees, scale, offset = draw("affine", key, 1000)
     assert abs(degrees).max() <= 10 and offset.shape == (1000, 2) and abs(offset).max() <= 2
     assert scale.min() >= 0.9 and scale.max() <= 1.1 and np.ptp(scale) > 0.19
 
@@ -145,30 +148,30 @@ def hands(**choices):
 
 def test_a_hand_of_zeros_is_the_identity(rng):
     images = rng.random((1, 6, 6, 1)).astype(np.float32)
-    np.testing.assert_allclose(augment.hand(images, hands()), images, atol=1e-6)
+    np.testing.assert_allclose(hand(images, hands()), images, atol=1e-6)
 
 
 def test_each_trait_of_a_hand_does_what_it_says():
     image = np.zeros((1, 15, 15, 1), np.float32)
     image[0, 3:12, 7] = 1  # a stroke, downwards
-    wider = _plane(augment.hand(image, hands(stroke=0.5)))
+    wider = _plane(hand(image, hands(stroke=0.5)))
     np.testing.assert_allclose(wider[7, 5:10], [0, 0.5, 1, 0.5, 0])
-    np.testing.assert_allclose(_plane(augment.hand(image, hands(stroke=-0.5)))[7, 7], 0.5)
-    half = augment.hand(image / 2, hands(gamma=np.log(2)))
+    np.testing.assert_allclose(_plane(hand(image, hands(stroke=-0.5)))[7, 7], 0.5)
+    half = hand(image / 2, hands(gamma=np.log(2)))
     np.testing.assert_allclose(_plane(half)[7, 7], 0.25, rtol=1e-5)
-    moved = _plane(augment.hand(image, hands(shift=(0.0, -2.0))))
+    moved = _plane(hand(image, hands(shift=(0.0, -2.0))))
     np.testing.assert_allclose(moved, np.roll(image[0, :, :, 0], 2, axis=1), atol=1e-6)
-    leaning = _plane(augment.hand(image, hands(shear=0.25)))
+    leaning = _plane(hand(image, hands(shear=0.25)))
     np.testing.assert_allclose([leaning[3, 8], leaning[7, 7], leaning[11, 6]], 1, atol=1e-6)
-    longer = _plane(augment.hand(image, hands(scale=(np.log(1.25), 0.0))))
+    longer = _plane(hand(image, hands(scale=(np.log(1.25), 0.0))))
     assert longer.sum() == pytest.approx(9 * 1.25, rel=0.05)
-    turned = _plane(augment.hand(image, hands(degrees=10.0)))
-    np.testing.assert_allclose(turned, _plane(augment.rotate(image, jnp.array([10.0]))), atol=1e-6)
+    turned = _plane(hand(image, hands(degrees=10.0)))
+    np.testing.assert_allclose(turned, _plane(rotate(image, jnp.array([10.0]))), atol=1e-6)
 
 
 def test_hands_differ_and_stay_within_their_range(key):
-    drawn = augment.AUGMENTATIONS["hand"].draw(key, 100)
+    drawn = draw("hand", key, 100)
     for name, values in drawn.items():
         assert np.abs(values).max() <= augment.HAND[name] and len(np.unique(values)) > 90
-    images = augment.hand(np.ones((100, 5, 5, 1), np.float32), drawn)
+    images = hand(np.ones((100, 5, 5, 1), np.float32), drawn)
     assert np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1

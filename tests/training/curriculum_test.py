@@ -75,7 +75,7 @@ def test_a_step_moves_the_student_down_and_the_temperature_up_the_same_loss():
         return sum(term.mean() for term in terms.values())
 
     logit = before.parts[curriculum.SHARE]["logit"]
-    of_params, of_logit = jax.grad(value, argnums=(0, 1))(before.params, logit)
+    of_params, of_logit = jax.jit(jax.grad(value, argnums=(0, 1)))(before.params, logit)
     moved = after.parts[curriculum.SHARE]["logit"] - logit
     assert float(moved) == pytest.approx(0.1 * float(of_logit), rel=1e-3)
     np.testing.assert_allclose(
