@@ -274,13 +274,13 @@ def streaming_table(path: pathlib.Path = RESULTS / "streaming.csv") -> str:
         return f"`python -m experiments.benchmarks.streaming --csv experiments/results/{path.name}`"
     table = pages.read_csv(path)
     header = [
-        "files", "images", "pixels", "on the disk", "memory at most", "until the first batch",
-        "decoded", "steps alone", "steps, streamed",
+        "files", "images", "pixels", "on the disk", "memory, reading", "and with the network",
+        "until the first batch", "decoded", "steps alone", "steps, streamed",
     ]  # fmt: skip
     lines = [
         [
             row.files, f"{row.images:,}", *(f"{gb:,.1f} GB" for gb in (
-                row.decoded_gb, row.file_gb, row.peak_gb
+                row.decoded_gb, row.file_gb, row.reading_gb, row.peak_gb
             )),
             f"{row.seconds_to_first_batch:.0f} s", *(f"{rate:,.1f}/s" for rate in (
                 row.decoded_per_second, row.step_images_per_second, row.streamed_images_per_second
