@@ -169,7 +169,10 @@ def published(table: pd.DataFrame) -> str:
             variants = ("base", variant, f"{variant} scratch")
             errors = [f"{theirs.error_percent[model, each]:.2f}" for each in variants]
             shares = (pruned.flops_pruned_percent, pruned.parameters_pruned_percent)
-            lines += [[model, *errors, *(f"−{share:.1f} %" for share in shares), "Li et al."], *ours]
+            lines += [
+                [model, *errors, *(f"−{share:.1f} %" for share in shares), "Li et al."],
+                *ours,
+            ]
     return markdown(header, lines)
 
 

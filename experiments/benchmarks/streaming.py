@@ -7,7 +7,8 @@ A set of photos is generated as TFDS prepares one, in TFRecord or ArrayRecord fi
 so large that its pixels have --gigabytes. Then EfficientNet-Lite0 makes a few steps on it, first on
 images that live on the device, then on streamed ones, in random order. The memory is the greatest
 that the process had, TensorFlow included: by the time the images were read, and in the end, with
-the network; so each kind of files wants a process of its own. The files take a tenth of their pixels, in a temporary directory that is removed.
+the network; so each kind of files wants a process of its own. The files take a tenth of their
+pixels, in a temporary directory that is removed.
 """
 
 import argparse
