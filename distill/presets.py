@@ -114,6 +114,7 @@ def from_labels(
     if dataset == "mnist":
         config.dataset.fallback = "mnist5k"
     elif dataset == "cifar10":
+        config.dataset.fallback = "cifar10_jpeg"  # where somebody has prepared it
         config.dataset.mean, config.dataset.std = CIFAR10_MEAN, CIFAR10_STD
     else:
         config.dataset.mean, config.dataset.std = IMAGENET_MEAN, IMAGENET_STD

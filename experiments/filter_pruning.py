@@ -80,7 +80,6 @@ def runs(
             module = importlib.import_module(f"configs.cifar10_{name}")
             config = module.get_config("quick" if quick else None)
             config.stages, config.seed = "student,compress,evaluate", seed
-            config.dataset.fallback = "cifar10_jpeg"  # where it is prepared
             if images and not quick:
                 config.dataset.train = f"train[:{images}]"
             config.student.epochs = epochs or config.student.epochs

@@ -212,23 +212,6 @@ def in_order(table: pd.DataFrame, methods: Collection[str]) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def with_kept(
-    rows: Sequence[Mapping[str, Any]], csv: pathlib.Path, methods: Collection[str]
-) -> list[dict[str, Any]]:
-    """Adds rows to those that a file has, which stay as they are, in the order of the methods.
-
-    Args:
-      rows: from `collect`.
-      csv: of earlier rows, if there is one.
-      methods: in their order.
-    """
-    table = pd.DataFrame(rows)
-    if csv.exists():
-        earlier = pages.read_csv(csv)
-        table = pd.concat([earlier, table[~table.id.isin(earlier.id)]])
-    return in_order(table, methods).to_dict("records")
-
-
 def _shown(loss: Loss) -> str:
     from distill import losses
     from distill.training import recipe
@@ -261,8 +244,6 @@ def main(argv: list[str]) -> None:
     labels = data.load(config, *data.find(config, display.warn)).test.labels
     root = workdir / "tables" if quick else ROOT
     rows = collect(workdir, labels, METHODS)
-    if not quick:
-        rows = with_kept(rows, methods_page.MNIST.csv(ROOT), METHODS)
     for path in methods_page.write(rows, root, methods_page.MNIST):
         display.say(str(path))
 

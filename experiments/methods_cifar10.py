@@ -54,16 +54,14 @@ def sweep(
     )
     # Of two outcomes, what the teacher says of both is computed once, where a table can hold it.
     config.student.augmentation = "flip"
-    config.dataset.fallback = "cifar10_jpeg"  # where it is prepared
-    taught = {"model": "resnet20", "epochs": TEACHER_EPOCHS}
-    taught_like = {k: config.student[k] for k in ("schedule", "learning_rate", "weight_decay")}
-    config.teacher.update({**taught_like, **taught, "augmentation": "flip"})
-    config.student.epochs = epochs or EPOCHS
+    same = ("schedule", "learning_rate", "weight_decay", "augmentation")
+    config.teacher.update({key: config.student[key] for key in same})
+    config.teacher.update({"model": "resnet20", "epochs": TEACHER_EPOCHS})
     if teacher:
         config.teacher.update({"init": teacher, "epochs": 0})
-    if quick:
+    elif quick:
         config.teacher.update({"epochs": 1, "batch_size": 50, "args": narrow})
-        config.student.epochs = epochs or 1
+    config.student.epochs = epochs or (1 if quick else EPOCHS)
     config.sweep.seeds = tuple(seeds)
     config.sweep.axes = (methods.varied(METHODS.values()),)
     return config

@@ -32,21 +32,17 @@ from experiments import driver, options, pages
 SIZE, LARGER = 64, 96  # pixels to which CIFAR-10's 32×32 are enlarged
 SMALL = {"width": 0.35, "head": 320}  # of a MobileNetV2
 AMOUNTS = {"pruned_30": 0.335, "pruned_50": 0.56}  # of the filters inside of each block
-RUNS = {  # how each is called on the page
+RUNS = {  # how each is called on the page; each after what it begins with
     "frozen": "head alone",
     "frozen_96": f"head alone, at {LARGER} px",
     "tuned": "all layers",
+    "pruned_30": "30 % fewer MACs",
+    "scratch_30": "30 % fewer MACs, from scratch",
     "pruned_50": "50 % fewer MACs",
     "scratch_50": "50 % fewer MACs, from scratch",
     "small_labels": "small, on labels",
     "small_distilled": "small, distilled",
-    "pruned_30": "30 % fewer MACs",
-    "scratch_30": "30 % fewer MACs, from scratch",
 }
-SHOWN = (
-    "frozen", "frozen_96", "tuned", "pruned_30", "scratch_30", "pruned_50", "scratch_50",
-    "small_labels", "small_distilled",
-)  # fmt: skip
 FORMATS = ("float32", "int8")
 CONFIG = "config.json"
 RUNS_TIMED = 300
@@ -195,7 +191,7 @@ def networks(table: pd.DataFrame) -> str:
         "weights", "MACs", "float32 kB", "int8 kB", "float32 ms", "int8 ms",
     ]  # fmt: skip
     lines = []
-    for name in (name for name in SHOWN if name in table.index):
+    for name in (name for name in RUNS if name in table.index):
         of_run = table.loc[name]
         tuned = of_run.untuned >= 0  # and not missing
         epochs = f"{of_run.epochs}" + (f" + {of_run.fine_tune_epochs}" if tuned else "")

@@ -86,7 +86,12 @@ def find(name: str, data_dir: str, fallback: str) -> tuple[Source, str]:
             f"dataset {name} cannot be had: {reason}; set TFDS_DATA_DIR to a directory that has "
             f"it, or --config.dataset.fallback={EMBEDDED}"
         )
-    return find(fallback, data_dir, "")[0], reason
+    try:
+        return find(fallback, data_dir, "")[0], reason
+    except InputError as error:
+        raise InputError(
+            f"dataset {name} cannot be had: {reason}; nor its fallback: {error}"
+        ) from None
 
 
 def class_names(name: str, data_dir: str) -> list[str]:

@@ -65,6 +65,13 @@ def test_without_fallback_it_is_an_error(tmp_path, offline):
     )
 
 
+def test_where_the_fallback_is_missing_too_both_are_named(tmp_path, offline):
+    with pytest.raises(
+        InputError, match="dataset mnist cannot be had: .*; nor its fallback: .*emnist"
+    ):
+        data.find(_config(tmp_path, fallback="emnist"), print)
+
+
 def test_fallback_is_announced_in_one_line(tmp_path, offline):
     said = []
     source, transfer = data.find(_config(tmp_path, fallback="mnist5k"), said.append)

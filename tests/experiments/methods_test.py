@@ -81,23 +81,10 @@ def test_counts_are_of_images_on_which_one_is_right_for_more_seeds(tmp_path):
     assert (found["a"]["a_better"], found["a"]["b_better"]) == (2, 1)  # of the seed that both have
 
 
-def test_rows_are_added_and_not_edited(tmp_path):
-    names = ("labels only", "kl", "dkd", "nst")
-    first = TABLE.assign(
-        id=[f"{method}{seed}" for method, seed in zip(TABLE.method, TABLE.seed, strict=True)]
-    )
-    first[first.method != "kl"].to_csv(tmp_path / "rows.csv", index=False)
-    new = first[first.method.isin(["kl", "labels only"])].assign(accuracy=0.5)
-    rows = methods.with_kept(new.to_dict("records"), tmp_path / "rows.csv", names)
-    assert [row["id"] for row in rows] == [f"{name}{seed}" for name in names for seed in range(3)]
-    assert [row["accuracy"] == 0.5 for row in rows] == [False] * 3 + [True] * 3 + [False] * 6
-
-
-def test_rows_of_one_student_trained_otherwise_are_no_further_seeds(tmp_path):
-    TABLE.assign(id=[f"{i}" for i in TABLE.index]).to_csv(tmp_path / "rows.csv", index=False)
-    longer = TABLE.assign(id=[f"longer{i}" for i in TABLE.index], epochs=12)
+def test_rows_of_one_student_trained_otherwise_are_no_further_seeds():
+    twice = pd.concat([TABLE, TABLE.assign(epochs=12)])
     with pytest.raises(InputError, match=r"several rows of one student \(1.0, simplenet_v1, "):
-        methods.with_kept(longer.to_dict("records"), tmp_path / "rows.csv", methods.METHODS)
+        methods.in_order(twice, methods.METHODS)
 
 
 def test_page_and_picture_are_written_from_the_rows(tmp_path):
@@ -140,6 +127,10 @@ def test_every_method_of_cifar10_is_a_valid_configuration_and_its_page_names_the
     for point in study_lib.expand(methods_cifar10.sweep(quick=True)):
         pipeline.validate(point)
         assert point.student.epochs == 1 and point.dataset.train == "train[:1000]"
+    for quick in (False, True):  # a trained teacher is as it is
+        (point, *_) = study_lib.expand(methods_cifar10.sweep(teacher="run", quick=quick))
+        assert (point.teacher.init, point.teacher.epochs) == ("run", 0)
+        assert not point.teacher.args
     table = TABLE.assign(labelled_fraction=1.0, model="resnet8", teacher_accuracy=0.9123)
     rendered = methods_page.render(table, methods_page.CIFAR10)["methods_cifar10"]
     assert (
