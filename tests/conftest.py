@@ -14,19 +14,26 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most of a test is compiling what runs for a moment: LLVM's first level takes half as long as its
-# last. What XLA fuses and in which order it computes is the same.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+# Most of a test is compiling what runs for a moment: LLVM without its passes takes half as long.
+# What XLA fuses and in which order it computes is the same.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory):
-    """Tests build the same programs again and again; what one has compiled serves the others."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    """Tests build the same programs again and again; what one has compiled serves the others.
+
+    So do the processes that tests start.
+    """
+    for name, value in {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture(autouse=True)

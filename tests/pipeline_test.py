@@ -132,10 +132,9 @@ def test_a_second_run_trains_nothing_and_the_teacher_is_shared(finished, monkeyp
 
 def test_nothing_is_compiled_after_the_first_epoch(tmp_path):
     config = tiny_config(arg="quick,baseline")
-    config.student.epochs = 1
+    config.student.epochs, config.stages = 1, "student"
     run(config, tmp_path / "one")
     before = engine.run_chunk._cache_size()
-    config = tiny_config(arg="quick,baseline")
     config.student.steps = 8 * 3 + 5  # the fourth epoch is cut short
     run(config, tmp_path / "four")
     assert engine.run_chunk._cache_size() == before + 1
@@ -189,8 +188,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path,
         },
     ],
 )
-def test_variants_run_to_the_end(tmp_path, change):
+def test_variants_run_to_the_end(finished, tmp_path, change):
     config = tiny_config()
+    config.stages = "teacher,student,evaluate"
+    config.teacher.directory = str(finished[0].parent / "teachers")
     with config.unlocked():
         for key, value in change.items():
             section, _, field = key.rpartition(".")
@@ -202,7 +203,7 @@ def test_variants_run_to_the_end(tmp_path, change):
 
 def test_streaming_gives_the_same_parameters_as_residence(finished, tmp_path):
     config = tiny_config()
-    config.dataset.resident_mb = 0
+    config.dataset.resident_mb, config.stages = 0, "teacher,student"
     run(config, tmp_path / "streamed")
     for a, b in zip(
         _leaves(student(finished[0])), _leaves(student(tmp_path / "streamed")), strict=True
@@ -213,7 +214,7 @@ def test_streaming_gives_the_same_parameters_as_residence(finished, tmp_path):
 def test_hidden_labels_decide_nothing(tmp_path, monkeypatch):
     """Half of the labels are hidden; exchanging those before they are hidden changes nothing."""
     config = tiny_config()
-    config.dataset.labelled_fraction = 0.5
+    config.dataset.labelled_fraction, config.stages = 0.5, "teacher,student"
     run(config, tmp_path / "true")
     original = data.read
 
@@ -279,7 +280,7 @@ def test_a_loss_of_the_users_own_needs_one_entry(tmp_path, monkeypatch):
 
     monkeypatch.setitem(losses.LOSSES, "margin", margin)
     config = tiny_config(arg="quick,baseline")
-    config.loss.name = "margin"
+    config.loss.name, config.stages = "margin", "student,evaluate"
     with pytest.raises(InputError, match="loss margin needs --config.loss.width"):
         pipeline.validate(config)
     with config.unlocked():

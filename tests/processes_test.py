@@ -20,6 +20,7 @@ from distill.training import trained
 
 ROOT = pathlib.Path(__file__).parents[1]
 OVERRIDES = {
+    "stages": "teacher,student,evaluate,report",
     "dataset.train": "train[:320]", "dataset.test": "test[:150]",
     "teacher.model": "simplenet_v1", "teacher.learning_rate": 0.01, "teacher.batch_size": 40,
     "teacher.epochs": 2, "student.batch_size": 40, "student.epochs": 4, "checkpoint_every_s": 0.0,

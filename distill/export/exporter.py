@@ -37,10 +37,12 @@ class _Expected(NamedTuple):
     Attributes:
       logits: `[n, classes]`, Flax's, of the whole test set.
       cells: `[m, rows, columns, channels]`, what a reader sees of some of its images.
+      layers: what the layers of the model cost.
     """
 
     logits: np.ndarray
     cells: np.ndarray
+    layers: list[cost.LayerCost]
 
 
 class NotProven(InputError):
@@ -216,8 +218,7 @@ def _proven(
     read = _read(model, bundle, expected.cells, np.asarray(test.images[some]), scores[some])
     if section.output == "logits":
         scores, read = (np.asarray(jax.nn.softmax(s)) for s in (scores, read))
-    counted = cost.layers(trained.model, trained.about.input_shape)
-    rounded = checks.rounding(expected.logits, sum(layer.macs > 0 for layer in counted))
+    rounded = checks.rounding(expected.logits, sum(layer.macs > 0 for layer in expected.layers))
     error = checks.parity(probabilities, scores, format, rounded)
     flax, tflite = checks.accuracy(
         test.labels, probabilities, scores, format, section.max_accuracy_drop
@@ -228,7 +229,7 @@ def _proven(
         manifest["output"]["temperature"] = _temperature(model, dataset.validation, section.output)
         scores = np.stack([reference.probabilities(s, manifest["output"]) for s in raw])
     manifest["golden"] = _golden(bundle, test.images, format)
-    manifest["provenance"] = _provenance(trained, tflite, flax)
+    manifest["provenance"] = _provenance(trained, expected.layers, tflite, flax)
     proof = {
         "output": section.output,
         "operators": operators,
@@ -262,7 +263,8 @@ def _expect(trained: Trained, dataset: Dataset, section: ConfigDict) -> _Expecte
         "dtype": "float32",
     }
     seen = [preprocess.see_image(_pixels(image), spec) for image in test.images[_some(test)]]
-    return _Expected(logits, np.stack([one.cells for one in seen]))
+    layers = cost.layers(trained.model, about.input_shape)
+    return _Expected(logits, np.stack([one.cells for one in seen]), layers)
 
 
 def _some(test: Split) -> slice:
@@ -342,15 +344,16 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     }
 
 
-def _provenance(trained: Trained, accuracy: float, accuracy_flax: float) -> dict[str, Any]:
-    counted = cost.cost(trained.model, trained.about.input_shape)
+def _provenance(
+    trained: Trained, layers: list[cost.LayerCost], accuracy: float, accuracy_flax: float
+) -> dict[str, Any]:
     return {
         "exporter": f"distill {distill.__version__}",
         "config_hash": trained.about.digest,
         "commit": provenance.commit(),
         "dataset": trained.about.dataset,
         "model": trained.about.model,
-        "num_params": counted.num_params,
+        "num_params": sum(layer.num_params for layer in layers),
         "accuracy": accuracy,
         "accuracy_flax": accuracy_flax,
     }

@@ -54,7 +54,7 @@ def learning_curves(records: list[dict[str, Any]], path: pathlib.Path) -> None:
         for axis in (upper, lower):
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    save(figure, path)
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str], title: str, path: pathlib.Path) -> None:

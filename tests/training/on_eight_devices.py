@@ -79,15 +79,15 @@ def compare(task, data):
             task, plan, states, plan.place_students(hyper), plan.place(data),
             plan.place_order(order), np.int32(STEPS),
         )  # fmt: skip
-        program = engine.run_chunk.lower(*arguments).compile().as_text()
-        trained, measured = engine.run_chunk(*arguments)
+        program = engine.run_chunk.lower(*arguments).compile()
+        trained, measured = program(*arguments[2:])
         variables = jax.tree.map(lambda leaf: leaf[0], trained.variables({}))
         logits = predict.predict(
             task.model, variables, data.images[:90], mean=(0.0,), std=(1.0,), mesh=plan.batch_mesh
         )
         results.append((trained.variables({}), measured, logits))
     return {
-        "collectives": sorted(set(re.findall(COLLECTIVES, program))),
+        "collectives": sorted(set(re.findall(COLLECTIVES, program.as_text()))),
         "split_devices": len(arguments[5].sharding.device_set),
         "whole_everywhere": all(x.is_fully_replicated for x in jax.tree.leaves(trained)),
         "differences": [difference(a, b) for a, b in zip(*results, strict=True)],
