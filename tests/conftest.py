@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most of a test is compiling what runs for a moment: LLVM without its passes takes half as long.
-# What XLA fuses and in which order it computes is the same.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of a test is compiling what runs for a moment, in half the time without LLVM's passes and with
+# XLA's older way of writing loops. What is fused and in which order it is computed is the same.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 matplotlib.use("Agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

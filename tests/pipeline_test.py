@@ -180,6 +180,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path,
         {"dataset.validation": "train[400:500]"},
         {"student.args.downsample": "strided_conv"},
         {
+            "student.epochs": 1,
             "student.mixup": 0.2,
             "student.cutmix": 1.0,
             "student.ema_decay": 0.9,
