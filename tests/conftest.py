@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Most of a test is compiling what runs for a moment, in half the time without LLVM's passes and with
+# Most of a test is compiling what runs for a moment, in half the time without LLVM's passes and by
 # XLA's older way of writing loops. What is fused and in which order it is computed is the same.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
