@@ -23,7 +23,7 @@ from distill.progress import Display
 from experiments import ROOT, methods, methods_page, options
 
 SEEDS = 4
-TEACHER_EPOCHS, EPOCHS = 60, 8
+TEACHER_EPOCHS, EPOCHS = 60, 6
 METHODS = {
     name: methods.METHODS[name]
     for name in (
@@ -54,6 +54,7 @@ def sweep(
     )
     # Of two outcomes, what the teacher says of both is computed once, where a table can hold it.
     config.student.augmentation = "flip"
+    config.dataset.resident_mb = 4096  # of all features but those of attention
     same = ("schedule", "learning_rate", "weight_decay", "augmentation")
     config.teacher.update({key: config.student[key] for key in same})
     config.teacher.update({"model": "resnet20", "epochs": TEACHER_EPOCHS})
