@@ -193,7 +193,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     for i, (column, color) in enumerate(colors.items()):
         at = [p + 0.2 * (i - 1.5) for p in range(len(mean))]
         axis.barh(at, 100 * (1 - mean[column]), 0.18, color=color, label=column.replace("_", "-"))
-    names = [f"{name}\n× {width:g}" for name, width in mean.width.items()]
+    names = [called(str(name), width).replace(" ", "\n", 1) for name, width in mean.width.items()]
     axis.set_yticks(range(len(mean)), names)
     axis.invert_yaxis()
     axis.set_xlabel("error, % of the test images")
