@@ -3,7 +3,9 @@
 python -m distill.main --config=configs/cifar10_densenet40.py[:quick]
 python -m distill.summary --config=configs/cifar10_densenet40.py
 
-Measured a quarter as wide in docs/filter_pruning.md, not yet in full.
+A quarter as wide, it is measured in docs/filter_pruning.md.
+
+On paper: 7.94 PFLOP; an A100 needs 7 minutes or more, and nobody has tried.
 """
 
 from distill import presets

@@ -3,6 +3,8 @@
 python -m distill.main --config=configs/cifar10_resnet20.py[:quick]
 python -m distill.summary --config=configs/cifar10_resnet20.py
 
+For 20 of its 100 epochs, it is measured in docs/filter_pruning.md.
+
 On paper: 1.22 PFLOP; an A100 needs 62.4 seconds or more, and nobody has tried.
 """
 

@@ -3,7 +3,9 @@
 python -m distill.main --config=configs/cifar10_resnet56.py[:quick]
 python -m distill.summary --config=configs/cifar10_resnet56.py
 
-Measured a quarter as wide in docs/filter_pruning.md, not yet in full.
+A quarter as wide, it is measured in docs/filter_pruning.md.
+
+On paper: 3.76 PFLOP; an A100 needs 3 minutes or more, and nobody has tried.
 """
 
 from distill import presets
