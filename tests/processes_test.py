@@ -48,22 +48,13 @@ def alone(tmp_path_factory):
     return workdir, pipeline.run(tiny_config(), workdir, Display())
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """What the processes of one test have compiled serves those of the others."""
-    return {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
-
 @pytest.fixture
-def start_two(cache):
+def start_two():
     """Starts two processes that make one training; none of them outlives the test."""
     started = []
 
     def start(workdir, *flags):
-        started.extend(pair := _start_two(workdir, flags, cache))
+        started.extend(pair := _start_two(workdir, flags))
         return pair
 
     yield start
@@ -73,14 +64,14 @@ def start_two(cache):
         process.stdout.close()
 
 
-def _start_two(workdir, flags, environment):
+def _start_two(workdir, flags):
     command = [
         sys.executable, "-m", "distill.main", "--config=configs/simplenet_v3.py:quick",
         *(f"--config.{key}={value}" for key, value in OVERRIDES.items()),
         "--config.engine.data_parallel=0", f"--workdir={workdir}", "--num_processes=2",
         f"--coordinator=localhost:{free_port()}", *flags,
     ]  # fmt: skip
-    environment |= {"JAX_NUM_CPU_DEVICES": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {"JAX_NUM_CPU_DEVICES": "1", "PYTHONUNBUFFERED": "1"}
     return [
         subprocess.Popen(
             [*command, f"--process_id={i}"], cwd=ROOT, env={**os.environ, **environment},

@@ -66,9 +66,9 @@ def mistakes(
     pixels = images[[mistake["image"] for mistake in found]]
     height, width, channels = pixels.shape[1:]
     rows = -(-len(found) // COLUMNS)
-    # All in one axis: a picture with an axis for each takes three times as long.
+    # All in one axis: a picture with an axis for each takes several times as long.
     figure = Figure(figsize=(SIDE * COLUMNS, (SIDE * height / width + CAPTION) * rows + 0.4))
-    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, SIDE * COLUMNS), ylim=(figure.get_figheight(), 0))
+    axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.text(
         SIDE * COLUMNS / 2, 0.2, f"{title}: most confident mistakes", fontsize=10, ha="center",
