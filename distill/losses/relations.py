@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 TINY = 1e-12  # least square of a norm or distance that is divided by
+ROUNDING = 2e-6  # of two squared norms: a squared distance up to which two vectors are the same
 SMALL = 1e-7  # added to a probability before the logarithm
 
 
@@ -99,8 +100,23 @@ def _unit(x: jax.Array) -> jax.Array:
 
 def _distances(x: jax.Array) -> jax.Array:
     """Returns the Euclidean distances `[batch, batch]`; those of zero have no gradient."""
-    squares = jnp.square(x[:, None] - x[None]).sum(-1)
+    squares, _ = _squares(x)
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+
+
+def _squares(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the squared distances and the products of all pairs, each `[batch, batch]`.
+
+    Both from one product of matrices, `(i - j)² = i·i + j·j - 2 i·j`: the differences themselves
+    are b² vectors. What is within rounding of zero is the distance of an example to its like.
+    """
+    x = x - x.mean(0, keepdims=True)  # which changes no distance, and leaves less to cancel
+    products = jnp.matmul(x, x.T, precision="highest")
+    norms = jnp.diagonal(products)
+    both = norms[:, None] + norms[None]
+    squares = both - 2 * products
+    alike = (squares <= ROUNDING * both) | jnp.eye(len(x), dtype=bool)
+    return jnp.where(alike, 0.0, squares), products
 
 
 def _over_mean(distances: jax.Array) -> jax.Array:
@@ -115,11 +131,9 @@ def _cosines(x: jax.Array) -> jax.Array:
     From the products of all pairs: `(i - j)·(k - j) = i·k - j·i - j·k + j·j`, which takes b³
     operations where the directions themselves take b³ for each of their numbers.
     """
-    x = x - x.mean(0, keepdims=True)  # which changes no direction, and leaves less to cancel
-    squares = jnp.square(x[:, None] - x[None]).sum(-1)
+    squares, products = _squares(x)
     apart = squares > 0
     inverse = jnp.where(apart, jax.lax.rsqrt(jnp.where(apart, squares, 1.0)), 0.0)
-    products = jnp.matmul(x, x.T, precision="highest")
     own = jnp.diagonal(products)[:, None, None]
     between = products[None] - products[:, :, None] - products[:, None, :] + own
     return between * inverse[:, :, None] * inverse[:, None, :]

@@ -102,14 +102,14 @@ def test_rkd_angle_is_its_definition():
     np.testing.assert_allclose(value.mean(), _huber(*found).mean(), rtol=1e-5)
 
 
-def test_rkd_angle_is_exact_far_from_the_origin_and_where_examples_coincide():
+@pytest.mark.parametrize("rkd", [losses.rkd_distance, losses.rkd_angle])
+def test_rkd_is_exact_far_from_the_origin_and_where_examples_coincide(rkd):
     moved, same = VECTORS + 100.0, jnp.concatenate([VECTORS, VECTORS[:1]])
-    expected = losses.rkd_angle(VECTORS, OTHERS)
-    np.testing.assert_allclose(losses.rkd_angle(moved, OTHERS), expected, rtol=1e-3)
+    np.testing.assert_allclose(rkd(moved, OTHERS), rkd(VECTORS, OTHERS), rtol=1e-3)
     others = jnp.concatenate([OTHERS, OTHERS[:1]])
-    gradient = jax.grad(lambda x: losses.rkd_angle(x, others).mean())(same)
+    gradient = jax.grad(lambda x: rkd(x, others).mean())(same)
     assert np.isfinite(gradient).all()
-    np.testing.assert_allclose(losses.rkd_angle(same, 3 * same), np.zeros(len(same)), atol=1e-9)
+    np.testing.assert_allclose(rkd(same, 3 * same), np.zeros(len(same)), atol=1e-9)
 
 
 def test_pkt_is_its_definition():
