@@ -19,10 +19,15 @@ import numpy as np
 from distill import provenance
 from distill.ops import native
 
-CHANNELS_LAST, BATCH_LAST, DEPTHWISE = range(3)
+CHANNELS_LAST, BATCH_LAST, DEPTHWISE, DEPTHWISE_BATCH_LAST = range(4)
 
 # The order of an image's dimensions in memory, from the one that changes least.
-ORDERS = {CHANNELS_LAST: (0, 1, 2, 3), BATCH_LAST: (1, 2, 3, 0), DEPTHWISE: (0, 1, 2, 3)}
+_CHANNELS, _BATCH = (0, 1, 2, 3), (1, 2, 3, 0)  # what is last
+ORDERS = {
+    CHANNELS_LAST: _CHANNELS, BATCH_LAST: _BATCH, DEPTHWISE: _CHANNELS,
+    DEPTHWISE_BATCH_LAST: _BATCH,
+}  # fmt: skip
+_EACH_CHANNEL = (DEPTHWISE, DEPTHWISE_BATCH_LAST)
 _KERNEL_ORDER = (0, 1, 2, 3)
 
 
@@ -81,17 +86,23 @@ def call(
 def layout(image: tuple[int, ...], kernel: tuple[int, ...]) -> int | None:
     """Returns how images `[N, H, W, C]` had better lie in memory, or None if no kernel takes them.
 
-    With the channels last, a vector holds output channels: less than half a vector of them would
-    leave most of it empty. With the examples last there have to be as many as a vector holds.
+    With the channels last, a vector holds output channels: less than two thirds of a vector of them
+    would leave too much of it empty. With the examples last there have to be as many as it holds.
     """
     library = native.library()
     lanes = library.distill_lanes() if library else 0
     (examples, _, _, c_in), (_, _, per_group, c_out) = image, kernel
-    if per_group != c_in:
-        return DEPTHWISE if c_in == c_out >= lanes > 0 else None
-    if c_out >= lanes / 2:
-        return CHANNELS_LAST if lanes else None
-    return BATCH_LAST if examples >= lanes else None
+    if not lanes:
+        return None
+    if per_group == c_in:
+        if 3 * c_out >= 2 * lanes:
+            return CHANNELS_LAST
+        return BATCH_LAST if examples >= lanes else None
+    if c_in != c_out:
+        return None
+    if c_out >= lanes:
+        return DEPTHWISE
+    return DEPTHWISE_BATCH_LAST if examples >= lanes else None
 
 
 def threads() -> int:
@@ -132,14 +143,14 @@ def _conv(of: Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _image_gradient(of: Geometry, ct: jax.Array, kernel: jax.Array) -> jax.Array:
-    order, channels = ORDERS[of.layout], kernel.shape[3 if of.layout == DEPTHWISE else 2]
+    order, channels = ORDERS[of.layout], kernel.shape[3 if of.layout in _EACH_CHANNEL else 2]
     shape = (len(ct), *of.image, channels)
     return of.call("distill_conv_image", ct, kernel, shape, (order, _KERNEL_ORDER, order))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _kernel_gradient(of: Geometry, x: jax.Array, ct: jax.Array) -> jax.Array:
-    order, channels = ORDERS[of.layout], 1 if of.layout == DEPTHWISE else x.shape[3]
+    order, channels = ORDERS[of.layout], 1 if of.layout in _EACH_CHANNEL else x.shape[3]
     shape = (*of.kernel, channels, ct.shape[3])
     return of.call("distill_conv_kernel", x, ct, shape, (order, order, _KERNEL_ORDER))
 

@@ -4,6 +4,8 @@ XLA fuses what is done to each pixel, and does that well; sums of each channel o
 inside a loop, it leaves to one thread.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -18,9 +20,10 @@ def batch_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     Args:
       x: `[batch, ..., channels]` float32.
     """
-    channels, pixels = x.shape[-1], _pixels(x)
-    if _takes(x):
-        mean, square = _sums(pixels, pixels, jnp.zeros(channels)) / (x.size / channels)
+    channels, pixels, layout = x.shape[-1], _pixels(x), _layout(x)
+    if layout is not None:
+        sums = _sums(layout, pixels, pixels, jnp.zeros(channels))
+        mean, square = sums / (x.size / channels)
     else:
         mean, square = pixels.mean((0, 1, 2)), jnp.square(pixels).mean((0, 1, 2))
     return mean, jnp.maximum(0.0, square - jnp.square(mean))
@@ -48,7 +51,9 @@ def normalise(
       An array of the shape of `x`.
     """
     factor = lax.rsqrt(variance + epsilon) * scale
-    affine = _affine_by_kernel if _takes(x) else _affine
+    affine, layout = _affine, _layout(x)
+    if layout is not None:
+        affine = functools.partial(_affine_by_kernel, layout)
     return affine(_pixels(x), mean, factor, bias).reshape(x.shape)
 
 
@@ -56,11 +61,12 @@ def _pixels(x: jax.Array) -> jax.Array:
     return x.reshape(len(x), -1, 1, x.shape[-1])
 
 
-def _takes(x: jax.Array) -> bool:
-    """Whether the kernel takes an array: none of few channels, none that devices share."""
-    image, kernel = (len(x), 1, 1, x.shape[-1]), (1, 1, x.shape[-1], x.shape[-1])
-    whole = x.dtype == jnp.float32 and not is_split()
-    return whole and direct.layout(image, kernel) == direct.CHANNELS_LAST
+def _layout(x: jax.Array) -> int | None:
+    """Returns how the kernel wants an array; it takes none that devices share."""
+    if x.dtype != jnp.float32 or is_split():
+        return None
+    channels = x.shape[-1]
+    return direct.layout((len(x), 1, 1, channels), (1, 1, channels, channels))
 
 
 def _wide(channels: jax.Array) -> jax.Array:
@@ -71,36 +77,39 @@ def _affine(x: jax.Array, mean: jax.Array, factor: jax.Array, bias: jax.Array) -
     return (x - _wide(mean)) * _wide(factor) + _wide(bias)
 
 
-_affine_by_kernel = jax.custom_vjp(_affine)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _affine_by_kernel(layout, x, mean, factor, bias):
+    return _affine(x, mean, factor, bias)
 
 
-def _affine_backward(kept, ct: jax.Array):
+def _affine_backward(layout: int, kept, ct: jax.Array):
     x, mean, factor = kept
-    total, product = _sums(ct, x, mean)
+    total, product = _sums(layout, ct, x, mean)
     return ct * _wide(factor), -total * factor, product, total
 
 
 _affine_by_kernel.defvjp(
-    lambda x, mean, factor, bias: (_affine(x, mean, factor, bias), (x, mean, factor)),
+    lambda layout, x, mean, factor, bias: (_affine(x, mean, factor, bias), (x, mean, factor)),
     _affine_backward,
 )
 
 
-@jax.custom_vjp
-def _sums(a: jax.Array, b: jax.Array, shift: jax.Array) -> jax.Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _sums(layout: int, a: jax.Array, b: jax.Array, shift: jax.Array) -> jax.Array:
     """Returns the sums of `a` and of `a * (b - shift)` for each channel, `[2, channels]`."""
-    order, channels = (0, 1, 2, 3), a.shape[-1]
+    order = direct.ORDERS[layout]
     return direct.call(
-        "distill_channel_sums", (a, b, shift), (2, channels), (order, order, (0,), (0, 1))
-    )
+        "distill_channel_sums", (a, b, shift), (2, a.shape[-1]), (order, order, (0,), (0, 1)),
+        layout=layout,
+    )  # fmt: skip
 
 
-def _sums_forward(a, b, shift):
-    sums = _sums(a, b, shift)
+def _sums_forward(layout, a, b, shift):
+    sums = _sums(layout, a, b, shift)
     return sums, (a, b, shift, sums[0])
 
 
-def _sums_backward(kept, ct: jax.Array):
+def _sums_backward(layout, kept, ct: jax.Array):
     a, b, shift, total = kept
     return _wide(ct[0]) + _wide(ct[1]) * (b - _wide(shift)), _wide(ct[1]) * a, -ct[1] * total
 

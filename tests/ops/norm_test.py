@@ -11,7 +11,15 @@ from distill.models import layers
 from distill.ops import direct, native
 
 needs_kernels = pytest.mark.skipif(native.library() is None, reason="no C++ compiler")
-SHAPES = [(4, 5, 6, 16), (3, 7, 5, 24), (2, 3, 3, 1031), (50, 40), (9, 4, 4, 3), (1, 1, 1, 32)]
+SHAPES = [
+    (4, 5, 6, 16),
+    (3, 7, 5, 24),
+    (2, 3, 3, 1031),
+    (50, 40),
+    (9, 4, 4, 3),
+    (1, 1, 1, 32),
+    (33, 4, 5, 3),
+]
 
 
 def both(shape, rng):
@@ -67,9 +75,10 @@ def test_fresh_variables_are_those_of_flax():
 
 
 @needs_kernels
-def test_derivatives_of_the_second_order(rng):
+@pytest.mark.parametrize("shape", [(4, 3, 3, 16), (16, 3, 3, 2)], ids=str)
+def test_derivatives_of_the_second_order(shape, rng):
     """Those that a temperature is learned by: of a gradient's product with something."""
-    theirs, ours, params, stats, x, ct = both((4, 3, 3, 16), rng)
+    theirs, ours, params, stats, x, ct = both(shape, rng)
 
     def second(module):
         def f(x):
@@ -84,8 +93,9 @@ def test_derivatives_of_the_second_order(rng):
 
 
 @needs_kernels
-def test_the_sums_do_not_depend_on_the_number_of_threads(rng, monkeypatch):
-    x = jnp.asarray(rng.normal(size=(40, 30, 30, 24)), jnp.float32)
+@pytest.mark.parametrize("channels", [24, 3])
+def test_the_sums_do_not_depend_on_the_number_of_threads(channels, rng, monkeypatch):
+    x = jnp.asarray(rng.normal(size=(40, 30, 30, channels)), jnp.float32)
     found = []
     for threads in (1, 2, 5):
         monkeypatch.setattr(direct, "threads", lambda threads=threads: threads)

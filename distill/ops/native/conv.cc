@@ -18,7 +18,7 @@
 
 namespace {
 
-enum Layout { kChannelsLast, kBatchLast, kDepthwise };
+enum Layout { kChannelsLast, kBatchLast, kDepthwise, kDepthwiseBatchLast };
 
 using Array = ffi::Buffer<ffi::F32, 4>;
 using Result = ffi::Result<Array>;
@@ -28,6 +28,8 @@ using Matrix = ffi::Buffer<ffi::F32, 2>;
 Image Of(ffi::Span<const Index> shape, bool batch_last) {
   return {shape[1], shape[2], batch_last ? shape[3] * shape[0] : shape[3]};
 }
+
+bool IsBatchLast(Index layout) { return layout == kBatchLast || layout == kDepthwiseBatchLast; }
 
 // The gradient where there are no outputs: no images, or none as large as the kernel.
 ffi::Error Zeros(Result& gradient) {
@@ -50,7 +52,7 @@ ffi::Error Conv(ffi::ThreadPool pool, Array x, Array k, Result y, Index layout, 
                 Index stride_w, Index top, Index left, Index threads) {
   if (y->element_count() == 0) return ffi::Error::Success();
   auto xs = x.dimensions(), ks = k.dimensions(), ys = y->dimensions();
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   Image from = Of(xs, batch_last), to = Of(ys, batch_last);
   Axis rows = Forward(ys[1], ks[0], stride_h, top);
   Axis columns = Forward(ys[2], ks[1], stride_w, left);
@@ -58,6 +60,9 @@ ffi::Error Conv(ffi::ThreadPool pool, Array x, Array k, Result y, Index layout, 
   if (layout == kDepthwise) {
     ConvDepthwise(pool, threads, x.typed_data(), from, y->typed_data(), to, xs[0], rows, columns,
                   kernel.at, ks[1]);
+  } else if (layout == kDepthwiseBatchLast) {
+    ConvDepthwiseBatchLast(pool, threads, x.typed_data(), from, y->typed_data(), to, xs[0], rows,
+                           columns, kernel.at, ks[1]);
   } else if (batch_last) {
     ConvBatchLast(pool, threads, x.typed_data(), from, xs[3], y->typed_data(), to, ys[3], xs[0],
                   rows, columns, kernel);
@@ -72,7 +77,7 @@ ffi::Error ConvImage(ffi::ThreadPool pool, Array ct, Array k, Result x, Index la
                      Index stride_h, Index stride_w, Index top, Index left, Index threads) {
   if (ct.element_count() == 0) return Zeros(x);
   auto cs = ct.dimensions(), ks = k.dimensions(), xs = x->dimensions();
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   Image from = Of(cs, batch_last), to = Of(xs, batch_last);
   Kernel kernel = {k.typed_data(), ks[1] * ks[2] * ks[3], ks[2] * ks[3], 1, ks[3]};
   if (ks[0] < stride_h || ks[1] < stride_w) {  // some pixels are not seen
@@ -85,6 +90,9 @@ ffi::Error ConvImage(ffi::ThreadPool pool, Array ct, Array k, Result x, Index la
       if (layout == kDepthwise) {
         ConvDepthwise(pool, threads, ct.typed_data(), from, x->typed_data(), to, xs[0], rows,
                       columns, kernel.at, ks[1]);
+      } else if (layout == kDepthwiseBatchLast) {
+        ConvDepthwiseBatchLast(pool, threads, ct.typed_data(), from, x->typed_data(), to, xs[0],
+                               rows, columns, kernel.at, ks[1]);
       } else if (batch_last) {
         ConvBatchLast(pool, threads, ct.typed_data(), from, cs[3], x->typed_data(), to, xs[3],
                       xs[0], rows, columns, kernel);
@@ -101,13 +109,16 @@ ffi::Error ConvKernel(ffi::ThreadPool pool, Array x, Array ct, Result k, Index l
                       Index stride_h, Index stride_w, Index top, Index left, Index threads) {
   if (ct.element_count() == 0) return Zeros(k);
   auto xs = x.dimensions(), cs = ct.dimensions(), ks = k->dimensions();
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   Image from = Of(xs, batch_last), outs = Of(cs, batch_last);
   Axis rows = Forward(cs[1], ks[0], stride_h, top);
   Axis columns = Forward(cs[2], ks[1], stride_w, left);
   if (layout == kDepthwise) {
     KernelDepthwise(pool, threads, x.typed_data(), from, ct.typed_data(), outs, xs[0], rows,
                     columns, k->typed_data());
+  } else if (layout == kDepthwiseBatchLast) {
+    KernelDepthwiseBatchLast(pool, threads, x.typed_data(), from, ct.typed_data(), outs, xs[0],
+                             rows, columns, k->typed_data());
   } else if (batch_last) {
     KernelBatchLast(pool, threads, x.typed_data(), from, xs[3], ct.typed_data(), outs, cs[3],
                     xs[0], rows, columns, k->typed_data());
@@ -124,7 +135,7 @@ ffi::Error ConvKernel(ffi::ThreadPool pool, Array x, Array ct, Result k, Index l
 
 ffi::Error MaxPool(ffi::ThreadPool pool, Array x, Result y, Index layout, Index size,
                    Index threads) {
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   Pooling of = {Of(x.dimensions(), batch_last), Of(y->dimensions(), batch_last), size};
   const float* in = x.typed_data();
   float* out = y->typed_data();
@@ -135,7 +146,7 @@ ffi::Error MaxPool(ffi::ThreadPool pool, Array x, Result y, Index layout, Index 
 
 ffi::Error MaxPoolImage(ffi::ThreadPool pool, Array x, Array y, Array ct, Result gradient,
                         Index layout, Index size, Index threads) {
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   Pooling of = {Of(x.dimensions(), batch_last), Of(y.dimensions(), batch_last), size};
   Index images = batch_last ? 1 : x.dimensions()[0], used = of.out.height * size;
   float* out = gradient->typed_data();
@@ -151,10 +162,13 @@ ffi::Error MaxPoolImage(ffi::ThreadPool pool, Array x, Array y, Array ct, Result
 }
 
 ffi::Error ChannelSums(ffi::ThreadPool pool, Array a, Array b, Vector shift,
-                       ffi::Result<Matrix> sums, Index threads) {
+                       ffi::Result<Matrix> sums, Index layout, Index threads) {
   auto shape = a.dimensions();
+  Index pixels = shape[1] * shape[2];
+  bool batch_last = IsBatchLast(layout);
   SumPixels(pool, threads, a.typed_data(), b.typed_data(), shift.typed_data(),
-            shape[0] * shape[1] * shape[2], shape[3], sums->typed_data());
+            batch_last ? pixels : shape[0] * pixels, shape[3], batch_last ? shape[0] : 1,
+            sums->typed_data());
   return ffi::Error::Success();
 }
 
@@ -162,7 +176,7 @@ ffi::Error BiasGradient(ffi::ThreadPool pool, Array ct, ffi::Result<Vector> grad
                         Index threads) {
   auto shape = ct.dimensions();
   Index pixels = shape[1] * shape[2];
-  bool batch_last = layout == kBatchLast;
+  bool batch_last = IsBatchLast(layout);
   SumOthers(pool, threads, ct.typed_data(), batch_last ? pixels : shape[0] * pixels, shape[3],
             batch_last ? shape[0] : 1, gradient->typed_data());
   return ffi::Error::Success();
@@ -215,6 +229,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_channel_sums, ChannelSums,
                                   .Arg<Array>()
                                   .Arg<Vector>()
                                   .Ret<Matrix>()
+                                  .Attr<Index>("layout")
                                   .Attr<Index>("threads"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(distill_bias_gradient, BiasGradient,
                               ffi::Ffi::Bind()

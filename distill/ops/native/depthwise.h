@@ -1,7 +1,8 @@
-// Convolutions of each channel by itself, the channels last: vectors of channels.
+// Convolutions of each channel by itself: vectors of channels, or with the batch last of examples.
 
 #pragma once
 
+#include "batch_last.h"
 #include "common.h"
 
 namespace {
@@ -91,6 +92,101 @@ void KernelDepthwise(ffi::ThreadPool& pool, Index threads, const float* in, Imag
   });
   AddUp(pool, threads, sums, chunks, size);
   std::memcpy(gradient, sums, size * sizeof(float));
+}
+
+// Computes W outputs of a row, of one channel, each for a vector of examples.
+template <int W>
+void OwnColumns(const float* in, Index row_pitch, Index column_pitch, const Axis& rows,
+                const Axis& columns, const float* kernel, Index kernel_row, Index kernel_column,
+                float* out, Index out_pitch) {
+  Vec acc[W] = {};
+  for (Index r = 0; r < rows.taps; ++r) {
+    for (Index t = 0; t < columns.taps; ++t) {
+      Vec tap = Vec{} + kernel[r * kernel_row + t * kernel_column];
+      const float* x = in + r * row_pitch + t * column_pitch;
+#pragma GCC unroll 16
+      for (int m = 0; m < W; ++m) acc[m] += Load(x + m * columns.step * column_pitch) * tap;
+    }
+  }
+  for (int m = 0; m < W; ++m) Store(out + m * out_pitch, acc[m]);
+}
+
+void ConvDepthwiseBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Image from,
+                            float* out, Image to, Index examples, const Axis& rows,
+                            const Axis& columns, const float* kernel, Index kernel_width) {
+  if (!rows.count || !columns.count || !rows.taps || !columns.taps) return;
+  Image image;
+  const float* x = Padded(in, from, rows, columns, 1, 1, &image);
+  Index channels = from.pixel / examples, vectors = CeilDiv(examples, kLanes);
+  kernel += (rows.tap_from * kernel_width + columns.tap_from) * channels;
+  Index kernel_row = rows.tap_step * kernel_width * channels;
+  Parallel(pool, threads, rows.count, [&](Index h) {
+    const float* line = x + h * rows.step * image.width * image.pixel;
+    float* to_line = out + ((rows.out_from + h * rows.out_step) * to.width + columns.out_from) *
+                               to.pixel;
+    for (Index c = 0; c < channels; ++c) {
+      for (Index v = 0; v < vectors; ++v) {
+        Index n = c * examples + Start(v, examples);
+        auto compute = [&](auto function, Index w) {
+          function(line + w * columns.step * image.pixel + n, image.width * image.pixel,
+                   image.pixel, rows, columns, kernel + c, kernel_row,
+                   columns.tap_step * channels, to_line + w * columns.out_step * to.pixel + n,
+                   columns.out_step * to.pixel);
+        };
+        if (columns.count < kColumns) {
+          for (Index w = 0; w < columns.count; ++w) compute(OwnColumns<1>, w);
+        } else {
+          for (Index w = 0; w < columns.count; w += kColumns) {
+            compute(OwnColumns<kColumns>, std::min(w, columns.count - kColumns));
+          }
+        }
+      }
+    }
+  });
+}
+
+void KernelDepthwiseBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Image from,
+                              const float* ct, Image outs, Index examples, const Axis& rows,
+                              const Axis& columns, float* gradient) {
+  Image image;
+  const float* x = Padded(in, from, rows, columns, 1, 1, &image);
+  Index channels = from.pixel / examples, vectors = CeilDiv(examples, kLanes);
+  Vec all = Vec{} + 1.0f, rest = all;
+  for (Index lane = 0; lane < (vectors * kLanes - examples); ++lane) rest[lane] = 0.0f;
+  Index pieces = CeilDiv(columns.taps, kTaps), row = pieces * kTaps * kLanes;
+  Index chunks = std::min(threads, rows.count), chunk = CeilDiv(rows.count, chunks);
+  Index size = channels * rows.taps * row;
+  float* sums = Scratch(0, chunks * size);
+  Parallel(pool, threads, chunks, [&](Index i) {
+    float* sum = sums + i * size;
+    std::fill(sum, sum + size, 0.0f);
+    for (Index h = i * chunk; h < std::min(rows.count, (i + 1) * chunk); ++h) {
+      for (Index c = 0; c < channels; ++c) {
+        for (Index v = 0; v < vectors; ++v) {
+          Index n = c * examples + Start(v, examples);
+          for (Index r = 0; r < rows.taps; ++r) {
+            const float* line = x + (h * rows.step + r) * image.width * image.pixel + n;
+            for (Index t = 0; t < columns.taps; t += kTaps) {
+              auto function = RowOf<1>(std::min<Index>(kTaps, columns.taps - t));
+              function(line + t * image.pixel, image.pixel, columns.step * image.pixel,
+                       ct + h * outs.width * outs.pixel + n, outs.pixel, examples, columns.count,
+                       v + 1 < vectors ? all : rest,
+                       reinterpret_cast<Vec*>(sum + (c * rows.taps + r) * row + t * kLanes));
+            }
+          }
+        }
+      }
+    }
+  });
+  AddUp(pool, threads, sums, chunks, size);
+  for (Index r = 0; r < rows.taps; ++r) {
+    for (Index t = 0; t < columns.taps; ++t) {
+      for (Index c = 0; c < channels; ++c) {
+        const float* lanes = sums + (c * rows.taps + r) * row + t * kLanes;
+        *gradient++ = std::accumulate(lanes, lanes + kLanes, 0.0f);
+      }
+    }
+  }
 }
 
 }  // namespace

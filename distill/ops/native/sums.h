@@ -8,6 +8,18 @@ namespace {
 
 constexpr Index kSumFloats = 16 << 10;  // of an array whose sums are added up in float32
 
+// For each channel the sum of [pieces, channels, examples].
+void AddExamples(const float* sums, Index pieces, Index channels, Index examples, float* out) {
+  for (Index c = 0; c < channels; ++c) {
+    double total = 0.0;
+    for (Index i = 0; i < pieces; ++i) {
+      const float* own = sums + (i * channels + c) * examples;
+      total = std::accumulate(own, own + examples, total);
+    }
+    out[c] = static_cast<float>(total);
+  }
+}
+
 // Adds to `sums` those of a, and behind them those of a * (b - shift), for each channel.
 void AddRows(const float* __restrict a, const float* __restrict b, const float* __restrict shift,
              Index rows, Index channels, float* __restrict sums) {
@@ -30,23 +42,26 @@ void AddRows(const float* __restrict a, const float* __restrict b, const float* 
   }
 }
 
-// The pieces, and their order, depend on the shape alone: so do the sums, to the last bit.
+// Of [rows, channels, examples]; there is one example with channels last. The pieces, and their
+// order, depend on the shape alone: so do the sums, to the last bit.
 void SumPixels(ffi::ThreadPool& pool, Index threads, const float* a, const float* b,
-               const float* shift, Index rows, Index channels, float* out) {
-  Index piece = std::max<Index>(4, kSumFloats / channels), pieces = CeilDiv(rows, piece);
-  float* sums = Scratch(0, pieces * 2 * channels);
-  Parallel(pool, threads, pieces, [&](Index i) {
-    float* own = sums + i * 2 * channels;
-    std::fill(own, own + 2 * channels, 0.0f);
-    Index from = i * piece;
-    AddRows(a + from * channels, b + from * channels, shift, std::min(piece, rows - from),
-            channels, own);
-  });
-  for (Index c = 0; c < 2 * channels; ++c) {
-    double total = 0.0;
-    for (Index i = 0; i < pieces; ++i) total += sums[i * 2 * channels + c];
-    out[c] = static_cast<float>(total);
+               const float* shift, Index rows, Index channels, Index examples, float* out) {
+  Index columns = channels * examples;
+  if (examples > 1) {
+    float* each = Scratch(1, columns);
+    for (Index c = 0; c < columns; ++c) each[c] = shift[c / examples];
+    shift = each;
   }
+  Index piece = std::max<Index>(4, kSumFloats / columns), pieces = CeilDiv(rows, piece);
+  float* sums = Scratch(0, pieces * 2 * columns);
+  Parallel(pool, threads, pieces, [&](Index i) {
+    float* own = sums + i * 2 * columns;
+    std::fill(own, own + 2 * columns, 0.0f);
+    Index from = i * piece;
+    AddRows(a + from * columns, b + from * columns, shift, std::min(piece, rows - from), columns,
+            own);
+  });
+  AddExamples(sums, pieces, 2 * channels, examples, out);
 }
 
 // Adds the rows of a matrix to `sums`, columns apart.
@@ -73,14 +88,7 @@ void SumOthers(ffi::ThreadPool& pool, Index threads, const float* a, Index rows,
     std::fill(own, own + columns, 0.0f);
     AddUpRows(a + i * piece * columns, std::min(piece, rows - i * piece), columns, own);
   });
-  for (Index c = 0; c < channels; ++c) {
-    double total = 0.0;
-    for (Index i = 0; i < pieces; ++i) {
-      const float* own = sums + i * columns + c * examples;
-      total = std::accumulate(own, own + examples, total);
-    }
-    out[c] = static_cast<float>(total);
-  }
+  AddExamples(sums, pieces, channels, examples, out);
 }
 
 }  // namespace
