@@ -87,13 +87,14 @@ def crd_memory(
     >>> print(crd_memory(x, x, kept, jnp.array([[0, 1]]), contrast_temperature=1.0).round(4))
     [2.5349]
     """
-    found = _exponentials(embedded, teacher_embedded, memory, candidates, contrast_temperature)
-    scale = jnp.where(normalised, _normaliser(found, memory), 1.0)
-    noise = (candidates.shape[1] - 1) / len(memory["student"])
+    ways = _ways(embedded, teacher_embedded, memory, candidates, contrast_temperature)
+    scale = jnp.where(normalised, _normaliser(ways, memory), 1.0)
+    noise = ways.drawn.sum(1) / len(memory["student"])
     total = jnp.zeros(len(embedded))
-    for way, z in zip(found, scale, strict=True):
-        ratio = way / z / noise  # h is ratio / (1 + ratio)
-        total += jnp.log1p(1 / ratio[:, 0]) + jnp.log1p(ratio[:, 1:]).sum(1)
+    for all_of_them, own, z in zip(ways.exponentials, ways.own, scale, strict=True):
+        scaled = z * noise  # h is e / (e + scaled)
+        others = jnp.log1p(all_of_them / scaled[:, None])
+        total += jnp.log1p(scaled / own) + (ways.drawn * others).sum(1)
     return total
 
 
@@ -120,8 +121,8 @@ def remember(
     [[0.7071 0.7071]
      [0.     1.    ]]
     """
-    found = _exponentials(embedded, teacher_embedded, memory, candidates, contrast_temperature)
-    new = {"normaliser": _normaliser(found, memory)}
+    ways = _ways(embedded, teacher_embedded, memory, candidates, contrast_temperature)
+    new = {"normaliser": _normaliser(ways, memory)}
     for name, x in (("student", embedded), ("teacher", teacher_embedded)):
         mixed = MOMENTUM * memory[name][index] + (1 - MOMENTUM) * x
         norm = jnp.sqrt(jnp.maximum(jnp.square(mixed).sum(-1, keepdims=True), TINY))
@@ -129,21 +130,45 @@ def remember(
     return jax.lax.stop_gradient(new)
 
 
-def _exponentials(embedded, teacher_embedded, memory, candidates, temperature):
-    """Returns `exp(cosine / tau)` of the candidates, both ways, each `[batch, 1 + N]`.
+class _Ways(NamedTuple):
+    """Both ways, of the student's vectors among the teacher's and of the teacher's among these.
+
+    Attributes:
+      exponentials: `exp(cosine / tau)` of the batch and all that is remembered, `[batch, examples]`
+        each way.
+      own: those of the examples themselves, `[batch]`.
+      drawn: how often each is among the negatives, `[batch, examples]`.
+    """
+
+    exponentials: list[jax.Array]
+    own: list[jax.Array]
+    drawn: jax.Array
+
+
+def _ways(embedded, teacher_embedded, memory, candidates, temperature) -> _Ways:
+    """Returns what the loss is made of.
 
     All products of the batch with the memory are less work than gathering a vector for each
-    candidate, which would be `[batch, 1 + N, 128]`.
+    candidate, and counting the candidates is less than gathering products, whose gradient would be
+    scattered again.
     """
-    ways = (embedded, memory["teacher"]), (teacher_embedded, memory["student"])
-    return [
-        jnp.exp(jnp.take_along_axis(x @ kept.T, candidates, axis=1) / temperature)
-        for x, kept in ways
-    ]
+    pairs = (embedded, memory["teacher"]), (teacher_embedded, memory["student"])
+    exponentials = [jnp.exp(x @ kept.T / temperature) for x, kept in pairs]
+    own = [jnp.take_along_axis(way, candidates[:, :1], axis=1)[:, 0] for way in exponentials]
+    rows = jnp.arange(len(embedded))[:, None]
+    drawn = jnp.zeros(exponentials[0].shape).at[rows, candidates[:, 1:]].add(1.0)
+    return _Ways(exponentials, own, drawn)
 
 
-def _normaliser(found, memory):
+def _normaliser(ways: _Ways, memory: Kept) -> jax.Array:
     """Returns Z of both ways, `[2]`: what the memory has, or that of the first batch."""
-    fresh = jnp.stack([way.mean() for way in found]) * len(memory["student"])
+    number = ways.drawn.sum() + len(ways.drawn)
+    sums = jnp.stack(
+        [
+            own.sum() + (ways.drawn * way).sum()
+            for way, own in zip(ways.exponentials, ways.own, strict=True)
+        ]
+    )
     kept = memory["normaliser"]
+    fresh = sums / number * len(memory["student"])
     return jax.lax.stop_gradient(jnp.where(kept > 0, kept, fresh))
