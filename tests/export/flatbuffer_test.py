@@ -33,6 +33,17 @@ def test_stripping_twice_is_stripping_once(float32):
     assert flatbuffer.strip(float32.model, "probabilities") == float32.model
 
 
+def test_what_is_the_same_is_written_once(int8):
+    graph = schema.Model.GetRootAs(int8.model, 0).Subgraphs(0)
+    places = {}
+    for i in range(graph.TensorsLength()):
+        tensor = graph.Tensors(i)
+        table, shape = tensor._tab, tensor.ShapeAsNumpy()
+        places.setdefault(tuple(shape), set()).add(table.Vector(table.Offset(4)))
+    assert graph.TensorsLength() > len(places)
+    assert all(len(at) == 1 for at in places.values())
+
+
 def test_prefixes_are_files_of_their_own(float32):
     pieces = flatbuffer.prefixes(float32.model)
     names = [name for name, _ in pieces]
