@@ -15,14 +15,16 @@ from distill import presets
 from distill.errors import unknown
 
 SEEDS = tuple(range(10))
-TEMPERATURES = (1.0, 3.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)  # of table 2.5
+TEMPERATURES = tuple(map(float, (*range(1, 14), 15, 17, 20)))  # those of table 2.5 and five more
+SOME_TEMPERATURES = (1.0, 3.0, 10.0)  # of what goes beyond the thesis
 DETAILED = {"simplenet_v1": 1.0, "simplenet_v5": 3.0}  # of table 2.4
 MODELS = tuple(f"simplenet_v{version}" for version in range(1, 6))
 LEARNING = ("simplenet_v1", "simplenet_v4")  # their temperature
 LEARNED_FROM = (1.0, 3.0, 10.0)  # where it starts
-LEARNED_SEEDS = 3
-LABELLED_FRACTION = 0.1
+LABELLED_FRACTIONS = (0.01, 0.1, 0.5)
 ENSEMBLE = 3
+DATASETS = ("fashion_mnist", "cifar10")  # besides MNIST
+FEWER_SEEDS = {"selection": 3, "learned": 3, "recipe": 3, **dict.fromkeys(DATASETS, 5)}
 
 SWEEPS = {
     "students": "every student at every temperature",
@@ -35,7 +37,10 @@ SWEEPS = {
     "corrected": "every student, the loss multiplied by the square of the temperature",
     "kl": "every student with the Kullback-Leibler divergence",
     "ensemble": "every student distilled from three teachers",
-    "unlabelled": "every student with a tenth of the labels, with and without distillation",
+    "unlabelled": "every student with a part of the labels, with and without distillation",
+    "recipe": "every student and its teacher by the thesis's recipe, on labels and at T = 1",
+    "fashion_mnist": "every student on Fashion-MNIST, on labels and at T = 3",
+    "cifar10": "the same on CIFAR-10",
 }
 
 Axis = dict[str, tuple]
@@ -66,9 +71,12 @@ def study(
       epochs: of the students; by default those of the recipe.
       quick: a run of seconds on few images, with one or two values on each axis.
     """
-    config = presets.simplenet(1, "quick" if quick else None)
-    if not quick:  # the teacher of all rows there are; the preset's is younger
-        config.teacher.update({"epochs": 12, "learning_rate": 1e-3})
+    dataset = name if name in DATASETS else "mnist"
+    config = presets.simplenet(1, "quick" if quick else None, dataset)
+    if dataset == "cifar10":
+        config.dataset.fallback = "cifar10_jpeg"  # where somebody has prepared it
+        if not quick:  # what the teacher says of two outcomes is computed once
+            config.teacher.augmentation = config.student.augmentation = "flip"
     config.student.args = ConfigDict()  # the models' own; one axis then names them all
     if quick:
         seeds, temperatures, config.student.epochs = seeds[:2], temperatures[:2], 1
@@ -77,7 +85,11 @@ def study(
     held_out = ("train[:3500]", "train[3500:]") if quick else ("train[:55000]", "train[55000:]")
     students: Axis = {"student.model": MODELS}
     softened: Axis = {"loss.temperature": tuple(temperatures)}
-    higher: Axis = {"loss.temperature": tuple(t for t in temperatures if t != 1)}  # 1² is 1
+    few = tuple(t for t in SOME_TEMPERATURES if t in temperatures)
+    few = few if len(few) > 1 else tuple(temperatures)
+    somewhat: Axis = {"loss.temperature": few}
+    higher: Axis = {"loss.temperature": tuple(t for t in few if t != 1)}  # 1² is 1
+    on_labels: Axis = {"loss.name": ("soft_squared_error", "cross_entropy")}
     selection = {"dataset.train": held_out[:1], "dataset.validation": held_out[1:]}
     axes: dict[str, tuple[Axis, ...]] = {
         "students": (students, softened),
@@ -96,25 +108,42 @@ def study(
         "baselines": (students, {"loss.name": ("cross_entropy",)}),
         "teacher": ({**_teacher(config), "loss.name": ("cross_entropy",)},),
         "corrected": (students, higher, {"loss.gradient_correction": (True,)}),
-        "kl": (students, softened, {"loss.name": ("kl",)}),
-        "ensemble": (students, softened, {"teacher.members": (ENSEMBLE,)}),
-        "unlabelled": (
-            students,
-            {
-                "dataset.labelled_fraction": (LABELLED_FRACTION, LABELLED_FRACTION),
-                "loss.name": ("soft_squared_error", "cross_entropy"),
-                # A tenth of the images makes a tenth of the steps in an epoch.
-                "student.epochs": (
-                    config.student.epochs,
-                    round(config.student.epochs / LABELLED_FRACTION),
-                ),
-            },
-            {"teacher.epochs": (round(config.teacher.epochs / LABELLED_FRACTION),)},
-        ),
+        "kl": (students, somewhat, {"loss.name": ("kl",)}),
+        "ensemble": (students, somewhat, {"teacher.members": (ENSEMBLE,)}),
+        "unlabelled": _unlabelled(config, LABELLED_FRACTIONS[1:2] if quick else LABELLED_FRACTIONS),
+        "recipe": (_recipe(config, quick), students, on_labels),
+        **dict.fromkeys(DATASETS, (students, {**on_labels, "loss.temperature": (3.0, 1.0)})),
     }
-    config.sweep.seeds = tuple(seeds[:LEARNED_SEEDS] if name == "learned" else seeds)
+    config.sweep.seeds = tuple(seeds[: FEWER_SEEDS.get(name)])
     config.sweep.axes = axes[name]
     return config
+
+
+def _unlabelled(config: ConfigDict, fractions: Sequence[float]) -> tuple[Axis, ...]:
+    """Every student distilled from a teacher that sees a part of the labels, and on those alone.
+
+    A tenth of the images makes a tenth of the steps in an epoch, which there are more of.
+    """
+    pairs = [
+        (fraction, loss, round(config.student.epochs / (fraction if on_labels else 1)),
+         round(config.teacher.epochs / fraction))
+        for fraction in fractions
+        for on_labels, loss in enumerate(("soft_squared_error", "cross_entropy"))
+    ]  # fmt: skip
+    keys = ("dataset.labelled_fraction", "loss.name", "student.epochs", "teacher.epochs")
+    return {"student.model": MODELS}, dict(zip(keys, zip(*pairs, strict=True), strict=True))
+
+
+def _recipe(config: ConfigDict, quick: bool) -> Axis:
+    """What the thesis's recipe sets otherwise, for students and their teacher."""
+    thesis = presets.simplenet(1, "thesis")
+    keys = ("batch_size", "learning_rate", "schedule", "augmentation", *(["epochs"] * (not quick)))
+    return {
+        f"{role}.{key}": (thesis[role][key],)
+        for role in ("teacher", "student")
+        for key in keys
+        if thesis[role][key] != config[role][key]
+    }
 
 
 def _teacher(config: ConfigDict) -> Axis:

@@ -1,18 +1,20 @@
 """Trains what the thesis's tables need and writes them: `python -m experiments.reproduce`.
 
-The full study is 600 trainings for tables 2.3 to 2.6 and 550 more to choose the temperatures.
+The full study is 850 trainings for tables 2.3 to 2.6 and 240 more to choose the temperatures.
 `--seeds=3 --temperatures=1,3,10` is a reduced one, and the tables say so. What was trained before
 in the same --workdir is not trained again.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from absl import flags, logging
+from ml_collections import ConfigDict
 
 from configs import thesis_study
+from configs.thesis_study import DATASETS
 from distill import cli, provenance
 from distill.errors import InputError, unknown
 from distill.progress import Display
@@ -27,7 +29,10 @@ TABLES = {
     "2.5": ("temperatures",),
     "2.6": ("students", "selection", "baselines"),
     "learned": ("selection", "learned"),
-    **{name: (name,) for name in ("teacher", "corrected", "kl", "ensemble", "unlabelled")},
+    **{
+        name: (name,)
+        for name in ("teacher", "corrected", "kl", "ensemble", "unlabelled", "recipe", *DATASETS)
+    },
 }
 
 NAMES = flags.DEFINE_list("tables", ["2.3", "2.4", "2.5", "2.6"], f"Among {', '.join(TABLES)}.")
@@ -48,12 +53,14 @@ def sweeps(tables: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for table in tables for name in TABLES[table]))
 
 
-def collect(workdir: pathlib.Path, labels: np.ndarray, folder: pathlib.Path) -> list[pathlib.Path]:
+def collect(
+    workdir: pathlib.Path, labels: Mapping[str, np.ndarray], folder: pathlib.Path
+) -> list[pathlib.Path]:
     """Writes the rows of a study, and its counts for McNemar's test, as CSV files.
 
     Args:
       workdir: of the sweeps; their results may also be in folders of their own in it.
-      labels: of the test images, `[images]`.
+      labels: of the test images of each data set, `[images]`.
       folder: for the files.
 
     Returns:
@@ -89,20 +96,29 @@ def collect(workdir: pathlib.Path, labels: np.ndarray, folder: pathlib.Path) -> 
     return written
 
 
-def _correct(table: pd.DataFrame, labels: np.ndarray) -> dict[Group, dict[int, np.ndarray]]:
+def _correct(
+    table: pd.DataFrame, labels: Mapping[str, np.ndarray]
+) -> dict[Group, dict[int, np.ndarray]]:
     """Returns for each group and seed whether the student is right, `[images]`."""
     found: dict[Group, dict[int, np.ndarray]] = {}
     for row in table[table.status == "ok"].itertuples():
         path = pathlib.Path(row.folder, "predictions", f"{row.id}.npy")
         if not path.exists():
             raise InputError(f"{path} is missing: the predictions of a row of results.csv")
-        predictions = np.load(path)
-        right = predictions == labels if predictions.shape == labels.shape else np.array([])
+        if row.dataset not in labels:
+            raise InputError(f"{path} is of {row.dataset}, not of {', '.join(sorted(labels))}")
+        predictions, known = np.load(path), labels[row.dataset]
+        right = predictions == known if predictions.shape == known.shape else np.array([])
         if not right.size or abs(right.mean() - row.accuracy) > 1e-6:
-            raise InputError(f"{path} is not of these {len(labels)} test images")
+            raise InputError(f"{path} is not of these {len(known)} test images")
         temperature = None if pd.isna(row.temperature) else row.temperature
         found.setdefault(Group(row.model, row.method, temperature), {})[row.seed] = right
     return found
+
+
+def _place(workdir: pathlib.Path, config: ConfigDict) -> pathlib.Path:
+    """Returns where a sweep goes: one data set to a directory."""
+    return workdir / config.dataset.name if config.dataset.name in DATASETS else workdir
 
 
 def main(argv: list[str]) -> None:
@@ -131,9 +147,13 @@ def main(argv: list[str]) -> None:
     ]
     if options.TRAIN.value:
         for config in configs:
-            study.run(config, workdir, display)
-    config = thesis_study.study("students", quick=quick)
-    labels = data.load(config, *data.find(config, display.warn)).test.labels
+            study.run(config, _place(workdir, config), display)
+    labels = {}
+    for name in ("students", *DATASETS):
+        config = thesis_study.study(name, quick=quick)
+        if (_place(workdir, config) / "results.csv").exists() or name == "students":
+            dataset = data.load(config, *data.find(config, display.warn))
+            labels[dataset.name] = dataset.test.labels
     folder = workdir / "tables" if quick else RESULTS
     page = folder / "results.md" if quick else results_page.PAGE
     for path in [*collect(workdir, labels, folder), page]:

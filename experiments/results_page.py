@@ -26,7 +26,7 @@ def render(study: Study) -> str:
     pictures = {name: _picture(name) if name in drawn else "" for name in CAPTIONS}
     beyond_it = _joined(
         temperature.losses(study, pictures["losses"]), temperature.learned(study),
-        beyond.ensemble(study), beyond.unlabelled(study),
+        beyond.ensemble(study), beyond.unlabelled(study), beyond.datasets(study),
     )  # fmt: skip
     made = {
         "extent": _extent(study),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from configs.thesis_study import MODELS
+from configs.thesis_study import DATASETS, MODELS
 from experiments import significance
-from experiments.thesis.rows import CORRECTED, DISTILLED, LABELS, SELECTION, Group, Study
+from experiments.thesis.rows import CORRECTED, DISTILLED, LABELS, RECIPE, SELECTION, Group, Study
 
 POOLED = {"simplenet_v4": "simplenet_v2", "simplenet_v5": "simplenet_v3"}
 REAL = 0.05
@@ -25,6 +25,7 @@ class Verdict(NamedTuple):
       p_images: of McNemar's test over the images, corrected for the tests beside it.
       p_seeds: of the paired t-test over the seeds, likewise.
       word: `better` or `worse` if both tests say so, else `open`.
+      detectable: the difference that the test over the seeds would find four times in five.
     """
 
     a: Group
@@ -33,6 +34,7 @@ class Verdict(NamedTuple):
     p_images: float
     p_seeds: float
     word: str
+    detectable: float
 
 
 def pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
@@ -48,6 +50,8 @@ def pairs(groups: Sequence[Group]) -> list[tuple[Group, Group]]:
 
 def _compared(group: Group, other: Group) -> bool:
     model, method, temperature = group
+    if _apart(group) != _apart(other):
+        return False
     if other.model == POOLED.get(model):
         return other.method == method and other.temperature == temperature
     if other.model != model:
@@ -60,6 +64,12 @@ def _compared(group: Group, other: Group) -> bool:
     by_thesis = other.method == DISTILLED and other.temperature == temperature
     first = other.method == (DISTILLED if method == CORRECTED else method)
     return on_labels or by_thesis or (first and other.temperature == 1)
+
+
+def _apart(group: Group) -> str:
+    """Returns of which other data set, or by which other recipe, the students of a group are."""
+    last = group.method.split()[-1]
+    return last if last == RECIPE or last.startswith(DATASETS) else ""
 
 
 def counts(correct: Mapping[Group, Mapping[int, np.ndarray]]) -> pd.DataFrame:
@@ -101,11 +111,14 @@ def judge(study: Study, asked: Sequence[tuple[Group, Group]]) -> list[Verdict]:
     p_images = significance.holm(p_images)
     p_seeds = significance.holm([difference.p_value for difference in differences])
     return [
-        Verdict(a, b, difference, images, seeds, word(difference.mean, images, seeds))
+        Verdict(
+            a, b, difference, images, seeds, word(difference.mean, images, seeds),
+            significance.detectable(difference, len(asked)),
+        )
         for (a, b), difference, images, seeds in zip(
             asked, differences, p_images, p_seeds, strict=True
         )
-    ]
+    ]  # fmt: skip
 
 
 def word(difference: float, p_images: float, p_seeds: float) -> str:

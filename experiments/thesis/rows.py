@@ -18,8 +18,13 @@ MEASURES = ("accuracy", "precision", "recall", "f_measure")
 DISTILLED, LABELS = "soft_squared_error", "cross_entropy"
 CORRECTED, LEARNED = f"{DISTILLED} corrected", f"{DISTILLED} learned"
 SELECTION = "selection"  # what the methods of students are called that a part of the images chose
-BEYOND = ("corrected", "kl", "learned", "ensemble", "unlabelled")  # a file for each
+RECIPE = "recipe"  # the last word of the methods by the thesis's own recipe
+DATASETS = "datasets"  # the file of students of other data sets than MNIST
+BEYOND = (  # a file for each
+    "corrected", "kl", "learned", "ensemble", "unlabelled", RECIPE, DATASETS,
+)  # fmt: skip
 MAIN = "mnist.csv"  # the main results, of students that are exported
+THESIS_RATE = 1e-4  # of learning
 FULL = {"seeds": 10, "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000}
 
 
@@ -127,8 +132,17 @@ def method(row: Any) -> str:
     if row.teacher_members > 1:
         name += " ensemble"
     if row.labelled_fraction < 1:
-        name += " unlabelled"
+        name += f" {row.labelled_fraction:.0%} unlabelled"
+    if row.model in MODELS and row.learning_rate == THESIS_RATE:
+        name += f" {RECIPE}"
+    if is_other(row.dataset):
+        name += f" {row.dataset}"
     return name
+
+
+def is_other(dataset: str) -> bool:
+    """Whether a data set is another one than MNIST, its embedded sample included."""
+    return not dataset.startswith("mnist")
 
 
 def named(table: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
@@ -154,6 +168,8 @@ def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     def name(row: Any) -> str:
         how = method(row)
+        if is_other(row.dataset):
+            return f"thesis_{DATASETS}"
         if how not in (DISTILLED, LABELS):
             return f"thesis_{how.split()[-1]}"
         return f"thesis_{SELECTION}" if row.train_examples in held_out else "thesis"
@@ -174,7 +190,8 @@ def read(folder: pathlib.Path) -> Study:
     paths = [folder / f"{name}.csv" for name in names]
     runs = pd.concat([read_csv(path) for path in paths if path.exists()], ignore_index=True)
     runs = named(runs)
-    students = runs[runs.model.isin(MODELS) & ~runs.method.str.contains("learned|unlabelled")]
+    apart = runs.method.str.contains(f"learned|unlabelled|{RECIPE}") | runs.dataset.map(is_other)
+    students = runs[runs.model.isin(MODELS) & ~apart]
     for column in ("dataset", "epochs", "learning_rate", "train_examples"):
         different = students.loc[students.status == "ok", column].unique()
         if len(different) > 1:

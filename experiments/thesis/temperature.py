@@ -86,7 +86,7 @@ def losses(study: Study, picture: str) -> str:
     ]
     title = "(a) Does T = 1 stay best when the step does not shrink with T?"
     return text.section(
-        f"{title}{rows.reduced(others, grid)}",
+        f"{title}{rows.reduced(others)}",
         *sentences,
         _adam(study),
         picture,

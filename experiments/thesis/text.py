@@ -52,7 +52,10 @@ def p_value(p: float) -> str:
 def verdict_cells(verdict: Verdict) -> list[str]:
     """Returns the difference, both p-values and the verdict as cells."""
     difference = points(verdict.difference.mean, verdict.difference.half_width)
-    return [difference, p_value(verdict.p_images), p_value(verdict.p_seeds), WORDS[verdict.word]]
+    said = WORDS[verdict.word]
+    if verdict.word == "open" and not math.isnan(verdict.detectable):
+        said += f" ({percent(verdict.detectable)})"
+    return [difference, p_value(verdict.p_images), p_value(verdict.p_seeds), said]
 
 
 VERDICT_HEADER = ["difference", "p, images", "p, seeds", "verdict"]
@@ -102,8 +105,13 @@ def tally(verdicts: Sequence[Verdict], one: str, other: str) -> str:
 
 
 def tested(verdicts: Sequence[Verdict]) -> str:
-    """Returns what the p-values of a table were corrected for."""
-    return f"p-values after Holm's correction over these {len(verdicts)} rows."
+    """Returns what the p-values of a table were corrected for, and what it could have shown."""
+    could = [v.detectable for v in verdicts if v.word == "open" and not math.isnan(v.detectable)]
+    power = (
+        " In brackets, where no difference is shown: the difference that so many seeds would show "
+        "four times in five."
+    )
+    return f"p-values after Holm's correction over these {len(verdicts)} rows.{power * bool(could)}"
 
 
 def section(title: str, *parts: str) -> str:

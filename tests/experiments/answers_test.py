@@ -129,17 +129,22 @@ def test_the_factor_is_judged_by_the_runs(study, gain, claim):
 def test_beyond_needs_rows(study):
     found = study()
     assert temperature.losses(found, "") == temperature.learned(found) == ""
-    assert beyond.ensemble(found) == beyond.unlabelled(found) == ""
+    assert beyond.ensemble(found) == beyond.unlabelled(found) == beyond.datasets(found) == ""
 
 
 def test_beyond(study):
-    few = f"{DISTILLED} unlabelled", f"{LABELS} unlabelled"
+    few = f"{DISTILLED} 10% unlabelled", f"{LABELS} 10% unlabelled"
     gains = {few[0]: -0.01, few[1]: -0.02, f"{DISTILLED} ensemble": 0.004}
+    other = f"{DISTILLED} fashion_mnist", f"{LABELS} fashion_mnist"
+    gains[other[0]] = 0.01
     found = study(
         lambda model, method, t: gains.get(method, 0.0),
-        methods=(DISTILLED, LABELS, *few, f"{DISTILLED} ensemble", f"{DISTILLED} learned"),
+        methods=(DISTILLED, LABELS, *few, *other, f"{DISTILLED} ensemble", f"{DISTILLED} learned"),
     )
-    assert "the unlabelled images is better than training on the labels in 5, worse in 0" in (
+    text = beyond.datasets(found)
+    assert "distilling is better than training on labels in 5, worse in 0" in text
+    assert "| Fashion-MNIST | v1 |" in text and "CIFAR-10 |" not in text
+    assert "the unlabelled images is better than training on labels in 5, worse in 0" in (
         beyond.unlabelled(found)
     )
     assert "distilling from 3 teachers is better than distilling from one in 15, worse in 0" in (

@@ -27,8 +27,19 @@ V1, V2, V4 = (
         (Group("simplenet_v1", "kl", 3.0), V1, False),
         (Group("simplenet_v1", "kl", 3.0), Group("simplenet_v1", "kl", 1.0), True),
         (
-            Group("simplenet_v1", f"{DISTILLED} unlabelled", 1.0),
-            Group("simplenet_v1", f"{LABELS} unlabelled"),
+            Group("simplenet_v1", f"{DISTILLED} 10% unlabelled", 1.0),
+            Group("simplenet_v1", f"{LABELS} 10% unlabelled"),
+            True,
+        ),
+        (
+            Group("simplenet_v1", f"{DISTILLED} 10% unlabelled", 1.0),
+            Group("simplenet_v1", f"{LABELS} 50% unlabelled"),
+            False,
+        ),
+        (V1._replace(method=f"{DISTILLED} recipe"), Group("simplenet_v1", LABELS), False),
+        (
+            V1._replace(method=f"{DISTILLED} cifar10"),
+            Group("simplenet_v1", f"{LABELS} cifar10"),
             True,
         ),
         (Group("simplenet_v1", f"{DISTILLED} corrected", 3.0), V1, True),

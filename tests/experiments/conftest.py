@@ -68,7 +68,9 @@ def make_study():
                 apart = {
                     "corrected": {"gradient_correction": True},
                     "ensemble": {"teacher_members": 3},
-                    "unlabelled": {"labelled_fraction": 0.1},
+                    "10% unlabelled": {"labelled_fraction": 0.1},
+                    "recipe": {"learning_rate": 1e-4, "epochs": 50},
+                    "fashion_mnist": {"dataset": "fashion_mnist"},
                     "learned": {
                         "learn_temperature": True,
                         "final_temperature": 2.5,

@@ -10,6 +10,7 @@ from experiments import pages, reproduce
 from experiments.thesis import rows
 
 LABELS = np.arange(20) % 10
+OF = {"mnist": LABELS}
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_each_sweep_is_run_once():
 
 
 def test_collect(workdir, tmp_path):
-    written = reproduce.collect(workdir, LABELS, tmp_path / "tables")
+    written = reproduce.collect(workdir, OF, tmp_path / "tables")
     assert [path.name for path in written] == ["thesis.csv", "thesis_mcnemar.csv"]
     table = pages.read_csv(written[0])
     assert list(table.columns) == list(pages.read_csv(workdir / "results.csv").columns)
@@ -66,18 +67,40 @@ def test_sweeps_in_folders_beside_one_another_are_one_study(workdir, tmp_path):
     parts = tmp_path / "parts"
     parts.mkdir()
     workdir.rename(parts / "a")
-    once = reproduce.collect(parts, LABELS, tmp_path / "once")
+    once = reproduce.collect(parts, OF, tmp_path / "once")
     (parts / "b").symlink_to(parts / "a")  # the same students again
-    twice = reproduce.collect(parts, LABELS, tmp_path / "twice")
+    twice = reproduce.collect(parts, OF, tmp_path / "twice")
     assert [p.read_text() for p in once] == [p.read_text() for p in twice]
 
 
+def test_students_of_other_images_are_judged_by_their_own_labels(workdir, tmp_path):
+    elsewhere = tmp_path / "study" / "fashion_mnist"
+    elsewhere.mkdir()
+    table = pd.read_csv(workdir / "results.csv")
+    other = table.assign(dataset="fashion_mnist", id="of" + table.id)
+    (elsewhere / "predictions").mkdir()
+    for i, name in enumerate(table.id):
+        predictions = np.load(workdir / "predictions" / f"{name}.npy")
+        np.save(elsewhere / "predictions" / f"{other.id[i]}.npy", (predictions + 3) % 10)
+    other.to_csv(elsewhere / "results.csv", index=False)
+    with pytest.raises(InputError, match="is of fashion_mnist, not of mnist"):
+        reproduce.collect(workdir, OF, tmp_path / "tables")
+    labels = {**OF, "fashion_mnist": (LABELS + 3) % 10}
+    reproduce.collect(workdir, labels, tmp_path / "tables")
+    counts = pd.read_csv(tmp_path / "tables" / "thesis_mcnemar.csv")
+    pairs = {(row.a, row.b) for row in counts.itertuples()}
+    assert pairs == {
+        (f"simplenet_v1 soft_squared_error{of} T=1", f"simplenet_v1 cross_entropy{of}")
+        for of in ("", " fashion_mnist")
+    }
+
+
 def test_collect_loses_no_rows(workdir, tmp_path):
-    reproduce.collect(workdir, LABELS, tmp_path / "tables")
+    reproduce.collect(workdir, OF, tmp_path / "tables")
     table = pd.read_csv(workdir / "results.csv")
     table.iloc[1:].to_csv(workdir / "results.csv", index=False)
     with pytest.raises(InputError, match="thesis.csv has 1 rows that .* has not; remove the file"):
-        reproduce.collect(workdir, LABELS, tmp_path / "tables")
+        reproduce.collect(workdir, OF, tmp_path / "tables")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +115,7 @@ def test_collect_loses_no_rows(workdir, tmp_path):
 def test_collect_refuses(workdir, tmp_path, damage, message):
     damage(workdir)
     with pytest.raises(InputError, match=message):
-        reproduce.collect(workdir, LABELS, tmp_path / "tables")
+        reproduce.collect(workdir, OF, tmp_path / "tables")
     assert not (tmp_path / "tables").exists()
 
 
@@ -118,7 +141,7 @@ def test_a_quick_study_ends_with_a_page_and_trains_nothing_twice(run, tmp_path, 
     first, page = table.read_text(), tmp_path / "study" / "tables" / "results.md"
     assert len(pages.read_csv(table)) == 4  # two seeds, two temperatures
     assert (
-        "### Table 2.5 — reduced: 2 of 10 seeds, 2 of 11 temperatures, 1 of 20 epochs, "
+        "### Table 2.5 — reduced: 2 of 10 seeds, 2 of 16 temperatures, 1 of 20 epochs, "
         "4,000 of 60,000 training images"
     ) in page.read_text()
     counts = pd.read_csv(page.parent / "thesis_mcnemar.csv")

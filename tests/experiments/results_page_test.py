@@ -9,7 +9,7 @@ from experiments.thesis.rows import DISTILLED, LABELS
 
 METHODS = (
     DISTILLED, LABELS, f"{DISTILLED} corrected", "kl", f"{DISTILLED} ensemble",
-    f"{DISTILLED} learned", f"{DISTILLED} unlabelled", f"{LABELS} unlabelled",
+    f"{DISTILLED} learned", f"{DISTILLED} 10% unlabelled", f"{LABELS} 10% unlabelled",
 )  # fmt: skip
 STALE = "run python -m experiments.results_page"
 

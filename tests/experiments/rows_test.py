@@ -26,7 +26,11 @@ def _table(row, *changes):
         ({"loss": "cross_entropy", "temperature": None, "teacher_members": None},
          "simplenet_v1 cross_entropy", "thesis"),
         ({"loss": "cross_entropy", "temperature": None, "labelled_fraction": 0.1,
-          "train_examples": 6_000}, "simplenet_v1 cross_entropy unlabelled", "thesis_unlabelled"),
+          "train_examples": 6_000}, "simplenet_v1 cross_entropy 10% unlabelled",
+         "thesis_unlabelled"),
+        ({"learning_rate": 1e-4}, "simplenet_v1 soft_squared_error recipe T=3", "thesis_recipe"),
+        ({"dataset": "cifar10_jpeg"}, "simplenet_v1 soft_squared_error cifar10_jpeg T=3",
+         "thesis_datasets"),
         ({"train_examples": 55_000, "validation_accuracy": 0.9},
          "simplenet_v1 soft_squared_error T=3", "thesis_selection"),
     ],
@@ -83,7 +87,7 @@ def test_a_title_says_what_was_reduced(made_row):
 
     assert rows.reduced(runs(range(10))) == ""
     assert rows.reduced(runs(range(3)), [1, 3, 10]) == (
-        " — reduced: 3 of 10 seeds, 3 of 11 temperatures"
+        " — reduced: 3 of 10 seeds, 3 of 16 temperatures"
     )
     assert rows.reduced(runs(range(10), epochs=1, train_examples=4_000)) == (
         " — reduced: 1 of 20 epochs, 4,000 of 60,000 training images"

@@ -111,3 +111,13 @@ def test_holm_literal():
 def test_holm_does_not_count_what_was_not_tested():
     corrected = significance.holm([math.nan, 0.01, 0.04])
     assert math.isnan(corrected[0]) and corrected[1:] == pytest.approx([0.02, 0.04])
+
+
+def test_the_detectable_difference_is_found_four_times_in_five(rng):
+    pairs = rng.normal(0.0, 1.0, (4000, 6))
+    known = significance.Difference(6, 0.0, significance._t_quantile(5) / math.sqrt(6), 1.0)
+    shift = significance.detectable(known)
+    found = [significance.paired_t(row + shift, np.zeros(6)).p_value < 0.05 for row in pairs]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.02)
+    assert significance.detectable(known, 5) > shift
+    assert math.isnan(significance.detectable(significance.Difference(1, 0.0, math.nan, math.nan)))
