@@ -1,6 +1,7 @@
-"""Small networks for MNIST, from 1,000 to 6,000 weights, trained on labels.
+"""Small networks for MNIST, from 1,000 to 6,000 weights.
 
 python -m distill.main --config=configs/small_mnist.py:tiny_3k
+python -m distill.main --config=configs/small_mnist.py:tiny_3k,distilled  # from three teachers
 
 `python -m experiments.small_networks` trains each with ten seeds. After the training, batch
 normalisation is folded into the convolutions (`config.compress`).
@@ -28,23 +29,37 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+TEACHER = {  # each of three; alike in this to the students, and a hundred times as large
+    "model": "tiny",
+    "args": {**_THREE, "widths": (32, 64, 96), "depths": (2, 2, 2)},
+    "members": 3,
+    "epochs": 20,
+}
+
+
 def get_config(arg=None):
-    words = configs.variants(arg, (*NETWORKS, "quick"))
-    names = words - {"quick"} or {"tiny_3k"}
+    words = configs.variants(arg, (*NETWORKS, "distilled", "quick"))
+    names = words - {"distilled", "quick"} or {"tiny_3k"}
     if len(names) > 1:
         raise unknown("configuration argument", ",".join(sorted(names)), NETWORKS)
     config = configs.defaults()
-    config.stages = "student,compress,evaluate,export,report"
-    config.loss.name = "cross_entropy"
+    recipe = {"learning_rate": 1e-2, "schedule": "one_cycle", "augmentation": "affine"}
+    config.student.update({"epochs": 60, **recipe, **NETWORKS[names.pop()]})
     config.dataset.fallback = "mnist5k"
-    config.student.update(
-        {"epochs": 60, "learning_rate": 1e-2, "schedule": "one_cycle", "augmentation": "affine"}
-    )
-    config.student.update(NETWORKS[names.pop()])
     config.compress = ({"method": "fold"},)
     config.fine_tune.epochs = 0
+    if "distilled" in words:
+        config.loss.update({"name": "kl", "temperature": 4.0, "alpha": 0.9})
+        config.student.augmentation = "affine_fixed"
+        config.teacher.update({**recipe, "augmentation": "affine_fixed", **TEACHER})
+    else:
+        config.stages = "student,compress,evaluate,export,report"
+        config.loss.name = "cross_entropy"
     if "quick" in words:
         config.dataset.name, config.dataset.fallback = "mnist5k", ""
         config.dataset.train, config.dataset.test = "train[:1000]", "test[:500]"
-        config.student.epochs = 1
+        config.student.epochs = config.teacher.epochs = 1
+        config.teacher.members = 1
+        if "distilled" in words:
+            config.teacher.args.update({"widths": (4, 4, 4), "depths": (1, 1, 1)})
     return config

@@ -326,25 +326,40 @@ def _row(
     }
     if row["status"] != "ok":
         return row
+    held_out = run.dataset.validation
+    assert held_out is not None  # as `check` has seen to
+    dataset = run.dataset._replace(test=held_out)  # the images to choose by
     try:
-        return row | _measure(run, model, run.workdir / "files" / student.id)
+        files = run.workdir / "files" / student.id
+        return row | measured(model, dataset, run.config.export, files)
     except InputError as error:  # an operator that no file may have
         run.display.warn(f"{json.dumps(genes)} cannot be shipped: {error}")
         return row | {"status": "refused"}
 
 
-def _measure(run: Run, model: Trained, directory: pathlib.Path) -> dict[str, Any]:
-    """Measures a network as it is shipped: folded, and as files."""
+def measured(
+    model: Trained, dataset: data.Dataset, section: ConfigDict, directory: pathlib.Path
+) -> dict[str, Any]:
+    """Measures a network as it is shipped: folded, and as files.
+
+    Args:
+      model: that was trained.
+      dataset: on whose test images it is measured, in whose place may be others.
+      section: `config.export`.
+      directory: for the files.
+
+    Returns:
+      The values of `COSTS` and `ACCURACIES`.
+
+    Raises:
+      InputError: if it has an operator that no file may have.
+    """
     network = fold.folded(rounds.as_network(model))
     shipped = rounds.as_trained(network, model)
-    held_out = run.dataset.validation
-    assert held_out is not None  # as `check` has seen to
     directory.mkdir(parents=True, exist_ok=True)
-    # What measures a file does so on the test set, in whose place are the images to choose by.
-    dataset = run.dataset._replace(test=held_out)
     figures = {
-        **measure.counts(network), "accuracy": quality(shipped, held_out),
-        **measure.files(shipped, dataset, run.config.export, directory),
+        **measure.counts(network), "accuracy": quality(shipped, dataset.test),
+        **measure.files(shipped, dataset, section, directory),
     }  # fmt: skip
     return {column: figures[column] for column in (*COSTS, *ACCURACIES)}
 

@@ -266,9 +266,16 @@ def _size(group: list[Student]) -> int:
 
 
 def train_together(
-    batch: list[Student], workdir: pathlib.Path, display: Display
+    batch: list[Student], workdir: pathlib.Path, display: Display, *, monitored: bool = False
 ) -> list[tuple[Student, Trained, int]]:
     """Trains a batch from `batches`, unless that is done.
+
+    Args:
+      batch: of students that differ in seeds and numbers.
+      workdir: of the sweep.
+      display: says what happens.
+      monitored: whether each is measured after each epoch, on validation or test images; its
+        history then says so, and nothing is chosen by it.
 
     Returns:
       For each student the trained model, and how many were trained with it, itself among them.
@@ -280,6 +287,8 @@ def train_together(
     with train.alone(directory, display):
         start = run.start("student", len(about.seeds))
         job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
+        if monitored:
+            job = dataclasses.replace(job, monitor=run.monitor)
         train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=True)

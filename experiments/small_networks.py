@@ -5,15 +5,15 @@
     python -m experiments.small_networks --quick             # a minute or two, for a look
     python -m experiments.small_networks --notrain           # only collects what is there
 
-Each network and seed is a run of its own in --workdir, by the recipe of configs/small_mnist.py;
-what is complete is not trained again. Rows are added to results/small_networks.csv, from which
+By the recipe of configs/small_mnist.py, all seeds of a network at once, in --workdir, where nothing
+is trained twice. Rows are added to results/small_networks.csv, from which
 docs/small_networks.md and its picture are written. Reported is the last epoch. What the best epoch
 on the test set would show stands beside it, and is how others' figures came about.
 """
 
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import small_mnist
-from distill import records
+from distill import files, provenance
 from distill.errors import InputError, unknown
 from distill.progress import Display
 from distill.report.tables import markdown
@@ -30,7 +30,8 @@ from experiments.thesis.text import plural
 
 PUBLIC = ROOT / "third_party" / "small_networks" / "public.csv"
 PICTURE = "![Small networks](results/small_networks.png)"
-SIZES = ("num_params", "macs", "float32_bytes", "int8_bytes")
+DISTILLED = "_distilled"  # how the name of a network ends that has teachers
+ROWS = "rows.json"  # of a network, beside its trainings
 # What was to be reached, as the mean of ten seeds: at most so many weights or bytes, and percent.
 GOALS = (
     ("num_params", 1_000, 99.0), ("num_params", 3_484, 99.15), ("num_params", 3_500, 99.35),
@@ -40,40 +41,92 @@ GOALS = (
 UNITS = {"num_params": "weights", "int8_bytes": "bytes, int8"}
 
 
-def runs(
-    networks: Sequence[str], seeds: Sequence[int], epochs: int | None = None, quick: bool = False
-) -> Iterator[tuple[str, ConfigDict]]:
-    """Yields the configuration of each network and seed, all networks of a seed first."""
-    for seed in seeds:
-        for name in networks:
-            config = small_mnist.get_config(f"{name},quick" if quick else name)
-            config.stages, config.seed = "student,compress,evaluate", seed
-            config.student.epochs = epochs or config.student.epochs
-            yield name, config
+def names() -> list[str]:
+    """Returns all networks, each trained on labels and distilled."""
+    return [f"{name}{how}" for name in small_mnist.NETWORKS for how in ("", DISTILLED)]
+
+
+def configuration(name: str, epochs: int | None = None, quick: bool = False) -> ConfigDict:
+    """Returns the configuration of a network.
+
+    Args:
+      name: of `names`.
+      epochs: of the network; by default those of the recipe.
+      quick: a run of seconds on few images.
+    """
+    words = [name.removesuffix(DISTILLED)]
+    words += ["distilled"] * name.endswith(DISTILLED) + ["quick"] * quick
+    config = small_mnist.get_config(",".join(words))
+    config.student.epochs = epochs or config.student.epochs
+    return config
 
 
 def row(
-    name: str, config: ConfigDict, found: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]
+    name: str, config: ConfigDict, seed: int, shipped: Mapping[str, Any], tested: Sequence[float]
 ) -> dict[str, Any]:
-    """Returns what a run says of its network.
+    """Returns what is measured of a network of one seed.
 
     Args:
       name: of the network.
-      config: of the run.
-      found: the contents of its `results.json`.
-      epochs: the records of its student's epochs.
+      config: of it.
+      seed: of its training.
+      shipped: from `candidates.measured`, on the test images.
+      tested: the accuracy on the test images after each epoch.
     """
-    shipped = found["compress"][-1]
     return {
-        "run": f"{name}-{config.seed}-{config.student.epochs}",
+        "run": f"{name}-{seed}-{config.student.epochs}",
         "network": name,
         "args": json.dumps(config.student.args.to_dict()),
-        **{size: shipped[size] for size in SIZES},
-        "accuracy": shipped["accuracy"],
-        "int8_accuracy": shipped["int8_accuracy"],
-        "best_epoch_accuracy": max(record["test_accuracy"] for record in epochs),
-        "test_images": sum(map(sum, found["models"]["student"]["confusion_matrix"])),
+        **shipped,
+        "best_epoch_accuracy": max(tested),
+        "seed": seed,
+        "epochs": config.student.epochs,
     }
+
+
+def train(
+    name: str, config: ConfigDict, seeds: Sequence[int], place: pathlib.Path, display: Display
+) -> list[dict[str, Any]]:
+    """Returns the rows of a network, of whose seeds those that have none yet train together.
+
+    Args:
+      name: of the network.
+      config: of it.
+      seeds: of the students; all have the same teachers.
+      place: of its trainings; its rows are kept there.
+      display: says what happens.
+    """
+    from distill import candidates, data, pipeline, provenance, study  # import JAX, which --help
+    from distill.run import Run, claim  # can do without
+
+    rows = {row["seed"]: row for row in left(place)}
+    missing = [seed for seed in seeds if seed not in rows]
+    if missing:
+        settings = pipeline.validate(config)
+        dataset = data.load(config, *data.find(config, display.warn))
+        run = Run(settings, place, dataset, display)
+        shared = {
+            "test_images": len(dataset.test), "config_hash": claim(place, config, dataset.name),
+            "commit": provenance.commit(), "device": provenance.device(), "dataset": dataset.name,
+        }  # fmt: skip
+        for batch in study.batches(list(study.students([run], missing)), (0, 1)):
+            trained = study.train_together(batch, place, display, monitored=True)
+            for student, model, _ in trained:
+                seed = student.about.seeds[0]
+                shipped = candidates.measured(
+                    model, dataset, config.export, place / "files" / student.id
+                )
+                tested = [record["test_accuracy"] for record in model.history]
+                rows[seed] = row(name, config, seed, shipped, tested) | shared
+            text = json.dumps(list(rows.values()), indent=1).encode()
+            files.replace(place / ROWS, lambda file, text=text: file.write(text))
+    return [rows[seed] for seed in sorted(rows) if seed in seeds]
+
+
+def left(place: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the rows of a network that are kept beside its trainings."""
+    path = place / ROWS
+    return json.loads(path.read_text()) if path.exists() else []
 
 
 def networks(table: pd.DataFrame) -> str:
@@ -165,37 +218,26 @@ def chosen() -> list[str]:
     Raises:
       InputError: if one is not known.
     """
-    names = options.NETWORKS.value or list(small_mnist.NETWORKS)
-    for name in names:
-        if name not in small_mnist.NETWORKS:
-            raise unknown("network", name, small_mnist.NETWORKS)
-    return names
-
-
-def collect(
-    networks: Sequence[str], workdir: pathlib.Path, display: Display
-) -> Iterator[list[dict[str, Any]]]:
-    """Yields the rows so far, after each run."""
-    rows: list[dict[str, Any]] = []
-    quick, epochs = options.QUICK.value, options.EPOCHS.value
-    for name, config in runs(networks, options.seeds(10), epochs, quick):
-        place = workdir / f"{name}-{config.seed}-{config.student.epochs}"
-        if not options.TRAIN.value and not place.exists():
-            continue
-        found = pages.results(config, place, options.TRAIN.value, display)
-        own = [record for record in records.read(place) if record["role"] == "student"]
-        rows.append({**row(name, config, found, own), **pages.columns(config, place, found)})
-        yield rows
+    asked = options.NETWORKS.value or names()
+    for name in asked:
+        if name not in names():
+            raise unknown("network", name, names())
+    return asked
 
 
 def measured(call: driver.Call) -> list[dict[str, Any]]:
-    """Trains and measures, and writes the page after each run; returns the rows."""
+    """Trains and measures, and writes the page after each network; returns the rows."""
+    provenance.make_a_device_of_each_core()
     merged: list[dict[str, Any]] = []
-    for rows in collect(chosen(), call.workdir, call.display):
-        merged = pages.with_others(PAGE, rows, call.root, "run")
-        pages.write(PAGE, merged, call.root)
+    for name in chosen():
+        config = configuration(name, options.EPOCHS.value, call.quick)
+        seeds, place = options.seeds(10), call.workdir / f"{name}-{config.student.epochs}"
+        found = train(name, config, seeds, place, call.display) if call.train else left(place)
+        if found:
+            merged = pages.with_others(PAGE, found, call.root, "run")
+            pages.write(PAGE, merged, call.root)
     if not merged:
-        raise InputError(f"there are no runs in {call.workdir}; leave out --notrain")
+        raise InputError(f"there are no rows in {call.workdir}; leave out --notrain")
     return merged
 
 

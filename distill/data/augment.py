@@ -17,6 +17,7 @@ MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
 MAX_SCALING = 0.1  # up and down, on MNIST-like images
 MAX_OFFSET = 2.0  # pixels, with fractions, on MNIST-like images
+NUM_AFFINES = 32  # of the fixed ones
 CROP_PADDING = 4  # pixels, on CIFAR-like images
 HAND = {  # how far each of `hand` goes, to both sides
     "degrees": 15.0,
@@ -154,6 +155,15 @@ def _draw_affine(key, batch):
     return within(keys[0], MAX_ROTATION), scale, within(keys[2], MAX_OFFSET, 2)
 
 
+def affine_fixed(images: jax.Array, variant: jax.Array) -> jax.Array:
+    """Moves each image by one of `NUM_AFFINES` maps, drawn once and for all as `affine` draws them.
+
+    What a teacher says of so many outcomes can be tabulated.
+    """
+    drawn = _draw_affine(jax.random.key(0), NUM_AFFINES)
+    return affine(images, jax.tree.map(lambda choice: choice[variant], drawn))
+
+
 def _draw_crop_flip(key, batch):
     crop_key, flip_key = jax.random.split(key)
     offset = jax.random.randint(crop_key, (batch, 2), -CROP_PADDING, CROP_PADDING + 1)
@@ -229,6 +239,11 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
     "affine": Augmentation(_draw_affine, affine, None),
+    "affine_fixed": Augmentation(
+        draw=lambda key, batch: jax.random.randint(key, (batch,), 0, NUM_AFFINES),
+        apply=affine_fixed,
+        num_variants=NUM_AFFINES,
+    ),
     "hand": Augmentation(_draw_hand, hand, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
     "resized_crop": Augmentation(photos.draw_crop, photos.resized_crop, None),

@@ -140,6 +140,17 @@ def test_affine_draws_within_its_limits(key):
     assert scale.min() >= 0.9 and scale.max() <= 1.1 and np.ptp(scale) > 0.19
 
 
+def test_the_fixed_maps_are_a_few_that_affine_could_draw(key):
+    fixed = augment.AUGMENTATIONS["affine_fixed"]
+    image = np.repeat(IMAGE[:1], fixed.num_variants, 0)
+    all_of_them = np.asarray(jax.jit(fixed.apply)(image, jnp.arange(fixed.num_variants)))
+    flat = all_of_them.reshape(fixed.num_variants, -1)
+    assert len(np.unique(flat.round(5), axis=0)) == fixed.num_variants
+    again = np.asarray(jax.jit(fixed.apply)(image, fixed.draw(key, len(image))))
+    chosen = np.asarray(fixed.draw(key, len(image)))
+    np.testing.assert_array_equal(again, all_of_them[chosen])
+
+
 def hands(**choices):
     """Returns the choices of `hand` for one image, zeros but for those given."""
     zeros = {name: 0.0 for name in augment.HAND} | {"scale": (0.0, 0.0), "shift": (0.0, 0.0)}

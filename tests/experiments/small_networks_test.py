@@ -11,41 +11,47 @@ from distill import pipeline
 from distill.cost import cost
 from distill.errors import InputError
 from distill.models import build
+from distill.progress import Display
 from distill.report import fronts
 from experiments import search, small_networks
 
 SHARED = {
     "config_hash": "0" * 12, "commit": "0" * 10, "device": "a processor", "dataset": "mnist",
+    "test_images": 10_000,
 }  # fmt: skip
 
 
 def _row(seed, accuracy=0.9920, weights=3_400):
-    config = small_mnist.get_config("tiny_3k")
-    config.seed = seed
     shipped = {
         "num_params": weights, "macs": 200_000, "float32_bytes": 20_000, "int8_bytes": 7_900,
         "accuracy": accuracy, "int8_accuracy": accuracy - 0.0005,
     }  # fmt: skip
-    found = {
-        "compress": [{}, shipped], "models": {"student": {"confusion_matrix": [[9_000, 1_000]]}},
-    }  # fmt: skip
-    epochs = [{"test_accuracy": accuracy + extra} for extra in (-0.01, 0.0006, 0.0)]
-    return {
-        **small_networks.row("tiny_3k", config, found, epochs), **SHARED,
-        "seed": seed, "epochs": config.student.epochs,
-    }  # fmt: skip
+    tested = [accuracy + extra for extra in (-0.01, 0.0006, 0.0)]
+    config = small_networks.configuration("tiny_3k")
+    return small_networks.row("tiny_3k", config, seed, shipped, tested) | SHARED
 
 
-@pytest.mark.parametrize("name", small_mnist.NETWORKS)
+@pytest.mark.parametrize("name", small_networks.names())
 def test_the_networks_are_valid_and_as_large_as_they_are_called(name):
-    (found,) = small_networks.runs([name], [3])
-    config = found[1]
+    config = small_networks.configuration(name)
     pipeline.validate(config)
-    assert (config.seed, config.student.epochs) == (3, 60)
-    folded = {} if name == "v1" else {"folded": True}
+    assert config.student.epochs == 60
+    bare = name.removesuffix(small_networks.DISTILLED)
+    folded = {} if bare == "v1" else {"folded": True}
     model = build(config.student.model, {**config.student.args, **folded}, num_classes=10)
-    most = {"v1": 3_484, "tiny_1k": 1_000, "tiny_3k": 3_500, "tiny_6k": 6_000}[name]
+    most = {"v1": 3_484, "tiny_1k": 1_000, "tiny_3k": 3_500, "tiny_6k": 6_000}[bare]
     assert 0.85 * most < cost(model, (28, 28, 1)).num_params <= most
+
+
+def test_a_network_is_trained_once_for_all_seeds_and_its_best_epoch_is_told(tmp_path):
+    display = Display()
+    config = small_networks.configuration("v1", epochs=2, quick=True)
+    first = small_networks.train("v1", config, range(1), tmp_path, display)
+    assert [row["seed"] for row in first] == [0]
+    assert all(row["best_epoch_accuracy"] >= row["accuracy"] > 0.1 for row in first)
+    assert first[0]["num_params"] == 3_484 and first[0]["test_images"] == 500
+    more = small_networks.train("v1", config, range(2), tmp_path, display)
+    assert more[:1] == first and more == small_networks.left(tmp_path)
 
 
 def test_networks_are_one_of_several():
