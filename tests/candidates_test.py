@@ -84,7 +84,7 @@ def pretended(monkeypatch):
             )
         return found
 
-    def measure(run, model, directory):
+    def measure(model, *_):
         widths, epochs = model.model.widths, model.history[-1]["epoch"]
         size = float(sum(widths))
         return {
@@ -95,7 +95,7 @@ def pretended(monkeypatch):
     monkeypatch.setattr(study, "train_together", together)
     monkeypatch.setattr(study, "batches", lambda students, shard: [[s] for s in students])
     monkeypatch.setattr(Run, "check_models", lambda run: None)  # which traces every network
-    monkeypatch.setattr(candidates, "_measure", measure)
+    monkeypatch.setattr(candidates, "measured", measure)
     monkeypatch.setattr(candidates, "WAIT_S", 0.01)
     return done
 
