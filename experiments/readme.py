@@ -34,7 +34,9 @@ def study_table() -> str:
     lines = [
         [
             f"[teacher](configs/teacher.py), {text.plural(len(study.teacher), 'run')}",
-            f"{teacher.num_params:,}", "–", "–", "–", "–", _percent(teacher.accuracy),
+            f"{teacher.num_params:,}", "–", "–", "–", "–",
+            pages.accuracy(study.teacher.accuracy, 0) if len(study.teacher) > 1
+            else _percent(teacher.accuracy),
             _published(study.published["2_3"].set_index("model").accuracy["teacher"]), "–",
         ]
     ]  # fmt: skip
@@ -67,7 +69,7 @@ def study_table() -> str:
 def unlabelled_table() -> str:
     """Each student with a tenth of the labels, distilled and trained on labels only."""
     study = rows.read(RESULTS)
-    verdicts = beyond.few_labels(study)
+    verdicts = beyond.few_labels(study, 0.1)
     header = ["model", "a tenth of the labels", "and the other images, distilled", "difference"]
     lines = [
         [
