@@ -50,7 +50,9 @@ class Memory(NamedTuple):
           `[batch, 1 + negatives]` int32; the example itself comes first.
         """
         shape = (len(index), self.negatives)
-        others = jax.random.randint(key, shape, 0, self.examples - 1)
+        # One draw of 32 bits each, as even as `examples / 2³²`; `randint` takes two.
+        others = jax.random.bits(key, shape) % jnp.uint32(self.examples - 1)
+        others = others.astype(jnp.int32)
         others += others >= index[:, None]  # steps over the example
         return jnp.concatenate([index[:, None], others], axis=1)
 
@@ -121,8 +123,13 @@ def remember(
     [[0.7071 0.7071]
      [0.     1.    ]]
     """
-    ways = _ways(embedded, teacher_embedded, memory, candidates, contrast_temperature)
-    new = {"normaliser": _normaliser(ways, memory)}
+
+    def first() -> jax.Array:
+        ways = _ways(embedded, teacher_embedded, memory, candidates, contrast_temperature)
+        return _normaliser(ways, memory)
+
+    kept = memory["normaliser"]
+    new: Kept = {"normaliser": jax.lax.cond((kept > 0).all(), lambda: kept, first)}
     for name, x in (("student", embedded), ("teacher", teacher_embedded)):
         mixed = MOMENTUM * memory[name][index] + (1 - MOMENTUM) * x
         norm = jnp.sqrt(jnp.maximum(jnp.square(mixed).sum(-1, keepdims=True), TINY))
