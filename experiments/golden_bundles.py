@@ -191,6 +191,7 @@ def entries() -> list[dict[str, Any]]:
         entry("model_deleted", ("missing_file", "model.tflite", ""), whole, None),
         entry("model_truncated", ("bytes", str(len(MODEL)), "64"), whole, MODEL[:64]),
         with_model("model_other_content", ("content", "", ""), other),
+        with_model("valid_int4", (None, "", ""), flatbuffer.four_bits(MODELS["int8"]), "int8"),
         with_model("valid_operators", (None, "", ""), flatbuffer.pack(golden_models.everything())),
         *(hostile(name, model) for name, model in golden_models.hostile().items()),
     ]

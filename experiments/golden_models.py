@@ -246,6 +246,21 @@ def _data(tensor: int, values: Any) -> Change:
     return change
 
 
+def _int4() -> schema.ModelT:
+    return flatbuffer.parse(flatbuffer.four_bits(flatbuffer.pack(_int8())))
+
+
+def _four_bits_variable(model: schema.ModelT) -> None:
+    flat = model.subgraphs[0].tensors[2]
+    flat.type, flat.quantization.zeroPoint = TYPES.INT4, [0]
+
+
+def _four_bits_of_floats(model: schema.ModelT) -> None:
+    kernel = model.subgraphs[0].tensors[3]
+    kernel.type, kernel.quantization = TYPES.INT4, _int4().subgraphs[0].tensors[3].quantization
+    model.buffers[kernel.buffer].data = np.zeros(6, np.uint8)
+
+
 def _two_graphs(model: schema.ModelT) -> None:
     model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
 
@@ -293,6 +308,11 @@ CHANGES: dict[str, tuple[Callable[[], schema.ModelT], Change]] = {
     "int8_zero_point_model": (_int8, _set("tensors.3.quantization.zeroPoint", [2**40])),
     "int8_scale_wide": (_int8, _set("tensors.3.quantization.scale", [1e9])),
     "int8_scale_narrow": (_int8, _set("tensors.5.quantization.scale", [1e30])),
+    "int8_four_bits_short": (_int4, _set("tensors.3.shape", [3, 5])),
+    "int8_four_bits_zero_point": (_int4, _set("tensors.3.quantization.zeroPoint", [1])),
+    "int8_four_bits_no_scale": (_int4, _set("tensors.3.quantization", None)),
+    "int8_four_bits_variable": (_int8, _four_bits_variable),
+    "four_bits_of_floats": (_float, _four_bits_of_floats),
     "operator_custom": (_float, _custom),
     "operator_code": (_float, _set("operators.1.opcodeIndex", 9)),
     "operator_input": (_float, _set("operators.1.inputs", [99, 3, 4])),

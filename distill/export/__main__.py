@@ -10,7 +10,7 @@ from distill.report import tables
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of a finished run.")
 ROLE = flags.DEFINE_enum("role", "student", ["student", "teacher"], "Which of its models.")
 FORMATS = flags.DEFINE_string(
-    "formats", None, "Some of float32,float16,dynamic,int8; by default, as set."
+    "formats", None, "Some of float32,float16,dynamic,int8,int4; by default, as set."
 )
 OUTPUT = flags.DEFINE_string("output", None, "probabilities or logits; by default, as set.")
 LABELS = flags.DEFINE_list("labels", None, "Names of the classes; by default, the data set's.")

@@ -1,6 +1,7 @@
 """What an exported file has to pass before it is called done."""
 
 import gzip
+import math
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from distill.errors import InputError
-from distill.export import flatbuffer, shapes
+from distill.export import convert, flatbuffer, shapes
 
 # Largest difference of a probability from Flax's, but for what `rounding` allows a deep network. A
 # file with int8 weights is judged by its accuracy.
@@ -43,8 +44,10 @@ def operators(model: bytes, format: str) -> dict[str, int]:
         )
     types = flatbuffer.tensor_types(model)
     floats = {name: types[name] for name in FLOAT_TYPES if name in types}
-    if format == "int8" and floats:
-        raise InputError(f"the int8 file has float tensors: {floats}; a layer was not quantised")
+    if format in convert.INTEGERS and floats:
+        raise InputError(
+            f"the {format} file has float tensors: {floats}; a layer was not quantised"
+        )
     return operators
 
 
@@ -177,19 +180,21 @@ def chance_of_loss(lost: int, won: int, images: int, max_drop: float) -> float:
 def sizes(model: bytes, variables: dict[str, Any], format: str) -> dict[str, int]:
     """Returns the bytes of a file, raw and compressed, and of the weights in it.
 
-    A weight takes four bytes, or two in a float16 file. In an int8 file those of kernels take one
-    and biases, which are added to sums of products, four; in a dynamic file too, where a kernel is
-    large enough. Everything else is overhead.
+    A weight takes four bytes, or two in a float16 file. In an int8 file those of kernels take one,
+    in an int4 file half of one, and biases, which are added to sums of products, four; in a dynamic
+    file it is as in int8, where a kernel is large enough. Everything else is overhead.
     """
     bytes_of_kernels, bytes_of_biases = {
         "float32": (4, 4), "float16": (2, 2), "dynamic": (1, 4), "int8": (1, 4),
+        "int4": (0.5, 4),
     }[format]  # fmt: skip
 
-    def item(leaf: Any) -> int:
+    def item(leaf: Any) -> float:
         small = format == "dynamic" and np.size(leaf) < DYNAMIC_ELEMENTS
         return bytes_of_biases if np.ndim(leaf) < 2 or small else bytes_of_kernels
 
-    weights = sum(np.size(leaf) * item(leaf) for leaf in jax.tree.leaves(variables["params"]))
+    leaves = jax.tree.leaves(variables["params"])
+    weights = sum(math.ceil(np.size(leaf) * item(leaf)) for leaf in leaves)
     return {
         "bytes": len(model),
         "gzip_bytes": len(gzip.compress(model, mtime=0)),

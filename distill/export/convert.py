@@ -10,9 +10,11 @@ import jax
 import numpy as np
 
 from distill.errors import InputError, unknown
+from distill.export import flatbuffer
 from distill.export.runtime import quiet
 
-FORMATS = ("float32", "float16", "dynamic", "int8")
+FORMATS = ("float32", "float16", "dynamic", "int8", "int4")
+INTEGERS = ("int8", "int4")  # of which all tensors are
 
 
 def to_tflite(
@@ -28,9 +30,11 @@ def to_tflite(
       shape: of its argument, `(batch, height, width, channels)`.
       format: `float32`; `float16`, whose constants are halved and whose arithmetic is not;
         `dynamic`, whose weights are int8 where a layer has `checks.DYNAMIC_ELEMENTS` of them or
-        more, and whose activations are float32 between operators; or `int8`, whose tensors are all
-        quantised, input and output too, by what calibration finds.
-      calibration: `[n, *shape[1:]]` float32, arguments that are typical; needed for `int8`.
+        more, and whose activations are float32 between operators; `int8`, whose tensors are all
+        quantised, input and output too, by what calibration finds; or `int4`, which is the same but
+        for its kernels, see `flatbuffer.four_bits`.
+      calibration: `[n, *shape[1:]]` float32, arguments that are typical; needed for `int8` and
+        `int4`.
 
     Raises:
       InputError: if the format is unknown, or the converter refuses the function.
@@ -52,7 +56,9 @@ def to_tflite(
     if calibration is not None:  # in batches; the first images fill the last one
         repeated = np.resize(calibration, (-(-len(calibration) // shape[0]) * shape[0], *shape[1:]))
         calibration = repeated.reshape(-1, *shape)
-    return run(converter, format, calibration)
+    if format != "int4":
+        return run(converter, format, calibration)
+    return flatbuffer.four_bits(run(converter, "int8", calibration))
 
 
 def run(converter: Any, format: str, calibration: np.ndarray | None = None) -> bytes:
@@ -60,7 +66,7 @@ def run(converter: Any, format: str, calibration: np.ndarray | None = None) -> b
 
     Args:
       converter: a `tf.lite.TFLiteConverter` of whatever is to be converted.
-      format: as for `to_tflite`.
+      format: as for `to_tflite`, but for `int4`.
       calibration: `[n, *shape]`, arguments that are typical; needed for `int8`.
 
     Raises:

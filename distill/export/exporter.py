@@ -25,7 +25,7 @@ CHANNELS = (1, 3)
 MAX_BATCH = 1024
 READ_IMAGES = 2000  # of the test set, that go through the whole preprocessing of a reader
 # Other kernels round differently; those of dynamic files round activations too, each in its way.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1}
+TOLERANCES = {"float32": 1e-4, "float16": 1e-3, "dynamic": 1e-2, "int8": 1, "int4": 1}
 MAX_TOLERANCE = 0.1  # of the range of an output
 GOLDEN_CANDIDATES = 100  # images
 TEMPERATURES = ("none", "fit")
@@ -332,7 +332,7 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     assert best is not None
     difference, tensor, output = best
     accepted = max(tolerance, 2 * difference)
-    if accepted > MAX_TOLERANCE * (255 if format == "int8" else 1):
+    if accepted > MAX_TOLERANCE * (255 if format in convert.INTEGERS else 1):
         raise InputError(
             f"LiteRT's kernels and XNNPACK's differ by {difference:.3g} in an output on every test "
             "image, so nothing can be said of another device's"
@@ -340,7 +340,7 @@ def _golden(bundle: Bundle, images: np.ndarray, format: str) -> dict[str, Any]:
     return {
         "input": bundles.encode(tensor),
         "output": output.ravel().tolist(),
-        "tolerance": int(accepted) if format == "int8" else accepted,
+        "tolerance": int(accepted) if format in convert.INTEGERS else accepted,
     }
 
 

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 ALIGNMENT = 16  # of constants; the schema demands it, and its Python code forgets it
 IDENTIFIER = b"TFL3"
+FOUR_BITS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10}  # since which version
 _OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
 _TYPES = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
 
@@ -81,6 +82,75 @@ def strip(model: bytes, output: str) -> bytes:
     for signature in parsed.signatureDefs or []:
         signature.inputs[0].name, signature.outputs[0].name = "image", output
     return pack(parsed)
+
+
+def four_bits(model: bytes) -> bytes:
+    """Returns an int8 file whose kernels are rounded to four bits, two numbers to a byte.
+
+    Those of `FOUR_BITS`, with the scale of each channel that makes its largest weight 7 or -7.
+    Rounding to int8 before costs nothing of a network that was trained for four bits, and at most a
+    thirty-sixth of a step of another. Biases keep 32 bits, in the scale of the products.
+
+    Args:
+      model: the contents of a file, of format `int8`.
+    """
+    parsed = parse(model)
+    (graph,) = parsed.subgraphs
+    names = _operator_names(parsed)
+    finer: dict[int, np.ndarray] = {}  # by how much the scales of a kernel's channels grow
+    packed: dict[tuple[int, ...], int] = {}  # what a constant has become, which several may share
+    biases: set[int] = set()
+    for operator in graph.operators:
+        name = names[operator.opcodeIndex]
+        if name not in FOUR_BITS:
+            continue
+        index, bias = operator.inputs[1], operator.inputs[2] if len(operator.inputs) > 2 else -1
+        kernel = graph.tensors[index]
+        constant = kernel.buffer
+        if index not in finer:
+            finer[index], data = _rounded(kernel, parsed.buffers[constant])
+            kernel.type = schema.TensorType.INT4
+            kernel.quantization.scale = (kernel.quantization.scale * finer[index]).astype(
+                np.float32
+            )
+            kernel.buffer = _replaced(parsed, packed, (constant,), data)
+        if bias >= 0 and bias not in biases:
+            biases.add(bias)
+            added = graph.tensors[bias]
+            sums = np.round(_values(parsed.buffers[added.buffer], np.int32) / finer[index])
+            data = sums.astype(np.int32).view(np.uint8)
+            added.quantization.scale = (added.quantization.scale * finer[index]).astype(np.float32)
+            added.buffer = _replaced(parsed, packed, (added.buffer, kernel.buffer), data)
+        code = parsed.operatorCodes[operator.opcodeIndex]
+        code.version = max(code.version, FOUR_BITS[name])
+    return pack(parsed)
+
+
+def _rounded(kernel: schema.TensorT, buffer: schema.BufferT) -> tuple[np.ndarray, np.ndarray]:
+    """Returns by how much the scales of a kernel grow, `[channels]` or `[1]`, and its bytes."""
+    values = _values(buffer, np.int8).reshape(kernel.shape).astype(np.float64)
+    axis, channels = kernel.quantization.quantizedDimension, len(kernel.quantization.scale)
+    others = tuple(i for i in range(values.ndim) if channels == 1 or i != axis)
+    largest = np.abs(values).max(others, keepdims=True)
+    finer = np.where(largest > 0, largest / 7, 1.0)
+    rounded = np.round(values / finer).astype(np.int8).reshape(-1)
+    pairs = np.append(rounded, np.zeros(len(rounded) % 2, np.int8)).reshape(-1, 2)
+    low, high = (pairs[:, i].astype(np.uint8) & 15 for i in range(2))
+    return finer.reshape(-1), low | (high << 4)
+
+
+def _replaced(parsed: Any, packed: dict, of: tuple[int, ...], data: np.ndarray) -> int:
+    """Returns the number of a buffer with new data, the same for all that were the same."""
+    if of not in packed:
+        packed[of] = len(parsed.buffers)
+        buffer = schema.BufferT()
+        buffer.data = data
+        parsed.buffers.append(buffer)
+    return packed[of]
+
+
+def _values(buffer: schema.BufferT, dtype: type) -> np.ndarray:
+    return np.frombuffer(np.ascontiguousarray(buffer.data).tobytes(), dtype)
 
 
 def _operator_names(parsed: Any) -> list[str]:

@@ -167,10 +167,11 @@ class _Operator(NamedTuple):
         self.need(count in (None, len(numbers)), f"{count} numbers", len(numbers))
         return numbers
 
-    def weights(self, image: int, index: int) -> None:
-        """Weights of the image's type; those of floats may be int8 too."""
+    def weights(self, image: int, index: int, *narrower: str) -> None:
+        """Weights of the image's type; for floats int8 too, and for int8 what is `narrower`."""
         of, dtype = self.read[image].dtype, self.read[index].dtype
         fits = dtype == of or (of == "float32" and dtype == "int8")
+        fits = fits or (of == "int8" and dtype in narrower)
         self.need(fits, f"weights for {of}", dtype)
 
     def bias(self, image: int, index: int, channels: int) -> None:
@@ -249,7 +250,7 @@ def _concatenation(at: _Operator) -> int:
 
 def _conv(at: _Operator) -> int:
     at.types()
-    at.weights(0, 1)
+    at.weights(0, 1, "int4")
     (images, rows, columns, channels), (filters, height, width, depth) = (
         at.rank(0, 4),
         at.rank(1, 4),
@@ -267,7 +268,7 @@ def _conv(at: _Operator) -> int:
 
 def _depthwise(at: _Operator) -> int:
     at.types()
-    at.weights(0, 1)
+    at.weights(0, 1, "int4")
     (images, rows, columns, channels), (one, height, width, filters) = at.rank(0, 4), at.rank(1, 4)
     stride_h, stride_w, down, across = at.step("stride_h", "stride_w", "dilation_h", "dilation_w")
     (multiplier,) = at.step("multiplier")
@@ -293,7 +294,7 @@ def _pool(at: _Operator) -> int:
 
 def _dense(at: _Operator) -> int:
     at.types()
-    at.weights(0, 1)
+    at.weights(0, 1, "int4")
     units, columns = at.rank(1, 2)
     layout = at.options.get("format", 0)
     at.need(layout == 0, "weights as usual", layout)

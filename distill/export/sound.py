@@ -20,9 +20,11 @@ MAX_RANK = 6
 MAX_ELEMENTS = 2**28  # of a tensor, and of all together that are no constants
 MAX_OPERATORS = 2**12
 MAX_WORK = 2**35  # multiply-accumulates for an image; a VGG16 of 224x224 pixels has half of it
-TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 9: "int8"}
-ITEM_BYTES = {"float32": 4, "float16": 2, "int32": 4, "uint8": 1, "int8": 1}
-RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int32": (0, 0)}  # of a zero point
+TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 9: "int8", 17: "int4"}
+ITEM_BYTES = {"float32": 4, "float16": 2, "int32": 4, "uint8": 1, "int8": 1, "int4": 0.5}
+RANGES = {  # of a zero point
+    "int8": (-128, 127), "uint8": (0, 255), "int32": (0, 0), "int4": (0, 0),
+}  # fmt: skip
 
 
 class Tensor(NamedTuple):
@@ -94,12 +96,15 @@ def _tensor(data: bytes, buffers: Sequence[Any], described: dict[str, Any], what
     place = buffers[buffer]["data"]
     if place is not None and place[1] > 0:
         start, length = place
-        size = ITEM_BYTES[dtype]
-        _need(length == elements * size, what, f"{elements * size} bytes", length)
-        _need(start % size == 0, what, f"values at a multiple of {size}", start)
+        size = math.ceil(elements * ITEM_BYTES[dtype])
+        _need(length == size, what, f"{size} bytes", length)
+        apart = math.ceil(ITEM_BYTES[dtype])
+        _need(start % apart == 0, what, f"values at a multiple of {apart}", start)
         constant = memoryview(data)[start : start + length]
     scale, zero_point = _quantization(described["quantization"], shape, dtype, what)
-    if dtype in ("int8", "uint8"):
+    if dtype == "int4":
+        _need(constant is not None, what, "a constant", "none")
+    if dtype in ("int8", "uint8", "int4"):
         _need(bool(scale), what, "a scale", "none")
         _need(len(scale) == 1 or constant is not None, what, "one scale", len(scale))
     return Tensor(shape, dtype, constant, scale, zero_point)

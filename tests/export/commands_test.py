@@ -85,7 +85,7 @@ def test_what_is_no_configuration_of_a_run_is_not_exported_as_of_another(tmp_pat
 
 def test_settings_that_do_not_fit_a_run_are_one_line(command, finished):
     for flags, message in (
-        (("--formats=int4",), "format 'int4'; did you mean 'int8'"),
+        (("--formats=in8",), "format 'in8'; did you mean 'int8'"),
         (("--to=x",), "--to takes one bundle; name one of float32,float16,int8 as --formats"),
     ):
         result = command("distill.export", f"--workdir={finished}", *flags)

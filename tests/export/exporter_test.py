@@ -4,9 +4,11 @@ import dataclasses
 import functools
 import json
 
+import jax
 import numpy as np
 import pytest
 from flax import linen as nn
+from scipy import special
 
 from distill import metrics, models
 from distill.errors import InputError
@@ -329,6 +331,60 @@ def test_large_kernels_of_a_dynamic_file_are_int8_and_nothing_else_is(sample, tm
     for tensor in (found.manifest["input"], found.manifest["output"]):
         assert (tensor["dtype"], tensor["quantization"]) == ("float32", None)
     runtime.Model(found).check_golden(found)
+
+
+def _on_a_grid(trained, levels=7):
+    """The same with kernels that are whole multiples of a step of their output channel."""
+
+    def rounded(leaf):
+        if np.ndim(leaf) < 2:
+            return leaf
+        leaf = np.asarray(leaf)
+        step = np.abs(leaf).max(tuple(range(leaf.ndim - 1))) / levels
+        return (np.round(leaf / step) * step).astype(np.float32)
+
+    members = [{"params": jax.tree.map(rounded, trained.members[0]["params"])}]
+    return dataclasses.replace(trained, members=members)
+
+
+def test_a_file_of_four_bits_has_half_the_bytes_and_loses_nothing_of_a_grid(sample, tmp_path):
+    trained = _on_a_grid(sample.built("simplenet_v1"))
+    proofs = sample.export(
+        trained, tmp_path, sample.part_of_test(200), formats="int8,int4", max_accuracy_drop=0.1
+    )
+    small = bundle.read(tmp_path / "int4")
+    types = flatbuffer.tensor_types(small.model)
+    assert types["INT4"] == 3 and proofs["int4"]["operators"] == proofs["int8"]["operators"]
+    assert proofs["int8"]["bytes"] - proofs["int4"]["bytes"] > 3_400 / 2
+    assert proofs["int4"]["weights_bytes"] == proofs["int8"]["weights_bytes"] - 3_465 + 1_733
+    (dense,) = [
+        t for t in flatbuffer.parse(small.model).subgraphs[0].tensors if list(t.shape) == [10, 294]
+    ]
+    scale = np.abs(np.asarray(trained.members[0]["params"]["logits"]["kernel"])).max(0) / 7
+    np.testing.assert_allclose(dense.quantization.scale, scale, rtol=1e-6)
+    for format in ("int8", "int4"):
+        found = bundle.read(tmp_path / format)
+        assert found.manifest["input"]["dtype"] == "int8"
+        runtime.Model(found).check_golden(found)
+    images = sample.embedded().test.images[:200]
+    exact = special.softmax(trained.logits(images), axis=1)
+    errors = [
+        np.abs(runtime.Model(bundle.read(tmp_path / f)).scores(images) - exact).mean()
+        for f in ("int8", "int4")
+    ]
+    assert errors[1] < 1.05 * errors[0]
+
+
+def test_kernels_that_layers_share_stay_one_in_four_bits(sample, tmp_path):
+    args = {
+        "widths": (4,), "depths": (3,), "kernels": (3,), "separable": (False,),
+        "shared_weights": True,
+    }  # fmt: skip
+    trained = sample.built("tiny", args)
+    trained = sample.untrained(trained.model, "tiny")
+    sample.export(trained, tmp_path, sample.part_of_test(50), formats="int8,int4")
+    whole, small = (flatbuffer.parse(bundle.read(tmp_path / f).model) for f in ("int8", "int4"))
+    assert len(small.buffers) == len(whole.buffers)
 
 
 def test_manifest_says_what_is_fed(float32, int8):

@@ -63,10 +63,11 @@ export class Operator {
     return Array.from({ length: elements }, (_, i) => constant.getInt32(4 * i, true));
   }
 
-  /** Weights of the image's type; those of floats may be int8 too. */
-  weights(image, index) {
+  /** Weights of the image's type; those of floats may be int8 too, those of int8 `narrower`. */
+  weights(image, index, ...narrower) {
     const [of, found] = [this.read[image].dtype, this.read[index].dtype];
-    this.need(found === of || (of === "float32" && found === "int8"), `weights for ${of}`, found);
+    const fits = found === of || (of === "float32" && found === "int8");
+    this.need(fits || (of === "int8" && narrower.includes(found)), `weights for ${of}`, found);
   }
 
   /** An input that may be left out: a number for each channel. */

@@ -94,7 +94,7 @@ function sameShape(at) {
 
 function convolution(at, isDepthwise) {
   at.types();
-  at.weights(0, 1);
+  at.weights(0, 1, "int4");
   const [images, rows, columns, channels] = at.rank(0, 4);
   const [first, height, width, last] = at.rank(1, 4);
   const [strideH, strideW, down, across] = at.step("stride_h", "stride_w", "dilation_h", "dilation_w");
@@ -176,7 +176,7 @@ const KINDS = {
   },
   dense(at) {
     at.types();
-    at.weights(0, 1);
+    at.weights(0, 1, "int4");
     const [units, columns] = at.rank(1, 2);
     const layout = at.options.format ?? 0;
     at.need(layout === 0, "weights as usual", layout);

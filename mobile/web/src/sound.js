@@ -12,9 +12,9 @@ const MAX_RANK = 6;
 const MAX_ELEMENTS = 2 ** 28; // of a tensor, and of all together that are no constants
 const MAX_OPERATORS = 2 ** 12;
 const MAX_WORK = 2 ** 35; // multiply-accumulates for an image
-const TYPES = { 0: "float32", 1: "float16", 2: "int32", 3: "uint8", 9: "int8" };
-const ITEM_BYTES = { float32: 4, float16: 2, int32: 4, uint8: 1, int8: 1 };
-const RANGES = { int8: [-128, 127], uint8: [0, 255], int32: [0, 0] }; // of a zero point
+const TYPES = { 0: "float32", 1: "float16", 2: "int32", 3: "uint8", 9: "int8", 17: "int4" };
+const ITEM_BYTES = { float32: 4, float16: 2, int32: 4, uint8: 1, int8: 1, int4: 0.5 };
+const RANGES = { int8: [-128, 127], uint8: [0, 255], int32: [0, 0], int4: [0, 0] }; // of a zero point
 
 const same = (a, b) => a.length === b.length && a.every((value, i) => value === b[i]);
 const product = (shape) => shape.reduce((a, b) => a * b, 1);
@@ -64,13 +64,15 @@ function tensor(data, buffers, found, what) {
   const place = buffers[buffer].data;
   if (place && place[1] > 0) {
     const [start, length] = place;
-    const size = ITEM_BYTES[dtype];
-    need(length === elements * size, what, `${elements * size} bytes`, length);
-    need(start % size === 0, what, `values at a multiple of ${size}`, start);
+    const size = Math.ceil(elements * ITEM_BYTES[dtype]);
+    need(length === size, what, `${size} bytes`, length);
+    const apart = Math.ceil(ITEM_BYTES[dtype]);
+    need(start % apart === 0, what, `values at a multiple of ${apart}`, start);
     constant = new DataView(data.buffer, data.byteOffset + start, length);
   }
   const { scale, zero } = quantization(found.quantization, shape, dtype, what);
-  if (dtype === "int8" || dtype === "uint8") {
+  if (dtype === "int4") need(constant, what, "a constant", "none");
+  if (dtype === "int8" || dtype === "uint8" || dtype === "int4") {
     need(scale.length > 0, what, "a scale", "none");
     need(scale.length === 1 || constant, what, "one scale", scale.length);
   }

@@ -42,13 +42,21 @@ function outputs(page, inputs) {
   }, inputs);
 }
 
-for (const [dtype, tolerance] of [["float32", 1e-5], ["int8", 0]]) {
+/** Returns a bundle of a type, and one whose outputs in Python it should have. */
+function pairOf(dtype, t) {
+  if (dtype !== "int4") return [bundleOf(dtype), bundleOf(dtype)];
+  const folder = scratch(t);
+  python("four_bits", bundleOf("int8"), folder);
+  return [join(folder, "int4"), join(folder, "int8")];
+}
+
+for (const [dtype, tolerance] of [["float32", 1e-5], ["int8", 0], ["int4", 0]]) {
   test(`${dtype}: the outputs are those of ai_edge_litert`, async (t) => {
-    const bundle = bundleOf(dtype);
+    const [bundle, known] = pairOf(dtype, t);
     const page = await open(t, await serve(bundle));
     await ready(page);
     assert.match(await page.textContent(".selftest"), /Self-test passed/);
-    const pairs = JSON.parse(python("outputs", bundle));
+    const pairs = JSON.parse(python("outputs", known));
     const { found, moved } = await outputs(page, pairs.map(([input]) => input));
     assert.equal(moved, 0);
     const errors = pairs.map(([, expected], i) =>

@@ -69,11 +69,12 @@ internal class FileOperator(
         return List(tensor.elements.toInt()) { view.getInt(place.start + 4 * it).toLong() }
     }
 
-    /** Weights of the image's type; those of floats may be int8 too. */
-    fun weights(image: Int, index: Int) {
+    /** Weights of the image's type; those of floats may be int8 too, those of int8 [narrower]. */
+    fun weights(image: Int, index: Int, vararg narrower: String) {
         val of = tensor(image).dtype
         val found = tensor(index).dtype
-        need(found == of || (of == "float32" && found == "int8"), "weights for $of", found)
+        val fits = found == of || (of == "float32" && found == "int8")
+        need(fits || (of == "int8" && found in narrower), "weights for $of", found)
     }
 
     /** An input that may be left out: a number for each channel. */

@@ -64,7 +64,7 @@ internal fun FileOperator.concatenation(): Double {
 
 internal fun FileOperator.convolution(isDepthwise: Boolean): Double {
     types()
-    weights(0, 1)
+    weights(0, 1, "int4")
     val (images, rows, columns, channels) = rank(0, 4)
     val (first, height, width, last) = rank(1, 4)
     val (strideH, strideW, down, across) = step("stride_h", "stride_w", "dilation_h", "dilation_w")
@@ -93,7 +93,7 @@ internal fun FileOperator.pool(): Double {
 
 internal fun FileOperator.dense(): Double {
     types()
-    weights(0, 1)
+    weights(0, 1, "int4")
     val (units, columns) = rank(1, 2)
     val layout = options.number("format", 0)
     need(layout == 0L, "weights as usual", layout)

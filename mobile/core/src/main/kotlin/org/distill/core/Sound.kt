@@ -8,9 +8,12 @@ private const val MAX_RANK = 6
 private const val MAX_ELEMENTS = 1L shl 28 // of a tensor, and of all together that are no constants
 private const val MAX_OPERATORS = 1 shl 12
 private const val MAX_WORK = 1L shl 35 // multiply-accumulates for an image
-private val TYPES = mapOf(0L to "float32", 1L to "float16", 2L to "int32", 3L to "uint8", 9L to "int8")
-private val ITEM_BYTES = mapOf("float32" to 4, "float16" to 2, "int32" to 4, "uint8" to 1, "int8" to 1)
-private val RANGES = mapOf("int8" to -128L..127L, "uint8" to 0L..255L, "int32" to 0L..0L) // of a zero point
+private val TYPES =
+    mapOf(0L to "float32", 1L to "float16", 2L to "int32", 3L to "uint8", 9L to "int8", 17L to "int4")
+private val ITEM_BITS =
+    mapOf("float32" to 32, "float16" to 16, "int32" to 32, "uint8" to 8, "int8" to 8, "int4" to 4)
+private val RANGES = // of a zero point
+    mapOf("int8" to -128L..127L, "uint8" to 0L..255L, "int32" to 0L..0L, "int4" to 0L..0L)
 
 /** A tensor of a file; `constant` is where its values lie, or null where an operator writes it. */
 internal class FileTensor(
@@ -66,14 +69,17 @@ private fun tensor(model: Record, found: Record, what: String): FileTensor {
     need(buffer < buffers.size, what, "a buffer of ${buffers.size}", buffer)
     val constant = buffers[buffer.toInt()].place("data")?.takeIf { it.length > 0 }
     if (constant != null) {
-        val size = ITEM_BYTES.getValue(dtype)
-        need(constant.length.toLong() == elements * size, what, "${elements * size} bytes", constant.length)
-        need(constant.start % size == 0, what, "values at a multiple of $size", constant.start)
+        val bits = ITEM_BITS.getValue(dtype)
+        val size = (elements * bits + 7) / 8
+        need(constant.length.toLong() == size, what, "$size bytes", constant.length)
+        val apart = (bits + 7) / 8
+        need(constant.start % apart == 0, what, "values at a multiple of $apart", constant.start)
     }
     val quantization = found.record("quantization")?.takeIf { it.reals("scale").isNotEmpty() }
     if (quantization != null) checkQuantization(quantization, shape, dtype, what)
     val scale = quantization?.reals("scale").orEmpty()
-    if (dtype == "int8" || dtype == "uint8") {
+    if (dtype == "int4") need(constant != null, what, "a constant", "none")
+    if (dtype == "int8" || dtype == "uint8" || dtype == "int4") {
         need(scale.isNotEmpty(), what, "a scale", "none")
         need(scale.size == 1 || constant != null, what, "one scale", scale.size)
     }
