@@ -6,13 +6,15 @@ weights that share a value get the mean of theirs (Han et al. 2016, arXiv:1510.0
 accumulate the sum; Adam does not see the factor). What it needs beside the weights are arrays that
 no step changes; they are called `held`, and live in the training state.
 
-Which weights are constrained is said in JSON, `{"mask": [...], "share": {...}, "quantize": [...]}`:
+Which weights are constrained is said in JSON, `{"mask": [...], "share": {...}, "quantize": [...],
+"four_bits": [...]}`:
 
 * `mask`: paths of arrays (`conv0/kernel`), each with a boolean mask of its shape, True where kept;
 * `share`: paths of arrays, each with the number of its clusters (at most 256), and as held array
   the cluster of each weight, uint8. Cluster 0 is zero and stays so;
 * `quantize`: paths of layers that are trained for int8, each with the range `[least, greatest]` of
-  what it reads, float32. An entry `logits:output` holds the range of what a layer returns.
+  what it reads, float32. An entry `logits:output` holds the range of what a layer returns;
+* `four_bits`: those of these layers whose kernels are rounded to four bits instead of eight.
 
 They apply in this order.
 """
@@ -82,7 +84,8 @@ def effective(description: Description, held: Held, params: Any) -> Any:
         weights[path] = share(weights[path], clusters, description["share"][path])
     for path in held.get("quantize", {}):
         if not path.endswith(OUTPUT):
-            weights[f"{path}/kernel"] = round_weights(weights[f"{path}/kernel"])
+            bits = 4 if path in description.get("four_bits", ()) else 8
+            weights[f"{path}/kernel"] = round_weights(weights[f"{path}/kernel"], bits)
     return nested(weights)
 
 
@@ -105,22 +108,27 @@ def share(weights: jax.Array, clusters: jax.Array, num_clusters: int) -> jax.Arr
     return means[members].reshape(weights.shape)
 
 
-def round_weights(kernel: jax.Array) -> jax.Array:
-    """Rounds to int8 as TensorFlow Lite does: symmetric, with a scale for each output channel.
+def round_weights(kernel: jax.Array, bits: int = 8) -> jax.Array:
+    """Rounds as TensorFlow Lite does: symmetric, with a scale for each output channel.
 
     The gradient passes as if nothing was rounded (Jacob et al. 2018, arXiv:1712.05877, section 3).
 
     Args:
       kernel: `[..., outputs]`.
+      bits: of a number, its sign among them.
     """
-    scale = weight_scale(kernel)
+    scale = weight_scale(kernel, bits)
     rounded = jnp.round(kernel / scale) * scale
     return kernel + jax.lax.stop_gradient(rounded - kernel)
 
 
-def weight_scale(kernel: jax.Array) -> jax.Array:
-    """Returns the size of a step for each output channel, `[..., 1, outputs]`, from -127 to 127."""
-    scale = jnp.max(jnp.abs(kernel), axis=tuple(range(kernel.ndim - 1)), keepdims=True) / 127
+def weight_scale(kernel: jax.Array, bits: int = 8) -> jax.Array:
+    """Returns the size of a step for each output channel, `[..., 1, outputs]`.
+
+    Of eight bits there are steps from -127 to 127, of four from -7 to 7.
+    """
+    largest = jnp.max(jnp.abs(kernel), axis=tuple(range(kernel.ndim - 1)), keepdims=True)
+    scale = largest / (2 ** (bits - 1) - 1)
     return jnp.where(scale > 0, scale, 1.0)
 
 

@@ -17,6 +17,7 @@ from distill.export import drafting, latency, runtime
 from distill.training.trained import Trained, quality_of, quality_of_outputs
 
 FORMATS = ("float32", "int8")
+FOUR_BITS = "int4"  # the format beside them, of a network that was trained for it
 ROUNDS, RUNS = 11, 50  # of the latency
 
 
@@ -36,11 +37,12 @@ def files(
       trained: one model.
       dataset: int8 is calibrated on its training images, and tried on its whole test set.
       section: `config.export`.
-      directory: for `float32.tflite` and `int8.tflite`.
+      directory: for `float32.tflite` and `int8.tflite`, and `int4.tflite` of a network that was
+        trained for four bits.
 
     Returns:
       For each format `FORMAT_bytes` and `FORMAT_gzip_bytes`, and `int8_accuracy`, or
-      `int8_reconstruction_error` of an autoencoder.
+      `int8_reconstruction_error` of an autoencoder; likewise of int4.
     """
     measured = quality_of(trained.about)
     section = section.copy_and_resolve_references()
@@ -49,14 +51,15 @@ def files(
         section.output = "logits"  # nothing but a classifier has probabilities
     labels = [str(i) for i in range(dataset.num_classes)]
     found: dict[str, Any] = {}
-    for format in FORMATS:
+    trained_for = [FOUR_BITS] * ("four_bits" in (trained.about.constraints or {}))
+    for format in (*FORMATS, *trained_for):
         bundle, _ = drafting.draft(trained, dataset, labels, section, format)
         path(directory, format).write_bytes(bundle.model)
         found[f"{format}_bytes"] = len(bundle.model)
         found[f"{format}_gzip_bytes"] = len(gzip.compress(bundle.model, mtime=0))
-        if format == "int8":
+        if format != "float32":
             outputs = runtime.Model(bundle).scores(dataset.test.images)
-            found[f"int8_{measured}"] = quality_of_outputs(measured, outputs, dataset.test)
+            found[f"{format}_{measured}"] = quality_of_outputs(measured, outputs, dataset.test)
     return found
 
 
@@ -70,13 +73,15 @@ def identity(section: ConfigDict, directory: pathlib.Path) -> str:
     other = ("formats", "labels", "max_accuracy_drop", "batch_size", "temperature")
     settings = {key: value for key, value in section.to_dict().items() if key not in other}
     written = [path(directory, format) for format in FORMATS]
+    written += [four] if (four := path(directory, FOUR_BITS)).is_file() else []
     contents = [p.read_bytes() if p.is_file() else b"" for p in written]
     return configs.digest([settings, [hashlib.sha256(content).hexdigest() for content in contents]])
 
 
 def without_files(record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a record without the figures of `files`."""
-    return {key: value for key, value in record.items() if key.partition("_")[0] not in FORMATS}
+    formats = (*FORMATS, FOUR_BITS)
+    return {key: value for key, value in record.items() if key.partition("_")[0] not in formats}
 
 
 def path(directory: pathlib.Path, format: str) -> pathlib.Path:

@@ -18,7 +18,9 @@ from distill.training.predict import EVAL_BATCH
 from distill.training.step import normalize
 
 
-def quantize(network: Network, context: Context, *, calibration: int = 500) -> Network:
+def quantize(
+    network: Network, context: Context, *, calibration: int = 500, bits: int = 8
+) -> Network:
     """Returns the network under constraints that make training feel the rounding of an int8 file.
 
     Normalisation is folded first, as a converter does. Then every convolution and dense layer has
@@ -36,26 +38,32 @@ def quantize(network: Network, context: Context, *, calibration: int = 500) -> N
       network: trained.
       context: the images.
       calibration: how many of them are looked at, evenly spaced, as the export takes them.
+      bits: of the kernels: 8, or 4 as in an int4 file; activations keep 8.
 
     Raises:
       InputError: if there are none, or `fold` refuses.
     """
-    check(calibration=calibration)
+    check(calibration=calibration, bits=bits)
     network = fold(network, context)
     step = max(1, len(context.images) // calibration)
     images = np.asarray(context.images[::step][:calibration])
     found = ranges(network, images, context.mean, context.std)
+    rounded = {"quantize": list(found)}
+    if bits == 4:
+        rounded["four_bits"] = [path for path in found if not path.endswith(constraints.OUTPUT)]
     return dataclasses.replace(
         network,
-        constraints={**network.constraints, "quantize": list(found)},
+        constraints={**network.constraints, **rounded},
         held={**network.held, "quantize": found},
     )
 
 
-def check(*, calibration: int = 1, **_: Any) -> None:
+def check(*, calibration: int = 1, bits: int = 8, **_: Any) -> None:
     """Raises `InputError` for an option that cannot be used."""
     if calibration < 1:
         raise InputError(f"calibration is {calibration}; it must be 1 image or more")
+    if bits not in (4, 8):
+        raise InputError(f"bits is {bits}; files have kernels of 8 or 4")
 
 
 def ranges(

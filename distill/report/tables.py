@@ -21,6 +21,7 @@ EXPORT_HEADER = [
     "test images", "bytes", "gzipped", "weights' bytes", "overhead", "overhead %", "operators",
 ]  # fmt: skip
 
+INT4_HEADER = ["int4 bytes", "int4 accuracy %"]  # where a network was trained for it
 COMPRESS_HEADER = [
     "step", "round", "accuracy %", "before tuning %", "weights", "non-zero", "MACs",
     "float32 bytes", "gzipped", "float32 µs", "int8 bytes", "gzipped", "int8 µs",
@@ -126,13 +127,20 @@ def confusion_rows(matrix: np.ndarray, names: Sequence[str]) -> Rows:
 
 def compress_header(records: list[dict[str, Any]]) -> list[str]:
     """Returns `COMPRESS_HEADER`, or what it is for models that reconstruct images."""
+    header = COMPRESS_HEADER + INT4_HEADER * _four_bits(records)
     if not _reconstruct(records):
-        return COMPRESS_HEADER
+        return header
     errors = {
         "accuracy %": "error", "before tuning %": "error before tuning",
-        "int8 accuracy %": "int8 error", "from scratch %": "error from scratch",
+        "int8 accuracy %": "int8 error", "int4 accuracy %": "int4 error",
+        "from scratch %": "error from scratch",
     }  # fmt: skip
-    return [errors.get(name, name) for name in COMPRESS_HEADER]
+    return [errors.get(name, name) for name in header]
+
+
+def _four_bits(records: list[dict[str, Any]]) -> bool:
+    """Whether a network was trained for four bits."""
+    return any("int4_bytes" in record for record in records)
 
 
 def compress_rows(records: list[dict[str, Any]]) -> Rows:
@@ -161,6 +169,7 @@ def compress_rows(records: list[dict[str, Any]]) -> Rows:
             time(r, "int8_latency_us"),
             quality(r, "int8_"),
             quality(r, "scratch_"),
+            *((count(r, "int4_bytes"), quality(r, "int4_")) if _four_bits(records) else ()),
         ]
         for r in records
     ]

@@ -99,6 +99,7 @@ def test_so_do_those_that_are_left_to_the_method(method, amount):
         ({"method": "cluster", "num_clusters": 16.0}, "16.0; it must be a whole number"),
         ({"method": "cluster", "scratch": True}, "scratch: cluster leaves weights with constraint"),
         ({"method": "quantize", "calibration": 0}, "calibration is 0; it must be 1 image or more"),
+        ({"method": "quantize", "bits": 3}, "bits is 3; files have kernels of 8 or 4"),
         ({"method": "svd", "scratch": "no"}, r"compress\[0\].scratch is 'no'; it must be True or"),
         ({"method": "svd", "rounds": "2"}, "rounds is '2'; it must be 1 or more"),
         ({"method": "svd", "fine_tune": 3}, "fine_tune is 3; it must be a mapping, like"),

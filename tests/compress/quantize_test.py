@@ -93,4 +93,18 @@ def test_factors_are_layers_of_their_own(network, context, rng):
 def test_without_images_it_is_refused(network, context):
     with pytest.raises(InputError, match="calibration is 0; it must be 1 image or more"):
         quantize.quantize(network("vgg16"), context, calibration=0)
-    assert methods.known("quantize") == {"calibration": 500}
+    assert methods.known("quantize") == {"calibration": 500, "bits": 8}
+
+
+def test_kernels_trained_for_four_bits_are_those_of_the_file(network, context):
+    found = quantize.quantize(network("vgg16"), context, calibration=20, bits=4)
+    layers = [path for path in found.constraints["quantize"] if path != "logits:output"]
+    assert found.constraints["four_bits"] == layers
+    params = constraints.flat(
+        constraints.effective(found.constraints, found.held, found.variables["params"])
+    )
+    for path in layers:
+        kernel = np.asarray(params[f"{path}/kernel"])
+        steps = kernel / constraints.weight_scale(found.params[f"{path}/kernel"], 4)
+        assert len(np.unique(np.round(steps, 3))) <= 15
+        np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)

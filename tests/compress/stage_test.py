@@ -207,7 +207,7 @@ def test_a_round_below_the_accuracy_is_undone(tmp_path):
 
 
 def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
-    quantize = {"method": "quantize", "calibration": 50, "fine_tune": {"epochs": 1}}
+    quantize = {"method": "quantize", "calibration": 50, "bits": 4, "fine_tune": {"epochs": 1}}
     quantize["fine_tune"] |= {"teacher": "original"}
     found = config(quantize, arg="quick")
     found.loss.name, found.stages = "kl", "teacher,student,compress,evaluate"
@@ -217,8 +217,11 @@ def test_the_original_may_teach_and_constraints_survive_the_tuning(tmp_path):
     assert model.about.teacher.model == "simplenet_v1"
     assert model.about.constraints["quantize"][-1] == "logits:output"
     kernel = np.asarray(model.members[0]["params"]["conv0"]["kernel"])
-    levels = kernel / (np.abs(kernel).max((0, 1, 2)) / 127)
+    levels = kernel / (np.abs(kernel).max((0, 1, 2)) / 7)
     np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
+    assert "int4_bytes" not in records[0]
+    assert records[1]["int8_bytes"] - records[1]["int4_bytes"] > 0.4 * records[1]["num_params"]
+    assert abs(records[1]["int4_accuracy"] - records[1]["accuracy"]) < 0.05
 
 
 @pytest.mark.parametrize(
