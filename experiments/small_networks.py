@@ -35,10 +35,10 @@ ROWS = "rows.json"  # of a network, beside its trainings
 # What was to be reached, as the mean of ten seeds: at most so many weights or bytes, and percent.
 GOALS = (
     ("num_params", 1_000, 99.0), ("num_params", 3_484, 99.15), ("num_params", 3_500, 99.35),
-    ("num_params", 6_000, 99.5), ("int8_bytes", 5_000, 99.2), ("int8_bytes", 8_000, 99.4),
-    ("int8_bytes", 12_000, 99.5),
+    ("num_params", 6_000, 99.5), ("bytes", 5_000, 99.2), ("bytes", 8_000, 99.4),
+    ("bytes", 12_000, 99.5),
 )  # fmt: skip
-UNITS = {"num_params": "weights", "int8_bytes": "bytes, int8"}
+UNITS = {"num_params": "weights", "bytes": "bytes of a file of whole numbers"}
 
 
 def names() -> list[str]:
@@ -70,7 +70,7 @@ def row(
       name: of the network.
       config: of it.
       seed: of its training.
-      shipped: from `candidates.measured`, on the test images.
+      shipped: from `candidates.measured` and `four_bits.measured`, on the test images.
       tested: the accuracy on the test images after each epoch.
     """
     return {
@@ -98,6 +98,7 @@ def train(
     """
     from distill import candidates, data, pipeline, provenance, study  # import JAX, which --help
     from distill.run import Run, claim  # can do without
+    from experiments import four_bits
 
     rows = {row["seed"]: row for row in left(place)}
     missing = [seed for seed in seeds if seed not in rows]
@@ -110,12 +111,14 @@ def train(
             "commit": provenance.commit(), "device": provenance.device(), "dataset": dataset.name,
         }  # fmt: skip
         for batch in study.batches(list(study.students([run], missing)), (0, 1)):
-            trained = study.train_together(batch, place, display, monitored=True)
-            for student, model, _ in trained:
-                seed = student.about.seeds[0]
-                shipped = candidates.measured(
-                    model, dataset, config.export, place / "files" / student.id
-                )
+            models = [m for _, m, _ in study.train_together(batch, place, display, monitored=True)]
+            small = four_bits.tuned(run, batch, models, display)
+            for student, model, of_four in zip(batch, models, small, strict=True):
+                seed, directory = student.about.seeds[0], place / "files" / student.id
+                shipped = {
+                    **candidates.measured(model, dataset, config.export, directory),
+                    **four_bits.measured(of_four, dataset, config.export, directory),
+                }
                 tested = [record["test_accuracy"] for record in model.history]
                 rows[seed] = row(name, config, seed, shipped, tested) | shared
             text = json.dumps(list(rows.values()), indent=1).encode()
@@ -140,12 +143,13 @@ def networks(table: pd.DataFrame) -> str:
         lines.append(
             [f"[{name}](../configs/small_mnist.py)", f"{len(group)}", f"{epochs}",
              f"{first.num_params:,}", f"{first.macs:,}", f"{first.float32_bytes:,}",
-             f"{first.int8_bytes:,}", pages.accuracy(group.accuracy, images),
-             pages.accuracy(group.int8_accuracy, images), f"{100 * best.mean:.2f}{sure}"]
+             pages.accuracy(group.accuracy, images), f"{first.int8_bytes:,}",
+             pages.accuracy(group.int8_accuracy, images), f"{first.int4_bytes:,}",
+             pages.accuracy(group.int4_accuracy, images), f"{100 * best.mean:.2f}{sure}"]
         )  # fmt: skip
     header = [
-        "network", "seeds", "epochs", "weights", "MACs", "float32 bytes", "int8 bytes",
-        "accuracy %", "int8 accuracy %", "best epoch − last",
+        "network", "seeds", "epochs", "weights", "MACs", "float32 bytes", "accuracy %",
+        "int8 bytes", "accuracy %", "int4 bytes", "accuracy %", "best epoch − last",
     ]  # fmt: skip
     return f"{PICTURE}\n\n{markdown(header, lines)}\n\n{pages.extent(table)}"
 
@@ -159,17 +163,22 @@ def goals(table: pd.DataFrame) -> str:
     """Lays out what was to be reached, and what was."""
     lines = []
     for size, limit, goal in GOALS:
-        measured = "int8_accuracy" if size == "int8_bytes" else "accuracy"
-        fitting = [(key, group) for key, group in _groups(table[table[size] <= limit])]
+        found = []
+        for form in ("",) if size == "num_params" else ("int8_", "int4_"):
+            column = size if size == "num_params" else f"{form}bytes"
+            for (name, epochs), group in _groups(table[table[column] <= limit]):
+                values = group[f"{form}accuracy"]
+                how = f"{name}{', ' * bool(form)}{form.rstrip('_')}, {epochs} epochs"
+                found.append((values.mean(), how, values, group))
         said = ["none that small was trained", "", "no"]
-        if fitting:
-            (name, epochs), best = max(fitting, key=lambda item: item[1][measured].mean())
-            mean = best[measured].mean()
-            enough = mean >= goal / 100 and best.seed.nunique() >= 10
+        if found:
+            mean, how, values, group = max(found, key=lambda item: item[0])
+            seeds = group.seed.nunique()
             said = [
-                f"{name}, {epochs} epochs, {plural(best.seed.nunique(), 'seed')}",
-                pages.accuracy(best[measured], best.test_images.iloc[0]), "yes" if enough else "no",
-            ]  # fmt: skip
+                f"{how}, {plural(seeds, 'seed')}",
+                pages.accuracy(values, group.test_images.iloc[0]),
+                "yes" if mean >= goal / 100 and seeds >= 10 else "no",
+            ]
         lines.append([f"{limit:,} {UNITS[size]}", f"≥ {goal:.2f}", *said])
     header = ["at most", "to reach %", "the best of these", "accuracy %", "reached, by ten seeds"]
     return markdown(header, lines)

@@ -25,6 +25,7 @@ def _row(seed, accuracy=0.9920, weights=3_400):
     shipped = {
         "num_params": weights, "macs": 200_000, "float32_bytes": 20_000, "int8_bytes": 7_900,
         "accuracy": accuracy, "int8_accuracy": accuracy - 0.0005,
+        "int4_bytes": 5_600, "int4_accuracy": accuracy - 0.001,
     }  # fmt: skip
     tested = [accuracy + extra for extra in (-0.01, 0.0006, 0.0)]
     config = small_networks.configuration("tiny_3k")
@@ -50,6 +51,8 @@ def test_a_network_is_trained_once_for_all_seeds_and_its_best_epoch_is_told(tmp_
     assert [row["seed"] for row in first] == [0]
     assert all(row["best_epoch_accuracy"] >= row["accuracy"] > 0.1 for row in first)
     assert first[0]["num_params"] == 3_484 and first[0]["test_images"] == 500
+    assert first[0]["int4_bytes"] < 4_700 < first[0]["int8_bytes"] < 6_400
+    assert first[0]["int4_accuracy"] > first[0]["accuracy"] - 0.05  # two epochs more
     more = small_networks.train("v1", config, range(2), tmp_path, display)
     assert more[:1] == first and more == small_networks.left(tmp_path)
 
@@ -63,9 +66,13 @@ def test_the_page_has_the_last_epoch_and_says_what_the_best_would_show():
     table = pd.DataFrame([_row(seed, 0.992 + 0.0001 * seed) for seed in range(3)])
     text = small_networks.PAGE.text(table)
     assert (
-        "| 3 | 60 | 3,400 | 200,000 | 20,000 | 7,900 | 99.21 ± 0.02 | 99.16 ± 0.02 | 0.06" in text
+        "| 3 | 60 | 3,400 | 200,000 | 20,000 | 99.21 ± 0.02 | 7,900 | 99.16 ± 0.02 | 5,600 "
+        "| 99.11 ± 0.02 | 0.06" in text
     )
     assert "| 3,500 weights | ≥ 99.35 | tiny_3k, 60 epochs, 3 seeds | 99.21 ± 0.02 | no |" in text
+    assert (
+        "whole numbers | ≥ 99.40 | tiny_3k, int8, 60 epochs, 3 seeds | 99.16 ± 0.02 | no |" in text
+    )
     assert "| 1,000 weights | ≥ 99.00 | none that small was trained |  | no |" in text
     assert "BitNetMCU" in text and "the epoch chosen on the test set" in text
     small_networks.draw(table, Figure())
