@@ -38,7 +38,7 @@ GOALS = (
     ("num_params", 6_000, 99.5), ("bytes", 5_000, 99.2), ("bytes", 8_000, 99.4),
     ("bytes", 12_000, 99.5),
 )  # fmt: skip
-UNITS = {"num_params": "weights", "bytes": "bytes of a file of whole numbers"}
+UNITS = {"num_params": "weights", "bytes": "bytes, int8 or int4"}
 
 
 def names() -> list[str]:

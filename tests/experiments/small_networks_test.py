@@ -71,7 +71,7 @@ def test_the_page_has_the_last_epoch_and_says_what_the_best_would_show():
     )
     assert "| 3,500 weights | ≥ 99.35 | tiny_3k, 60 epochs, 3 seeds | 99.21 ± 0.02 | no |" in text
     assert (
-        "whole numbers | ≥ 99.40 | tiny_3k, int8, 60 epochs, 3 seeds | 99.16 ± 0.02 | no |" in text
+        "bytes, int8 or int4 | ≥ 99.40 | tiny_3k, int8, 60 epochs, 3 seeds | 99.16 ± 0.02 | no |" in text
     )
     assert "| 1,000 weights | ≥ 99.00 | none that small was trained |  | no |" in text
     assert "BitNetMCU" in text and "the epoch chosen on the test set" in text
