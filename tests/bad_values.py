@@ -224,7 +224,7 @@ VALUES = [  # of --config.KEY=VALUE
     ("stages=teach", "unknown stage 'teach'; did you mean 'teacher'?"),
     ("stages=,", "stages is empty; name some of teacher,student,compress,evaluate,export,report"),
     ("export.temperature=2", "unknown export.temperature '2'; known: fit, none"),
-    ("export.formats=int4", "unknown format 'int4'; did you mean 'int8'?"),
+    ("export.formats=in8", "unknown format 'in8'; did you mean 'int8'?"),
     ("engine.data_parallel=3", "engine.data_parallel is 3 and there are 1 devices; 0 takes all th"),
     ("student.augmentation=None", "unknown augmentation 'None'; did you mean 'none'?"),
     ("teacher.members=2.5", "teacher.members is '2.5'; it must be a whole number from 1 to 1000"),

@@ -33,7 +33,7 @@ QUICK = "--config=configs/simplenet_v4.py:quick"
         ((QUICK, "--config.dataset.name=mnits"), "dataset 'mnits'; did you mean 'mnist'?"),
         ((QUICK, "--config.dataset.test=tset"), "split 'tset'; did you mean 'test'?"),
         ((QUICK, "--config.stages=teacher,studnt"), "stage 'studnt'; did you mean 'student'?"),
-        ((QUICK, "--config.export.formats=int4"), "format 'int4'; did you mean 'int8'?"),
+        ((QUICK, "--config.export.formats=in8"), "format 'in8'; did you mean 'int8'?"),
         ((QUICK, "--config.loss.temperature=0"), "loss.temperature is 0"),
         ((QUICK, "--config.loss.alpha=1.5"), "loss.alpha is 1.5"),
         ((QUICK, "--config.student.epochs=0"), "student.epochs is 0"),

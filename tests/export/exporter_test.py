@@ -400,7 +400,7 @@ def test_manifest_says_what_is_fed(float32, int8):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"formats": "float32,int4"}, "format 'int4'; did you mean 'int8'"),
+        ({"formats": "float32,in8"}, "format 'in8'; did you mean 'int8'"),
         ({"formats": " "}, "export.formats is empty"),
         ({"output": "softmax"}, "export.output 'softmax'; known: logits, probabilities"),
         ({"polarity": "inverted"}, "export.polarity 'inverted'; did you mean 'invert'"),
