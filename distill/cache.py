@@ -1,4 +1,4 @@
-"""Where what is compiled once per machine is kept."""
+"""Where what is compiled once per machine is kept, and when a process lets go of it."""
 
 import os
 import pathlib
@@ -6,6 +6,8 @@ import pathlib
 import jax
 
 SWITCH = "DISTILL_CACHE_DIR"
+MAPPINGS = pathlib.Path("/proc/self/maps")  # of the memory of this process, a line each
+MOST_MAPPINGS = pathlib.Path("/proc/sys/vm/max_map_count")
 
 
 def directory() -> pathlib.Path:
@@ -33,3 +35,17 @@ def keep_programs() -> pathlib.Path | None:
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     return folder
+
+
+def let_go() -> None:
+    """Drops the compiled programs of this process before Linux lets it map no more memory.
+
+    Each program is a thousand mappings, of which a process may have 65,530: a sweep of sixty
+    networks would end with a fault of the compiler. What is needed again comes from the folder.
+    """
+    try:
+        most, lines = int(MOST_MAPPINGS.read_text()), MAPPINGS.read_text().count("\n")
+    except (OSError, ValueError):  # another system
+        return
+    if lines > most / 2:
+        jax.clear_caches()

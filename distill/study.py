@@ -104,6 +104,7 @@ def _train_all(
                     for student, model, size in train_together(batch, workdir, display)
                 ]
             )
+            cache.let_go()
             ready = len(table.ids() & {student.id for student in everyone})
             display.say(f"{ready} of {len(everyone)} students are trained")
     return table.path
