@@ -283,7 +283,6 @@ def _train(search: Search, generation: int, candidates: list[Genes], epochs: int
                 for student, model, size in study.train_together(batch, run.workdir, run.display)
             ]
         )
-        cache.let_go()
     by_id = _when_all_are_there(search, set(ids))
     return [by_id[id] for id in ids]
 

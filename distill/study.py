@@ -104,7 +104,6 @@ def _train_all(
                     for student, model, size in train_together(batch, workdir, display)
                 ]
             )
-            cache.let_go()
             ready = len(table.ids() & {student.id for student in everyone})
             display.say(f"{ready} of {len(everyone)} students are trained")
     return table.path
@@ -281,6 +280,7 @@ def train_together(
     Returns:
       For each student the trained model, and how many were trained with it, itself among them.
     """
+    cache.let_go()
     run, teacher = batch[0].run, batch[0].teacher
     about = description.together([student.about for student in batch])
     directory = workdir / "batches" / about.digest

@@ -8,18 +8,16 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill.compress import fold, quantize, rounds
+from distill.compress import fold, measure, quantize, rounds
 from distill.compress.context import Context
 from distill.data import Dataset
-from distill.export import drafting, runtime
 from distill.progress import Display
 from distill.run import Run
 from distill.study import Student
 from distill.training import description, start, train, trained
-from distill.training.trained import Trained, quality_of_outputs
+from distill.training.trained import Trained
 
 EPOCHS, LEARNING_RATE = 5, 1e-3
-FORMAT = "int4"
 
 
 def tuned(run: Run, batch: list[Student], models: list[Trained], display: Display) -> list[Trained]:
@@ -75,15 +73,9 @@ def measured(
       section: `config.export`.
       directory: for the file.
     """
-    section = section.copy_and_resolve_references()
-    section.batch_size = 1
-    labels = [str(i) for i in range(dataset.num_classes)]
-    bundle, _ = drafting.draft(model, dataset, labels, section, FORMAT)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{FORMAT}.tflite").write_bytes(bundle.model)
-    outputs = runtime.Model(bundle).scores(dataset.test.images)
-    accuracy = quality_of_outputs("accuracy", outputs, dataset.test)
-    return {f"{FORMAT}_bytes": len(bundle.model), f"{FORMAT}_accuracy": accuracy}
+    found = measure.files(model, dataset, section, directory, [measure.FOUR_BITS])
+    return {name: found[name] for name in ("int4_bytes", "int4_accuracy")}
 
 
 def _stacked(trees: list[Any]) -> Any:

@@ -29,7 +29,11 @@ def counts(network: Network) -> dict[str, int]:
 
 
 def files(
-    trained: Trained, dataset: Dataset, section: ConfigDict, directory: pathlib.Path
+    trained: Trained,
+    dataset: Dataset,
+    section: ConfigDict,
+    directory: pathlib.Path,
+    formats: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes a model as TensorFlow Lite files, and measures them.
 
@@ -37,12 +41,12 @@ def files(
       trained: one model.
       dataset: int8 is calibrated on its training images, and tried on its whole test set.
       section: `config.export`.
-      directory: for `float32.tflite` and `int8.tflite`, and `int4.tflite` of a network that was
-        trained for four bits.
+      directory: for `FORMAT.tflite` of each format.
+      formats: by default float32 and int8, and int4 of a network that was trained for four bits.
 
     Returns:
-      For each format `FORMAT_bytes` and `FORMAT_gzip_bytes`, and `int8_accuracy`, or
-      `int8_reconstruction_error` of an autoencoder; likewise of int4.
+      For each format `FORMAT_bytes` and `FORMAT_gzip_bytes`, and for all but float32
+      `FORMAT_accuracy`, or `FORMAT_reconstruction_error` of an autoencoder.
     """
     measured = quality_of(trained.about)
     section = section.copy_and_resolve_references()
@@ -52,7 +56,7 @@ def files(
     labels = [str(i) for i in range(dataset.num_classes)]
     found: dict[str, Any] = {}
     trained_for = [FOUR_BITS] * ("four_bits" in (trained.about.constraints or {}))
-    for format in (*FORMATS, *trained_for):
+    for format in formats or (*FORMATS, *trained_for):
         bundle, _ = drafting.draft(trained, dataset, labels, section, format)
         path(directory, format).write_bytes(bundle.model)
         found[f"{format}_bytes"] = len(bundle.model)

@@ -129,8 +129,6 @@ void KernelBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Imag
   Image image;
   const float* x = Padded(in, from, rows, columns, 1, 1, &image);
   Index vectors = CeilDiv(examples, kLanes);
-  Vec all = Vec{} + 1.0f, rest = all;
-  for (Index lane = 0; lane < (vectors * kLanes - examples); ++lane) rest[lane] = 0.0f;
   Index blocks = CeilDiv(out_channels, kFew), pieces = CeilDiv(columns.taps, kTaps);
   Index sets = rows.taps * ins * blocks * pieces;  // of kTaps * kFew sums
   Index chunks = std::min(threads, rows.count), chunk = CeilDiv(rows.count, chunks);
@@ -142,6 +140,7 @@ void KernelBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Imag
     for (Index h = c * chunk; h < std::min(rows.count, (c + 1) * chunk); ++h) {
       for (Index v = 0; v < vectors; ++v) {
         Index n = Start(v, examples);
+        Vec own = Own(v, examples);
         const float* d = ct + h * outs.width * outs.pixel + n;
         Vec* at = reinterpret_cast<Vec*>(sum);
         for (Index r = 0; r < rows.taps; ++r) {
@@ -155,7 +154,7 @@ void KernelBatchLast(ffi::ThreadPool& pool, Index threads, const float* in, Imag
                                                                 : RowOf<kFew>(taps);
                 row(line + t * image.pixel + i * examples, image.pixel,
                     columns.step * image.pixel, d + o * examples, outs.pixel, examples,
-                    columns.count, v + 1 < vectors ? all : rest, at);
+                    columns.count, own, at);
               }
             }
           }

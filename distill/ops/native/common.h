@@ -146,6 +146,13 @@ Image WithBorder(Image image, const Axis& rows, const Axis& columns) {
 // Starts of the vectors along an axis: the last one overlaps its neighbour where it must.
 inline Index Start(Index v, Index size) { return std::min(v * kLanes, size - kLanes); }
 
+// 1 in the lanes that are not in a vector before it, and 0 in the others.
+inline Vec Own(Index v, Index size) {
+  Vec own = Vec{} + 1.0f;
+  for (Index lane = 0; lane < v * kLanes - Start(v, size); ++lane) own[lane] = 0.0f;
+  return own;
+}
+
 // Adds up what the chunks have summed, [chunks, size], into chunk 0.
 void AddUp(ffi::ThreadPool& pool, Index threads, float* sums, Index chunks, Index size) {
   if (chunks == 1) return;

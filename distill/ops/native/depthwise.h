@@ -63,7 +63,8 @@ void KernelDepthwise(ffi::ThreadPool& pool, Index threads, const float* in, Imag
       const float* x = Padded(in + n * from.size(), from, rows, columns, 1, 1, &image);
       const float* d = ct + n * outs.size();
       for (Index v = 0; v < CeilDiv(channels, kLanes); ++v) {
-        Index c = Start(v, channels), new_lanes = v * kLanes - c;  // those before are counted
+        Index c = Start(v, channels);
+        Vec own = Own(v, channels);
         for (Index r = 0; r < rows.taps; ++r) {
           for (Index t = 0; t < columns.taps; t += kPixels) {
             Index taps = std::min<Index>(kPixels, columns.taps - t);
@@ -83,7 +84,7 @@ void KernelDepthwise(ffi::ThreadPool& pool, Index threads, const float* in, Imag
             }
             for (Index j = 0; j < taps; ++j) {
               float* to = sum + (r * columns.taps + t + j) * channels + c;
-              for (Index lane = new_lanes; lane < kLanes; ++lane) to[lane] += acc[j][lane];
+              Store(to, Load(to) + acc[j] * own);
             }
           }
         }
@@ -151,8 +152,6 @@ void KernelDepthwiseBatchLast(ffi::ThreadPool& pool, Index threads, const float*
   Image image;
   const float* x = Padded(in, from, rows, columns, 1, 1, &image);
   Index channels = from.pixel / examples, vectors = CeilDiv(examples, kLanes);
-  Vec all = Vec{} + 1.0f, rest = all;
-  for (Index lane = 0; lane < (vectors * kLanes - examples); ++lane) rest[lane] = 0.0f;
   Index pieces = CeilDiv(columns.taps, kTaps), row = pieces * kTaps * kLanes;
   Index chunks = std::min(threads, rows.count), chunk = CeilDiv(rows.count, chunks);
   Index size = channels * rows.taps * row;
@@ -164,14 +163,14 @@ void KernelDepthwiseBatchLast(ffi::ThreadPool& pool, Index threads, const float*
       for (Index c = 0; c < channels; ++c) {
         for (Index v = 0; v < vectors; ++v) {
           Index n = c * examples + Start(v, examples);
+          Vec own = Own(v, examples);
           for (Index r = 0; r < rows.taps; ++r) {
             const float* line = x + (h * rows.step + r) * image.width * image.pixel + n;
             for (Index t = 0; t < columns.taps; t += kTaps) {
               auto function = RowOf<1>(std::min<Index>(kTaps, columns.taps - t));
               function(line + t * image.pixel, image.pixel, columns.step * image.pixel,
                        ct + h * outs.width * outs.pixel + n, outs.pixel, examples, columns.count,
-                       v + 1 < vectors ? all : rest,
-                       reinterpret_cast<Vec*>(sum + (c * rows.taps + r) * row + t * kLanes));
+                       own, reinterpret_cast<Vec*>(sum + (c * rows.taps + r) * row + t * kLanes));
             }
           }
         }
