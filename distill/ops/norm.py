@@ -58,7 +58,8 @@ def normalise(
 
 
 def _pixels(x: jax.Array) -> jax.Array:
-    return x.reshape(len(x), -1, 1, x.shape[-1])
+    """Gives an array the dimensions of images; XLA would turn those of images round and back."""
+    return x if x.ndim == 4 else x.reshape(len(x), -1, 1, x.shape[-1])
 
 
 def _layout(x: jax.Array) -> int | None:
