@@ -2,9 +2,9 @@
 
 `config.assistants` is a list of what they have other than the student: `({"model": "resnet20"},)`
 is a teacher assistant (Mirzadeh et al. 2020, arXiv:1902.03393), and `({},) * k` are k generations
-of born-again networks (Furlanello et al. 2018, arXiv:1805.04770), each like the student. All learn
-by `config.loss`, as the student does from the last of them. They lie beside the teachers, and are
-found again as those are.
+of born-again networks (Furlanello et al. 2018, arXiv:1805.04770), each like the student, with
+random numbers of its own. All learn by `config.loss`, as the student does from the last of them.
+They lie beside the teachers, and are found again as those are.
 """
 
 from collections.abc import Mapping

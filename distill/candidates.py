@@ -123,7 +123,7 @@ def run(
     first = check(config)
     numerics.pin()
     cache.keep_programs()
-    sources = pipeline.find(first, display.warn)
+    sources = pipeline.find(dataclasses.replace(first, config=config), display.warn)
     ops.prepare(jax.default_backend())
     whole = Run(first, workdir, data.load(config, *sources, display.warn, display.work), display)
     with alone(workdir, shared=True), stopping.listening():
@@ -260,23 +260,30 @@ def objectives(row: Row, names: Sequence[str]) -> list[float]:
 
 def _train(search: Search, generation: int, candidates: list[Genes], epochs: int) -> list[Row]:
     """Returns the row of each candidate; trains those of this shard that have none."""
-    run, seed = search.run, search.config.seed
-    points = [point(search.config, genes, epochs) for genes in candidates]
-    runs = [dataclasses.replace(run, settings=pipeline.validate(p)) for p in points]
-    for genes, candidate in zip(candidates, runs, strict=True):
-        try:
-            candidate.check_models()
-        except InputError as error:
-            raise InputError(f"the candidate {json.dumps(genes)}: {error}") from error
-    everyone = list(study.students(runs, [seed]))
-    ids = [student.id for student in everyone]
+    run, (index, shards) = search.run, search.shard
+    runs = [_run(search, genes, epochs) for genes in candidates]
+    made = study.students([run for run in runs if run], [search.config.seed])
+    students = [next(made) if run else None for run in runs]
+    ids = [
+        student.id if student else configs.digest([genes, epochs])
+        for genes, student in zip(candidates, students, strict=True)
+    ]
     genes_of = dict(zip(ids, candidates, strict=True))
-    done = search.table.ids()
-    index, shards = search.shard
-    missing = list({s.id: s for s in everyone if s.id not in done}.values())
     # By their number among all, so that every shard has the same in mind whenever it looks.
-    mine = [s for s in missing if sorted(set(ids)).index(s.id) % shards == index]
-    for batch in study.batches(mine, (0, 1)):
+    mine = {id for i, id in enumerate(sorted(genes_of)) if i % shards == index}
+    mine -= search.table.ids()
+    missing = {id: student for id, student in zip(ids, students, strict=True) if id in mine}
+    if refused := [id for id, student in missing.items() if student is None]:
+        search.table.append(
+            [
+                {
+                    "id": id, **_common(search, genes_of[id], generation), "status": "refused",
+                    "epochs": epochs,
+                }
+                for id in refused
+            ]
+        )  # fmt: skip
+    for batch in study.batches([student for student in missing.values() if student], (0, 1)):
         search.table.append(
             [
                 _row(search, student, model, genes_of[student.id], generation, size)
@@ -285,6 +292,32 @@ def _train(search: Search, generation: int, candidates: list[Genes], epochs: int
         )
     by_id = _when_all_are_there(search, set(ids))
     return [by_id[id] for id in ids]
+
+
+def _run(search: Search, genes: Genes, epochs: int) -> Run | None:
+    """Returns the run of a candidate; None if its genes do not go together."""
+    try:
+        settings = pipeline.validate(point(search.config, genes, epochs))
+        run = dataclasses.replace(search.run, settings=settings)
+        run.check_models()
+    except InputError as error:
+        search.run.display.warn(f"{json.dumps(genes)} cannot be trained: {error}")
+        return None
+    return run
+
+
+def _common(search: Search, genes: Genes, generation: int) -> rows.Row:
+    """Returns what the rows of all candidates have."""
+    return {
+        "config": search.run.workdir.name,
+        "config_hash": search.config_hash,
+        "commit": provenance.commit(),
+        "device": provenance.device(),
+        "dataset": search.run.dataset.name,
+        "generation": generation,
+        "genes": json.dumps(genes),
+        "seed": search.config.seed,
+    }
 
 
 def _when_all_are_there(search: Search, ids: set[str]) -> Mapping[str, Row]:
@@ -308,17 +341,10 @@ def _row(
     run, history = student.run, model.history
     row = {
         "id": student.id,
-        "config": run.workdir.name,
-        "config_hash": search.config_hash,
-        "commit": provenance.commit(),
-        "device": provenance.device(),
-        "dataset": run.dataset.name,
+        **_common(search, genes, generation),
         "status": "diverged" if "diverged_at" in history[-1] else "ok",
-        "generation": generation,
-        "genes": json.dumps(genes),
         "model": student.about.model,
         "loss": losses.shown(student.about.loss),
-        "seed": student.about.seeds[0],
         "epochs": history[-1].get("epoch", 0),
         "train_examples": len(run.training_set),
         "train_seconds": study.total(history, "seconds") / size,

@@ -307,12 +307,7 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             raise unknown("optimizer", section.optimizer, OPTIMIZERS)
         if section.schedule not in SCHEDULES:
             raise unknown("schedule", section.schedule, SCHEDULES)
-        if bool(section.decay_at) != (section.schedule == "step"):
-            raise InputError(
-                f"{name}.schedule is {section.schedule} and {name}.decay_at is {section.decay_at}; "
-                "the schedule step needs epochs in it, and no other takes any"
-            )
-        _check_warmup(name, section)
+        _check_schedule(name, section)
         if section.weight_decay and section.coupled_decay:
             raise InputError(
                 f"{name}.weight_decay is {section.weight_decay} and {name}.coupled_decay is "
@@ -320,14 +315,26 @@ def check_trainings(sections: Mapping[str, ConfigDict]) -> None:
             )
 
 
-def _check_warmup(name: str, section: ConfigDict) -> None:
+def _check_schedule(name: str, section: ConfigDict) -> None:
     """Raises `InputError` if the learning rate of a section would not be at its schedule's."""
+    steps = section.get("steps")  # in whose place there are no epochs
+    epochs = section.epochs if steps is None else None
+    if bool(section.decay_at) != (section.schedule == "step"):
+        raise InputError(
+            f"{name}.schedule is {section.schedule} and {name}.decay_at is {section.decay_at}; "
+            "the schedule step needs epochs in it, and no other takes any"
+        )
+    if epochs and max(section.decay_at, default=0) >= epochs:
+        raise InputError(
+            f"{name}.decay_at is {section.decay_at}, and {name}.epochs is {epochs}, within which "
+            "the learning rate has to fall; lower decay_at"
+        )
     if section.warmup_epochs and section.warmup_steps:
         raise InputError(
             f"{name}.warmup_epochs is {section.warmup_epochs} and {name}.warmup_steps is "
             f"{section.warmup_steps}; give one of them"
         )
-    for unit, most in (("epochs", section.epochs), ("steps", section.get("steps"))):
+    for unit, most in (("epochs", epochs), ("steps", steps)):
         if most is not None and section[f"warmup_{unit}"] > most:
             raise InputError(
                 f"{name}.warmup_{unit} is {section[f'warmup_{unit}']}, more than the {most} of "
@@ -423,6 +430,12 @@ def digest(value: Any) -> str:
     """Returns a short hash of JSON values, the same on every machine."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def measured(export: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves of `config.export` what decides the bytes and the accuracy of a network's file."""
+    other = ("formats", "labels", "max_accuracy_drop", "batch_size", "temperature")
+    return {key: value for key, value in export.items() if key not in other}
 
 
 def first_difference(a: Mapping, b: Mapping, prefix: str = "") -> tuple[str, Any, Any] | None:

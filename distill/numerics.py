@@ -2,6 +2,8 @@
 
 import jax
 
+KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
+
 
 def pin() -> None:
     """Computes in 32 bits, with random numbers that do not depend on how arrays are divided.

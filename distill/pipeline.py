@@ -86,13 +86,29 @@ def validate(config: ConfigDict) -> Settings:
         raise InputError("the students of a sweep are not compressed: leave out config.compress")
     data.check(config)
     formats = exporter.check(config.export)
-    # The students of a sweep are divided among the devices, and not their batches.
-    splitting = ("teacher",) if configs.is_sweep(config) else ("teacher", "student")
-    parallel.check(config, [role for role in splitting if role in stages])
-    return Settings(
+    settings = Settings(
         config=config, stages=tuple(stages), trained=_trained(config, stages, loss["name"]),
         loss=loss, assistants=tuple(between), steps=tuple(steps), formats=formats,
     )  # fmt: skip
+    parallel.check(config.engine.data_parallel, _splitting(settings))
+    return settings
+
+
+def _splitting(settings: Settings) -> dict[str, ConfigDict]:
+    """Returns the trainings whose batches are divided among the devices, by their names.
+
+    Of a sweep that is not its students, which are divided among the devices themselves.
+    """
+    config, trained = settings.config, settings.trained
+    sections = {role: config[role] for role in trained}
+    if configs.is_sweep(config):
+        sections.pop("student")
+    if "student" in trained:
+        sections |= {f"assistants[{i}]": made for i, made in enumerate(settings.assistants)}
+    if "compress" in settings.stages:
+        tuned = {f"compress[{i}].fine_tune": step.recipe for i, step in enumerate(settings.steps)}
+        sections |= {name: section for name, section in tuned.items() if section.epochs}
+    return sections
 
 
 def _trained(config: ConfigDict, stages: Sequence[str], loss: str) -> tuple[str, ...]:
@@ -146,6 +162,11 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
     settings = validate(config)
+    if settings.steps and "compress" in settings.stages and jax.process_count() > 1:
+        raise InputError(
+            "the stage compress is of a single process: train with --config.stages=teacher,student,"
+            "and then run the other stages in one process, with the same --workdir"
+        )
     numerics.pin()
     cache.keep_programs()
     sources = processes.together(lambda: find(settings, display.warn))
@@ -161,6 +182,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
     with contextlib.ExitStack() as stack:
         processes.first(lambda: stack.enter_context(alone(workdir)))
         processes.first(lambda: claim(workdir, config, dataset.name))
+        processes.first(context.require_same_images)
         processes.first(lambda: data.record(sources[0], workdir))
         stack.enter_context(stopping.listening())
         _run_stages(context)
@@ -415,12 +437,8 @@ def export(run: Run, role: str = "student") -> dict[str, Any]:
     results = read_results(run.workdir)
     last = "compressed" if role == "student" and run.settings.steps else role
     directory = checkpoints(run, last)
+    run.require_same_images()
     model = trained.load(directory / "steps", run.display.warn)
-    if model.about.fingerprint != run.dataset.fingerprint:
-        raise InputError(
-            f"{directory} was trained on other images of {model.about.dataset} than "
-            f"{run.workdir / CONFIG} names, of {run.dataset.name}; nothing can be proven on these"
-        )
     failed = None
     try:
         proofs = exporter.export(

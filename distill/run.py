@@ -19,7 +19,7 @@ from distill.errors import InputError, one_line
 from distill.models.layers import HEAD
 from distill.progress import Display
 from distill.settings import Settings
-from distill.training import engine, freezing, pairing, recipe, train
+from distill.training import engine, freezing, pairing, recipe, train, trained
 from distill.training import start as starts
 from distill.training.description import Description
 from distill.training.job import Job
@@ -115,6 +115,20 @@ class Run:
                 for role in ("student", "teacher")
             )  # fmt: skip
             pairing.pairs(loss, student, teacher, self.dataset.test.images.shape[1:])
+
+    def require_same_images(self) -> None:
+        """Checks that the student, if there is one, has learned from the images that are read now.
+
+        Raises:
+          InputError: if a folder has changed since, and with it what is drawn for the test.
+        """
+        about = trained.described(self.student_checkpoints / "steps")
+        if about is not None and about.fingerprint != self.dataset.fingerprint:
+            raise InputError(
+                f"the student in {self.workdir} was trained on other images of {about.dataset} "
+                f"than are there now, of {self.dataset.name}, and nothing can be measured or "
+                "proven on these: choose another --workdir, where it is trained again"
+            )
 
     def _check_memory(self, loss: dict[str, Any]) -> None:
         """Checks that what the loss keeps of every example has a place."""
@@ -372,9 +386,11 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     """Leaves out what changes where and when a run computes, but not what."""
     other = ("stages", "checkpoint_every_s", "engine", "sweep", "export", "compress", "fine_tune")
     dtype = config.get("engine", {}).get("dtype", configs.FLOAT32)
+    export = config.get("export", {})
     config = {k: v for k, v in config.items() if k not in other and (v or k != "assistants")}
     if isinstance(search := config.get("search"), dict):  # which may go on for longer
         config["search"] = {k: v for k, v in search.items() if k != "generations"}
+        config["export"] = configs.measured(export)  # by which networks are chosen
     if dtype != configs.FLOAT32:
         config["engine"] = {"dtype": dtype}
     later = (

@@ -45,7 +45,11 @@ def main() -> None:
     arguments = parser.parse_args()
     table = pd.DataFrame([row for run in arguments.runs for row in rows(run)])
     shared = table["role"] == "teacher"  # the students of one teacher each name it
-    teacher = table[shared].drop_duplicates("seed").assign(config="teacher")
+    teacher = (
+        table[shared]
+        .drop_duplicates(["dataset", "model", "seed", "epochs", "accuracy"])
+        .assign(config="teacher")
+    )
     table = pd.concat([teacher, table[~shared]])
     table.to_csv(arguments.csv, index=False)
 

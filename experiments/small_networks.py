@@ -100,7 +100,7 @@ def train(
     from distill.run import Run, claim  # can do without
     from experiments import four_bits
 
-    rows = {row["seed"]: row for row in left(place)}
+    rows = {row["seed"]: row for row in left(place, config)}
     missing = [seed for seed in seeds if seed not in rows]
     if missing:
         settings = pipeline.validate(config)
@@ -126,10 +126,19 @@ def train(
     return [rows[seed] for seed in sorted(rows) if seed in seeds]
 
 
-def left(place: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the rows of a network that are kept beside its trainings."""
+def left(place: pathlib.Path, config: ConfigDict) -> list[dict[str, Any]]:
+    """Returns the rows of a network that are kept beside its trainings.
+
+    Raises:
+      InputError: if they are of another configuration.
+    """
+    from distill.run import claim
+
     path = place / ROWS
-    return json.loads(path.read_text()) if path.exists() else []
+    rows = json.loads(path.read_text()) if path.exists() else []
+    for row in rows[:1]:
+        claim(place, config, row["dataset"])
+    return rows
 
 
 def networks(table: pd.DataFrame) -> str:
@@ -166,7 +175,9 @@ def goals(table: pd.DataFrame) -> str:
         found = []
         for form in ("",) if size == "num_params" else ("int8_", "int4_"):
             column = size if size == "num_params" else f"{form}bytes"
-            for (name, epochs), group in _groups(table[table[column] <= limit]):
+            for (name, epochs), group in _groups(table):
+                if group[column].max() > limit:
+                    continue
                 values = group[f"{form}accuracy"]
                 how = f"{name}{', ' * bool(form)}{form.rstrip('_')}, {epochs} epochs"
                 found.append((values.mean(), how, values, group))
@@ -241,7 +252,9 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
     for name in chosen():
         config = configuration(name, options.EPOCHS.value, call.quick)
         seeds, place = options.seeds(10), call.workdir / f"{name}-{config.student.epochs}"
-        found = train(name, config, seeds, place, call.display) if call.train else left(place)
+        found = (
+            train(name, config, seeds, place, call.display) if call.train else left(place, config)
+        )
         if found:
             merged = pages.with_others(PAGE, found, call.root, "run")
             pages.write(PAGE, merged, call.root)

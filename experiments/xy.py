@@ -27,7 +27,7 @@ from experiments import driver, options, pages
 from experiments.thesis.text import plural
 
 CYCLES = flags.DEFINE_integer("cycles", 10, "Most cycles of training and pruning.")
-SAMPLES = flags.DEFINE_integer("samples", 1_000_000, "To train on; a multiple of 1,000.")
+SAMPLES = flags.DEFINE_integer("samples", 1_000_000, "To train on; a multiple of 2,000.")
 
 OPTIMIZERS = {
     "momentum": {"optimizer": "sgd", "momentum": 0.3, "learning_rate": 0.01},
@@ -167,8 +167,8 @@ def measured(call: driver.Call) -> list[dict[str, Any]]:
     quick = call.quick
     if CYCLES.value < 1:
         raise InputError(f"--cycles is {CYCLES.value}; it must be 1 or more")
-    if SAMPLES.value < 1000 or SAMPLES.value % 1000:
-        raise InputError(f"--samples is {SAMPLES.value}; it must be a multiple of 1,000")
+    if SAMPLES.value < 2000 or SAMPLES.value % 2000:
+        raise InputError(f"--samples is {SAMPLES.value}; it must be a multiple of 2,000")
     sizes = {
         "hidden": 100 if quick else 1000,
         "samples": 20_000 if quick else SAMPLES.value,

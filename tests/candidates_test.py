@@ -192,6 +192,35 @@ def test_a_search_may_go_on_for_longer_but_not_in_another_space(tmp_path, preten
         candidates.run(config, tmp_path / "run", Display())
 
 
+def test_genes_that_do_not_go_together_are_refused_and_the_search_goes_on(tmp_path, pretended):
+    config = evolving()
+    config.search.space = tuple((f"student.args.widths[{i}]", (4, 0)) for i in (0, 1))
+    candidates.run(config, tmp_path / "run", Display())
+    status = {row["genes"]: row["status"] for row in rows_of(tmp_path / "run")}
+    assert [genes for genes in status if status[genes] == "refused"] == [
+        '{"student.args.widths[0]": 0, "student.args.widths[1]": 0}'
+    ]
+    assert len(status) == 4 and len(pretended) == len(set(pretended))
+
+
+@pytest.mark.parametrize("validation", ["test", "train[:10]"])
+def test_a_search_chooses_by_images_that_are_seen_by_nothing_else(tmp_path, validation):
+    config = small()
+    config.dataset.validation = validation
+    with pytest.raises(InputError, match=r"networks \(config.search\) would be chosen by"):
+        candidates.run(config, tmp_path / "run", Display())
+
+
+def test_a_search_goes_on_with_the_files_that_it_has_measured(tmp_path):
+    config = small()
+    first = claim(tmp_path, config, "mnist5k")
+    config.export.formats, config.search.generations = "float32", 9
+    assert claim(tmp_path, config, "mnist5k") == first
+    config.export.calibration_images += 1
+    with pytest.raises(InputError, match="export.calibration_images"):
+        claim(tmp_path, config, "mnist5k")
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [

@@ -116,8 +116,9 @@ def named(
 
 def some_of(context: Context, images: int) -> Context:
     """Returns a context with that many of its images, drawn at random."""
-    order = np.random.default_rng(context.seed).permutation(len(context.images))[:images]
-    order.sort()
+    # Another stream than that of the labels to be hidden, or all that are drawn would be visible.
+    generator = np.random.default_rng([context.seed, 1])
+    order = np.sort(generator.permutation(len(context.images))[:images])
     return dataclasses.replace(context, images=context.images[order], labels=context.labels[order])
 
 

@@ -74,12 +74,15 @@ def identity(section: ConfigDict, directory: pathlib.Path) -> str:
       section: `config.export`.
       directory: as for `files`.
     """
-    other = ("formats", "labels", "max_accuracy_drop", "batch_size", "temperature")
-    settings = {key: value for key, value in section.to_dict().items() if key not in other}
     written = [path(directory, format) for format in FORMATS]
     written += [four] if (four := path(directory, FOUR_BITS)).is_file() else []
     contents = [p.read_bytes() if p.is_file() else b"" for p in written]
-    return configs.digest([settings, [hashlib.sha256(content).hexdigest() for content in contents]])
+    return configs.digest(
+        [
+            configs.measured(section.to_dict()),
+            [hashlib.sha256(content).hexdigest() for content in contents],
+        ]
+    )
 
 
 def without_files(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,8 @@ def _fine_tuning(
     section = config.student.copy_and_resolve_references()
     section.steps, section.init = None, ""
     section.warmup_epochs, section.warmup_steps = 0.0, 0
+    if section.schedule == "step":  # in the epochs of the student
+        section.schedule, section.decay_at = "constant", ()
     known = [name for name in section if name not in ("model", "args", "init")]
     for name, value in tuned.items():
         if name not in known:

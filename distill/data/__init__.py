@@ -151,6 +151,10 @@ def _nested(found: Any, *keys: str) -> Any:
 
 def _chosen_by_validation(config: ConfigDict) -> str:
     """Returns what is chosen by the validation images; empty: nothing, they are only reported."""
+    if "search" in config:
+        return "networks (config.search)"
+    if config.export.temperature == "fit":
+        return "the temperature of the probabilities (export.temperature)"
     if config.loss.learn_temperature:
         return "the temperature (loss.learn_temperature)"
     for number, step in enumerate(config.compress):

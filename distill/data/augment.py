@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from distill.data import photos
+from distill.numerics import KEYS
 
 MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
@@ -160,7 +161,7 @@ def affine_fixed(images: jax.Array, variant: jax.Array) -> jax.Array:
 
     What a teacher says of so many outcomes can be tabulated.
     """
-    drawn = _draw_affine(jax.random.key(0), NUM_AFFINES)
+    drawn = _draw_affine(jax.random.key(0, impl=KEYS), NUM_AFFINES)
     return affine(images, jax.tree.map(lambda choice: choice[variant], drawn))
 
 

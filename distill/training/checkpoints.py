@@ -18,7 +18,8 @@ import orbax.checkpoint as ocp
 
 from distill import paths
 from distill.errors import InputError, one_line
-from distill.training.state import KEYS, TrainState
+from distill.numerics import KEYS
+from distill.training.state import TrainState
 
 KEEP = 2  # the newest, and the one before it should the newest be damaged
 

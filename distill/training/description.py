@@ -79,6 +79,26 @@ class Description:
         """A short hash, the same on every machine."""
         return configs.digest(self.json())
 
+    @property
+    def streams(self) -> list[int]:
+        """A number for each seed, that its random numbers depend on too; 0 where it is alone.
+
+        Two trainings of one seed would begin with the same weights and see the same batches: a
+        network and one of its kind that it learns from, in a chain of generations, and the rounds
+        of a compression.
+        """
+        before, chain = self.teacher, list[Description]()
+        while before is not None:
+            chain += [before] if (before.model, before.args) == (self.model, self.args) else []
+            before = before.teacher
+        alike = [sum(seed in other.seeds for other in chain) for seed in self.seeds]
+        return [
+            int(configs.digest([count, self.compression])[:7], 16)
+            if count or self.compression
+            else 0
+            for count in alike
+        ]
+
     def json(self) -> dict[str, Any]:
         """Returns JSON values."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -6,6 +6,7 @@ mixed with others.
 """
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -39,25 +40,25 @@ def num_devices(data_parallel: int) -> int:
     return count
 
 
-def check(config: ConfigDict, roles: list[str]) -> None:
+def check(data_parallel: int, sections: Mapping[str, ConfigDict]) -> None:
     """Checks that the devices divide the batches.
 
     Args:
-      config: the whole configuration.
-      roles: `teacher`, `student`: whose batches are to be split.
+      data_parallel: `config.engine.data_parallel`.
+      sections: of the trainings whose batches are to be split, by their names.
 
     Raises:
       InputError: if they do not, or as `num_devices`.
     """
-    devices = num_devices(config.engine.data_parallel)
-    for role in roles:
-        batch = config[role].batch_size
+    devices = num_devices(data_parallel)
+    for name, section in sections.items():
+        batch = section.batch_size
         if batch % devices:
             below = batch // devices * devices
             sizes = [str(size) for size in (below, below + devices) if size]
             raise InputError(
-                f"{role}.batch_size is {batch}, which {devices} devices do not divide; "
-                f"give --config.{role}.batch_size={' or '.join(sizes)}"
+                f"{name}.batch_size is {batch}, which {devices} devices do not divide; "
+                f"make it {' or '.join(sizes)}"
             )
 
 

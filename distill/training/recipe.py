@@ -213,7 +213,7 @@ def length(recipe: Any, num_examples: int) -> Length:
     """Converts the duration of a recipe to steps.
 
     Raises:
-      InputError: if a batch is larger than the set, or the warm-up longer than the run.
+      InputError: if a batch is larger than the set, or the schedule longer than the run.
     """
     steps_per_epoch = num_examples // recipe.batch_size
     if steps_per_epoch == 0:
@@ -222,10 +222,17 @@ def length(recipe: Any, num_examples: int) -> Length:
             f"there are {num_examples} examples to train on"
         )
     total_steps = recipe.steps or recipe.epochs * steps_per_epoch
-    if recipe.get("warmup_steps", 0) > total_steps:
+    epochs = total_steps / steps_per_epoch
+    for field, most in (("warmup_steps", total_steps), ("warmup_epochs", epochs)):
+        if recipe.get(field, 0) > most:
+            raise InputError(
+                f"{field} of {recipe.model} is {recipe[field]}, more than the {most:g} of the "
+                "training; lower it"
+            )
+    if total_steps and max(recipe.get("decay_at", ()), default=0) >= epochs:
         raise InputError(
-            f"warmup_steps of {recipe.model} is {recipe.warmup_steps}, more than the {total_steps} "
-            "of the training; lower it"
+            f"decay_at of {recipe.model} is {tuple(recipe.decay_at)}, and the training ends after "
+            f"{epochs:g} epochs, before its learning rate has fallen: lower it"
         )
     return Length(steps_per_epoch, total_steps)
 
@@ -277,7 +284,13 @@ def task(
         model=model,
         loss=about.loss["name"],
         augmentation=augmentation,
-        make_optimizer=states_lib.optimizer(recipe, duration.total_steps, frozen, rates),
+        make_optimizer=states_lib.optimizer(
+            recipe,
+            duration.total_steps,
+            frozen,
+            rates,
+            duration.total_steps / duration.steps_per_epoch,
+        ),
         frozen=frozen,
         teacher=teacher if inline or pairs else None,
         taps=pairs,
@@ -317,6 +330,7 @@ def _arguments(about: Description, task: Task) -> tuple:
         task.ema_decay > 0,
         task.memory,
         task.peers,
+        about.streams,
     )
 
 

@@ -14,9 +14,8 @@ from flax import struct
 from ml_collections import ConfigDict
 
 from distill import constraints, losses
+from distill.numerics import KEYS
 from distill.training import averaging, bilevel, curriculum, freezing, hint_stage
-
-KEYS = "threefry2x32"  # named wherever keys are made, as JAX's default can be set from outside
 
 Hyper = Mapping[str, jax.Array]
 """The numbers in which students may differ, by name, each `[students]` (or a scalar for one)."""
@@ -116,6 +115,7 @@ def optimizer(
     total_steps: int,
     frozen: frozenset[str] = frozenset(),
     rates: Mapping[str, float] = MappingProxyType({}),
+    epochs: float = 0.0,
 ) -> Callable[[Hyper], optax.GradientTransformation]:
     """Returns the optimiser as a function of the hyperparameters, in which students may differ.
 
@@ -127,8 +127,10 @@ def optimizer(
       total_steps: length of the run.
       frozen: layers that it leaves as they are, and does not look at.
       rates: shares of the learning rate by layer; empty: all have the whole of it.
+      epochs: length of the run in what `decay_at` and `warmup_epochs` count; 0: the recipe's own.
     """
-    epochs = max(1, recipe.epochs)  # of what is not trained, but only compressed, there are none
+    # Of what is not trained, but only compressed, there are none.
+    epochs = epochs or max(1, recipe.epochs)
     falls = [epoch / epochs for epoch in recipe.get("decay_at", ())]
     rising = recipe.get("warmup_steps", 0)
     if share := recipe.get("warmup_epochs", 0.0):
@@ -191,6 +193,7 @@ def create(
     averaged: bool = False,
     memory: losses.Memory | None = None,
     peers: int = 0,
+    streams: Sequence[int] = (),
 ) -> TrainState:
     """Initialises one student per seed.
 
@@ -205,6 +208,7 @@ def create(
       averaged: whether an average of the weights is kept.
       memory: what the loss keeps of every example, if anything.
       peers: number of students that learn beside each.
+      streams: a number for each seed, on which the random bits depend too unless it is 0.
 
     Returns:
       The states, every leaf with a leading axis `[students]`.
@@ -213,7 +217,7 @@ def create(
     # of compiling became 5 s, with the same bits.
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
-    return jax.jit(make, compiler_options=options)(jnp.asarray(seeds, jnp.int32), dict(hyper))
+    return jax.jit(make, compiler_options=options)(*_numbers(seeds, streams), dict(hyper))
 
 
 def shapes(
@@ -227,10 +231,15 @@ def shapes(
     averaged: bool = False,
     memory: losses.Memory | None = None,
     peers: int = 0,
+    streams: Sequence[int] = (),
 ) -> TrainState:
     """Returns the shapes and dtypes of what `create` returns, without computing anything."""
     make = _maker(model, make_optimizer, input_shape, description, tapped, averaged, memory, peers)
-    return jax.eval_shape(make, jnp.asarray(seeds, jnp.int32), dict(hyper))
+    return jax.eval_shape(make, *_numbers(seeds, streams), dict(hyper))
+
+
+def _numbers(seeds: Sequence[int], streams: Sequence[int]) -> tuple[jax.Array, jax.Array]:
+    return jnp.asarray(seeds, jnp.int32), jnp.asarray(streams or [0] * len(seeds), jnp.int32)
 
 
 def _maker(
@@ -255,8 +264,10 @@ def _maker(
         )
         return dataclasses.replace(state, opt_state=make_optimizer(hyper).init(state.trained))
 
-    def one(seed, hyper):
-        init_key, key = jax.random.split(jax.random.key(seed, impl=KEYS))
+    def one(seed, stream, hyper):
+        key = jax.random.key(seed, impl=KEYS)
+        key = jnp.where(stream > 0, jax.random.fold_in(key, stream), key)
+        init_key, key = jax.random.split(key)
         state = network(init_key, key, hyper)
         if not peers:
             return state

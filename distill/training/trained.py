@@ -147,6 +147,18 @@ def load(directory: pathlib.Path, warn: Callable[[str], None]) -> Trained:
     return Trained(task.model, members(states, task), about, directory, histories, held)
 
 
+def described(directory: pathlib.Path) -> Description | None:
+    """Returns what the newest checkpoint of a directory is of; None if that cannot be read."""
+    if not directory.is_dir():
+        return None
+    with Checkpointer(directory, lambda line: None, alone=True) as checkpointer:
+        meta = checkpointer.meta()
+    try:
+        return description.from_json(meta["of"]) if meta else None
+    except ValueError:
+        return None
+
+
 def checksum(directory: pathlib.Path) -> str:
     """Returns the checksum of the newest checkpoint of a directory, without reading its arrays.
 

@@ -156,6 +156,15 @@ def test_a_fine_tuning_starts_without_the_warmup_of_the_student():
     assert (second.warmup_epochs, second.warmup_steps) == (0, 3)
 
 
+def test_a_fine_tuning_has_the_steps_of_the_rate_that_are_given_for_it():
+    own = {"schedule": "step", "decay_at": (1,), "epochs": 2}
+    found = config({"method": "svd"}, {"method": "fold", "fine_tune": own})
+    found.student.update({"schedule": "step", "decay_at": (150,), "epochs": 200})
+    first, second = (step.recipe for step in plan.steps(found))
+    assert (first.schedule, first.decay_at) == ("constant", ())
+    assert (second.schedule, second.decay_at) == ("step", (1,))
+
+
 def test_no_fine_tuning_is_zero_epochs():
     (step,) = plan.steps(config({"method": "svd", "fine_tune": {"epochs": 0}}))
     assert step.recipe.epochs == 0

@@ -453,5 +453,7 @@ def test_a_folder_is_trained_compressed_exported_and_reported(tmp_path):
     assert (workdir / "report.md").is_file()
 
     save(tmp_path / "photos/dog/0.png", seed=1, side=12)  # another photo: other data
-    with pytest.raises(InputError, match="checkpoints"):
+    config.stages, before = "evaluate", (workdir / "split.json").read_bytes()
+    with pytest.raises(InputError, match="was trained on other images"):
         pipeline.run(config, workdir, Display())
+    assert (workdir / "split.json").read_bytes() == before

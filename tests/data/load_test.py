@@ -161,6 +161,7 @@ def _find(announce, changes, sizes):
     ("changes", "message"),
     [
         ({**SEEN, "loss.learn_temperature": True}, "share 1000 images of mnist5k, and the temp"),
+        ({**SEEN, "export.temperature": "fit"}, r"of the probabilities \(export.temperature\)"),
         ({**SEEN, "compress": UNTIL}, r"when to stop \(compress\[0\].until.accuracy\)"),
         (
             {**APART, "dataset.test": "train[3900:]", "loss.learn_temperature": True},

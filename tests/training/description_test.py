@@ -42,6 +42,18 @@ def test_what_is_read_back_is_equal():
     assert found.teacher.args == {"filters": [7]}
 
 
+def test_what_would_begin_as_another_has_random_numbers_of_its_own():
+    one = described()
+    second, third = described(teacher=one), described(teacher=described(teacher=one))
+    elsewhere = dataclasses.replace(second, seeds=[4, 3])
+    other = dataclasses.replace(one, recipe={**one.recipe, "args": {"filters": [8]}})
+    rounds = [dataclasses.replace(one, compression={"round": i}) for i in (0, 1)]
+    assert one.streams == described(teacher=other).streams == [0]
+    assert elsewhere.streams == [0, *second.streams]
+    own = [about.streams[0] for about in (second, third, *rounds)]
+    assert len({0, *own}) == 5 and min(own) > 0 and max(own) < 2**28
+
+
 @pytest.mark.parametrize("change", [{"seeds": None}, {"colour": "red"}])
 def test_json_of_another_program_is_refused(change):
     found = described().json()

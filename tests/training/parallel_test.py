@@ -1,5 +1,6 @@
 """One training over several devices: the same results, and no more travels than has to."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,10 +11,13 @@ import jax
 import pytest
 
 from distill import config as configs
+from distill import pipeline
 from distill.errors import InputError
 from distill.training import parallel
 
 ROOT = pathlib.Path(__file__).parents[2]
+BATCHES = ("teacher.batch_size", "student.batch_size")
+TUNED = ({"method": "fold", "fine_tune": {"batch_size": 25, "epochs": 1}},)
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +51,11 @@ def test_only_sums_travel_between_devices(eight_devices, name):
     assert eight_devices[name]["collectives"] == ["all-reduce"]
 
 
-def config(data_parallel, teacher=100, student=100):
-    config = configs.defaults()
-    config.engine.data_parallel = data_parallel
-    config.teacher.batch_size, config.student.batch_size = teacher, student
-    return config
-
-
 @pytest.mark.parametrize(
     ("devices", "data_parallel", "student", "message"),
     [
-        (8, 0, 100, "student.batch_size is 100, which 8 devices do not divide; "
-                    "give --config.student.batch_size=96 or 104"),
-        (8, 8, 5, "which 8 devices do not divide; give --config.student.batch_size=8"),
+        (8, 0, 100, "which 8 devices do not divide; make it 96 or 104"),
+        (8, 8, 5, "student.batch_size is 5, which 8 devices do not divide; make it 8"),
         (2, 4, 100, "engine.data_parallel is 4 and there are 2 devices"),
     ],
 )  # fmt: skip
@@ -68,15 +64,37 @@ def test_what_the_devices_do_not_divide_is_one_line(
 ):
     monkeypatch.setattr(jax, "device_count", lambda: devices)
     with pytest.raises(InputError) as error:
-        parallel.check(config(data_parallel, student=student), ["student"])
+        parallel.check(data_parallel, {"student": configs.training("teacher", batch_size=student)})
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_only_batches_that_are_split_have_to_be_divided(monkeypatch):
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [
+        ({}, ""),
+        ({"student.batch_size": 100}, "student.batch_size is 100"),
+        ({"student.batch_size": 100, "sweep.seeds": (0, 1)}, ""),
+        ({"student.batch_size": 100, "engine.data_parallel": 1}, ""),
+        ({**dict.fromkeys(BATCHES, 100), "engine.data_parallel": 5}, ""),
+        ({"teacher.batch_size": 100}, "teacher.batch_size is 100"),
+        ({"teacher.batch_size": 100, "stages": "student"}, ""),
+        ({"assistants": ({"batch_size": 25},)}, r"assistants\[0\].batch_size is 25"),
+        ({"compress": TUNED}, r"compress\[0\].fine_tune.batch_size is 25"),
+        ({"compress": TUNED, "stages": "student"}, ""),
+    ],
+)
+def test_only_batches_that_are_split_have_to_be_divided(monkeypatch, changes, refused):
     monkeypatch.setattr(jax, "device_count", lambda: 8)
-    parallel.check(config(0, teacher=100, student=96), ["student"])
-    parallel.check(config(1), ["teacher", "student"])
-    parallel.check(config(5), ["teacher", "student"])
+    config = configs.defaults()
+    config.engine.data_parallel = 0
+    config.teacher.batch_size = config.student.batch_size = 96
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(InputError, match=refused) if refused else contextlib.nullcontext():
+        pipeline.validate(config)
+
+
+def test_a_number_of_devices_is_taken_as_it_is_given_and_0_is_all(monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
     assert [parallel.num_devices(n) for n in (0, 1, 5)] == [8, 1, 5]
 
 

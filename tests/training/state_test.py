@@ -59,10 +59,33 @@ def test_what_is_not_trained_has_an_optimizer_too():
     assert state_lib.optimizer(recipe, 0)({"learning_rate": 1.0}).init(PARAMS)
 
 
-def test_a_warmup_longer_than_the_training_is_refused():
-    section = config_lib.training("teacher", warmup_steps=41)
-    with pytest.raises(InputError, match="warmup_steps of teacher is 41, more than the 40 of the"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"warmup_steps": 41}, "warmup_steps of teacher is 41, more than the 40 of the"),
+        ({"steps": 6, "warmup_epochs": 2}, "warmup_epochs of teacher is 2.0, more than the 1.5 of"),
+        (
+            {"steps": 6, "schedule": "step", "decay_at": (1, 2)},
+            r"\(1, 2\), and the .* after 1.5 ep",
+        ),
+    ],
+)
+def test_a_schedule_longer_than_the_training_is_refused(changes, message):
+    section = config_lib.training("teacher", **changes)
+    with pytest.raises(InputError, match=message):
         recipe_lib.length(section, 400)
+
+
+def test_epochs_of_a_training_in_steps_are_those_of_its_images():
+    recipe = config_lib.training("teacher", steps=30, epochs=7, warmup_epochs=1, optimizer="sgd")
+    recipe.update({"schedule": "step", "decay_at": (2,), "weight_decay": 0.0, "momentum": 0.0})
+    tx = state_lib.optimizer(recipe, 30, epochs=3.0)({"learning_rate": 1.0})
+    opt_state, sizes = tx.init(PARAMS), []
+    for _ in range(30):
+        updates, opt_state = tx.update(jax.tree.map(jnp.ones_like, PARAMS), opt_state, PARAMS)
+        sizes.append(-float(updates["bias"][0]))
+    expected = [*(0.1 * (step + 1) for step in range(10)), *[1.0] * 10, *[0.1] * 10]
+    np.testing.assert_allclose(sizes, expected, rtol=1e-5)
 
 
 def test_one_cycle_peaks_after_30_percent():
@@ -151,11 +174,12 @@ def test_learning_rate_is_scaled_by_the_schedule():
     np.testing.assert_allclose(sizes, [0.1, 0.05, 0.0], atol=1e-6)
 
 
-def _create(seeds, rates=None):
+def _create(seeds, rates=None, streams=()):
     model = models.build("simplenet_v3", {}, num_classes=3)
     hyper = {"learning_rate": jnp.array(rates or [0.1] * len(seeds))}
     recipe = config_lib.training("simplenet_v3")
-    return state_lib.create(model, state_lib.optimizer(recipe, 10), hyper, SHAPE, seeds)
+    make = state_lib.optimizer(recipe, 10)
+    return state_lib.create(model, make, hyper, SHAPE, seeds, streams=streams)
 
 
 def _bits(states, i):
@@ -164,13 +188,14 @@ def _bits(states, i):
 
 
 def test_random_bits_depend_on_the_own_seed_alone():
-    alone, among = _create([5]), _create([1, 5, 9], [0.3, 0.2, 0.1])
+    alone, among = _create([5]), _create([1, 5, 9], [0.3, 0.2, 0.1], [4, 0, 2])
     for a, b in zip(_bits(alone, 0), _bits(among, 1), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_seeds_differ():
-    states = _create([1, 2])
+@pytest.mark.parametrize("numbers", [{"seeds": [1, 2]}, {"seeds": [1, 1], "streams": [0, 7]}])
+def test_seeds_and_streams_differ(numbers):
+    states = _create(**numbers)
     kernels = np.asarray(states.params["conv0"]["kernel"])
     assert (kernels[0] != kernels[1]).any()
     keys = jax.random.key_data(states.key)
