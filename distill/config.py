@@ -219,7 +219,7 @@ _LOSS = {
 }
 _TERM = {  # all other numbers of a method are 0 or more
     "weight": values.POSITIVE, "peers": values.whole(1, 1000),
-    "negatives": values.whole(1, 2**20), "normalised": values.FLAG,
+    "negatives": values.whole(1, 2**20), "normalised": values.FLAG, "paper": values.FLAG,
     "contrast_temperature": values.between(1e-6, 1e6), "correct": values.between(1e-6, 1 - 1e-6),
     **_LOSS,
 }  # fmt: skip

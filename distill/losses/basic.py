@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 
 from distill.errors import InputError
-from distill.losses.decoupled import is_label
+from distill.losses.distributions import divergence, is_label
 
 LEAST_DEVIATION = 1e-7  # by which logits that are all the same are divided
 
@@ -26,26 +26,6 @@ def standardise(logits: jax.Array) -> jax.Array:
     centred = logits - logits.mean(-1, keepdims=True)
     variance = jnp.square(centred).mean(-1, keepdims=True)
     return centred / jnp.sqrt(jnp.maximum(variance, LEAST_DEVIATION**2))
-
-
-def divergence(log_targets: jax.Array, log_probs: jax.Array) -> jax.Array:
-    """Returns `sum p log(p/q)` of distributions that may be nearly equal, never less than 0.
-
-    `sum (p log(p/q) + q - p)` is the same, and each of its terms is 0 or more, so that rounding
-    does not grow with T². Where p and q are close the first three terms of a series stand for it.
-
-    Args:
-      log_targets, log_probs: `log p` and `log q`, `[..., num_classes]`.
-
-    Returns:
-      `[...]`.
-    """
-    targets, difference = jnp.exp(log_targets), log_targets - log_probs
-    exact = targets * difference + jnp.exp(log_probs) - targets
-    near = jnp.abs(difference) < 0.03
-    d = jnp.where(near, difference, 0.0)
-    series = targets * jnp.square(d) * (1 / 2 - d / 6 + jnp.square(d) / 24)
-    return jnp.where(near, series, exact).sum(-1)
 
 
 def log_soft_targets(teacher_logits: jax.Array, *, temperature: jax.Array | float) -> jax.Array:
@@ -222,7 +202,8 @@ def teacher_free(
     the label `correct` and each other class an equal part of the rest, softened by T. It is
     `D(p_T, q_T)` without a factor T², as in the paper. (Its published code softens the teacher's
     probabilities as if they were logits, leaves the student's as they are, and takes the mean over
-    the classes.) The paper's other form, a teacher of the student's own architecture, is `kl`.
+    the classes times a number, up to 100: with the same weight its gradients are far larger.) The
+    paper's other form, a teacher of the student's own architecture, is `kl`.
 
     Returns:
       `[batch]`.

@@ -72,7 +72,8 @@ def crd_memory(
     `e = exp(cosine / tau) / Z`, it is `-log h` of the example and `-log(1 - h)` summed over N
     negatives; M is the number of examples. Both ways are added: the student's vector among what is
     remembered of the teacher's, and the teacher's among the student's. Z is 1 in the paper. In the
-    published code it is, for each way, M times the mean of `exp` over the first batch, and stays.
+    published code it is, for each way, M times the mean of `exp` over the first batch, and stays;
+    the 1e-7 that the code adds to denominators are left out.
 
     Args:
       embedded, teacher_embedded: `[batch, 128]` of norm 1, by linear maps that are learned.

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-NORM_EPSILON = 1e-8  # added to the product of norms in a correlation
+from distill.losses.distributions import among, binary, divergence, is_label
+
+LEAST_PRODUCT = 1e-8  # of the two norms in a correlation
 
 
 def dkd(
@@ -39,8 +41,8 @@ def dkd(
     """
     student, teacher = jax.nn.log_softmax(logits / temperature), log_soft_targets
     label = is_label(logits, labels)
-    tckd = divergence(binary(student, label), binary(teacher, label))
-    nckd = divergence(among(student, ~label), among(teacher, ~label), ~label)
+    tckd = divergence(binary(teacher, label), binary(student, label))
+    nckd = divergence(among(teacher, ~label), among(student, ~label), ~label)
     return (tckd_weight * tckd + nckd_weight * nckd) * jnp.square(temperature)
 
 
@@ -98,8 +100,8 @@ def rld(
     Sun et al. (2024), arXiv:2408.07703. Sample confidence (SCD): the teacher's greatest
     probability, whatever its class is, is the target of what the student gives the label. Masked
     correlation (MCD): the divergence among those classes that the teacher holds less likely than
-    the label. Where there are none, that part is zero. (The published code lets SCD have a
-    temperature of its own; where no class is left, it compares all of them.)
+    the label. Where there are none, that part is zero. (The published code has a temperature for
+    each part, by default 1 for SCD and 4 for MCD; here both have T.)
 
     Args:
       logits: `[batch, num_classes]`.
@@ -118,10 +120,10 @@ def rld(
     student, teacher = jax.nn.log_softmax(logits / temperature), log_soft_targets
     label = is_label(logits, labels)
     greatest = is_label(logits, teacher.argmax(-1))
-    scd = divergence(binary(student, label), binary(teacher, greatest))
+    scd = divergence(binary(teacher, greatest), binary(student, label))
     given = jnp.take_along_axis(teacher, jnp.maximum(labels, 0)[:, None], axis=-1)
     less = teacher < given
-    mcd = divergence(among(student, less), among(teacher, less), less)
+    mcd = divergence(among(teacher, less), among(student, less), less)
     return (scd_weight * scd + mcd_weight * mcd) * jnp.square(temperature)
 
 
@@ -137,7 +139,8 @@ def dist(
 
     DIST, Huang et al. (2022), arXiv:2205.10536: one less Pearson's correlation, over
     the classes of each example (inter) and over the examples of the batch for each class (intra).
-    Blind to shift and scale of the probabilities. (The factor T² is the published code's.)
+    Blind to shift and scale of the probabilities. (The factor T² is the published code's, which
+    adds 1e-8 to the product of the norms; here that is the least that is divided by.)
 
     Args:
       logits: `[batch, num_classes]`.
@@ -158,36 +161,8 @@ def dist(
     return (inter_weight * inter + intra_weight * intra) * jnp.square(temperature)
 
 
-def is_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns where the class is the label's, `[batch, num_classes]` bool."""
-    return jnp.arange(logits.shape[-1])[None] == labels[:, None]
-
-
-def binary(log_probs: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns the logarithms of the probability within a mask and outside of it, `[batch, 2]`."""
-    parts = [jax.nn.logsumexp(log_probs, axis=-1, where=where) for where in (mask, ~mask)]
-    return jnp.stack(parts, axis=-1)
-
-
-def among(log_probs: jax.Array, mask: jax.Array) -> jax.Array:
-    """Normalises log-probabilities over the classes of a mask; those outside of it are zero."""
-    masked = jnp.where(mask, log_probs, -jnp.inf)
-    greatest = jax.lax.stop_gradient(jnp.where(mask.any(-1), masked.max(-1), 0.0))[:, None]
-    shifted = jnp.where(mask, log_probs - greatest, 0.0)
-    total = jnp.where(mask, jnp.exp(shifted), 0.0).sum(-1, keepdims=True)
-    return jnp.where(mask, shifted - jnp.log(jnp.where(total > 0, total, 1.0)), 0.0)
-
-
-def divergence(
-    log_probs: jax.Array, log_targets: jax.Array, mask: jax.Array | None = None
-) -> jax.Array:
-    """Returns the Kullback-Leibler divergence from targets, over the classes of a mask."""
-    terms = jnp.exp(log_targets) * (log_targets - log_probs)
-    return terms.sum(-1) if mask is None else jnp.where(mask, terms, 0.0).sum(-1)
-
-
 def _correlation(a: jax.Array, b: jax.Array, axis: int) -> jax.Array:
     """Returns Pearson's correlation along an axis; 0 where one of the two does not vary."""
     a, b = (x - x.mean(axis, keepdims=True) for x in (a, b))
     squares = jnp.square(a).sum(axis) * jnp.square(b).sum(axis)
-    return (a * b).sum(axis) / jnp.sqrt(jnp.maximum(squares, NORM_EPSILON**2))
+    return (a * b).sum(axis) / jnp.sqrt(jnp.maximum(squares, LEAST_PRODUCT**2))

@@ -14,16 +14,18 @@ from distill import ops
 from distill.errors import InputError
 
 Features = Sequence[jax.Array]
-TINY = 1e-12  # least square of a norm that is divided by
+TINY = 1e-24  # square of a norm up to which a vector has no direction
 
 
-def attention(features: Features, teacher_features: Features) -> jax.Array:
+def attention(
+    features: Features, teacher_features: Features, *, paper: jax.Array | bool = False
+) -> jax.Array:
     """Attention transfer: mean squared difference of the maps of where a network looks.
 
     Zagoruyko and Komodakis (2017), arXiv:1612.03928, section 3.1: the map is the mean of the
-    squares over the channels, as a vector of norm 1; summed over the pairs. (The paper has the norm
-    of the difference in eq. 2; its published code, and what others compare with, the mean of the
-    squares, for which its weight is 1000 / 2.)
+    squares over the channels, as a vector of norm 1; summed over the pairs. That is the published
+    code, and what others compare with, for which the weight is 1000 / 2. With `paper` it is eq. 2,
+    the norm of the difference instead of the mean of its squares.
 
     Returns:
       `[batch]`.
@@ -35,17 +37,21 @@ def attention(features: Features, teacher_features: Features) -> jax.Array:
     total = jnp.zeros(features[0].shape[0])
     for pair in zip(features, teacher_features, strict=True):
         ours, theirs = (_unit(jnp.square(x).mean(-1)) for x in same_size("attention", *pair))
-        total += jnp.square(ours - theirs).mean(-1)
+        squares = jnp.square(ours - theirs)
+        total += jnp.where(paper, _root(squares.sum(-1)), squares.mean(-1))
     return total
 
 
-def fsp(features: Features, teacher_features: Features) -> jax.Array:
+def fsp(
+    features: Features, teacher_features: Features, *, paper: jax.Array | bool = False
+) -> jax.Array:
     """Flow of the solution procedure: mean squared difference of what leads from stage to stage.
 
     Yim et al. (2017), CVPR: the matrix between two stages holds for each channel of the
     one and of the other the mean over the image of their product; summed over stages that follow
-    one another. Maxima bring the larger image to the size of the smaller. (The paper sums the
-    squares over the matrix; the mean is what others compare with.)
+    one another. Maxima bring the larger image to the size of the smaller, as in the paper; of the
+    codes that others compare with, RepDistiller's has averages there. The mean of the squares is
+    theirs; with `paper` it is their sum.
 
     Args:
       features: of at least two stages.
@@ -71,7 +77,8 @@ def fsp(features: Features, teacher_features: Features) -> jax.Array:
     total = jnp.zeros(features[0].shape[0])
     for i in range(len(features) - 1):
         matrices = [_flow(*of[i : i + 2]) for of in (features, teacher_features)]
-        total += jnp.square(matrices[0] - matrices[1]).mean((1, 2))
+        squares = jnp.square(matrices[0] - matrices[1])
+        total += jnp.where(paper, squares.sum((1, 2)), squares.mean((1, 2)))
     return total
 
 
@@ -148,14 +155,24 @@ def same_size(method: str, ours: jax.Array, theirs: jax.Array) -> tuple[jax.Arra
 
 def _unit(x: jax.Array) -> jax.Array:
     """Returns what is behind the first axis as vectors of norm 1, `[batch, n]`."""
-    x = x.reshape(x.shape[0], -1)
-    return x / jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), TINY))
+    return unit(x.reshape(x.shape[0], -1))
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """Returns vectors of norm 1 along the last axis; 0 where there is no direction."""
+    squares = jnp.square(x).sum(-1, keepdims=True)
+    there = squares > TINY
+    return jnp.where(there, x * jax.lax.rsqrt(jnp.where(there, squares, 1.0)), 0.0)
+
+
+def _root(squares: jax.Array) -> jax.Array:
+    """Returns square roots, of which that of 0 has no gradient."""
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 def _channels(x: jax.Array) -> jax.Array:
     """Returns each channel as a vector of norm 1 over the image, `[batch, channels, n]`."""
-    x = x.reshape(x.shape[0], -1, x.shape[-1]).swapaxes(1, 2)
-    return x / jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), TINY))
+    return unit(x.reshape(x.shape[0], -1, x.shape[-1]).swapaxes(1, 2))
 
 
 def _kernel(a: jax.Array, b: jax.Array) -> jax.Array:

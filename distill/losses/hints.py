@@ -10,11 +10,14 @@ from distill.losses.features import same_size
 Features = Sequence[jax.Array]
 
 
-def fitnets(projected: Features, teacher_features: Features) -> jax.Array:
+def fitnets(
+    projected: Features, teacher_features: Features, *, paper: jax.Array | bool = False
+) -> jax.Array:
     """Hints: mean squared difference of the student's features, projected, from the teacher's.
 
     Romero et al. (2015), arXiv:1412.6550, eq. 3, trained together with the other terms; summed over
-    the pairs. (The paper has half the sum of the squares; the mean is what others compare with.)
+    the pairs. The mean is what others compare with; with `paper` it is half the sum of the squares.
+    The regressor is linear, where others have batch normalisation and a relu behind it.
 
     Args:
       projected: the student's features with the teacher's channels, by a learned linear map.
@@ -30,18 +33,29 @@ def fitnets(projected: Features, teacher_features: Features) -> jax.Array:
     for ours, theirs in zip(projected, teacher_features, strict=True):
         if theirs.ndim == 4:
             ours, theirs = same_size("fitnets", ours, theirs)
-        total += jnp.square(ours - theirs).mean(tuple(range(1, theirs.ndim)))
+        total += _mean_or_sum(jnp.square(ours - theirs), paper, 1 / 2)
     return total
 
 
+def _mean_or_sum(values: jax.Array, paper: jax.Array | bool, factor: float) -> jax.Array:
+    """Returns the mean of an example, or the sum times a factor, `[batch]`."""
+    values = values.reshape(len(values), -1)
+    return jnp.where(paper, factor * values.sum(-1), values.mean(-1))
+
+
 def vid(
-    predicted: Features, variances: Sequence[jax.Array], teacher_features: Features
+    predicted: Features,
+    variances: Sequence[jax.Array],
+    teacher_features: Features,
+    *,
+    paper: jax.Array | bool = False,
 ) -> jax.Array:
     """Variational information distillation: how unlikely a prediction holds the teacher's features.
 
     Ahn et al. (2019), arXiv:1904.05835: the negative logarithm of a Gaussian density
     without its constant, its mean predicted from the student's features and its variance learned
-    for each channel; the mean over an example, summed over the pairs. It can be below zero.
+    for each channel; the mean over an example, as others have it, summed over the pairs. With
+    `paper` it is the sum over an example. It can be below zero.
 
     Args:
       predicted: of the teacher's features.
@@ -61,7 +75,7 @@ def vid(
             mean, theirs = same_size("vid", mean, theirs)
         variance = variance.reshape((1,) * (theirs.ndim - 1) + (-1,))
         value = (jnp.square(mean - theirs) / variance + jnp.log(variance)) / 2
-        total += value.mean(tuple(range(1, theirs.ndim)))
+        total += _mean_or_sum(value, paper, 1.0)
     return total
 
 
@@ -76,7 +90,8 @@ def srrl(
 
     Yang et al. (2021), ICLR, "Knowledge distillation via softmax regression representation
     learning": mean squared differences of the penultimate vectors, the student's
-    projected, and of what the teacher's last layer makes of both.
+    projected, and of what the teacher's last layer makes of both. (The projector is linear; that of
+    the published code has batch normalisation and a relu behind it.)
 
     Args:
       projected_embedding, teacher_embedding: `[batch, n]`.
@@ -103,6 +118,7 @@ def simkd(projected_embedding: jax.Array, teacher_embedding: jax.Array) -> jax.A
     the student's projected. The student then has no last layer of its own: behind the projector it
     has the teacher's. The paper's projector is three convolutions; here it is linear, so that both
     together are one linear layer, which is the student's last one, of the size that it always was.
+    (The published code compares the images of features, before the mean over their pixels.)
 
     Args:
       projected_embedding, teacher_embedding: `[batch, n]`.

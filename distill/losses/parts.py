@@ -11,17 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from distill.errors import InputError
-from distill.losses.features import same_size
+from distill.losses.features import same_size, unit
 
 Features = Sequence[jax.Array]
 VARIANCE = 5.0  # that a prediction begins with, as in the published code of VID
 LEAST_VARIANCE = 1e-5
 EMBEDDED = 128  # width of the spaces in which contrasts are made
-TINY = 1e-12
 
 
 class Projection(nn.Module):
@@ -68,8 +66,7 @@ class Heads(nn.Module):
         found = []
         for name, of in (("student", features), ("teacher", teacher_features)):
             x = nn.Dense(EMBEDDED, name=name)(of[0].reshape(of[0].shape[0], -1))
-            norm = jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), TINY))
-            found.append(x / norm)
+            found.append(unit(x))
         return dict(zip(("embedded", "teacher_embedded"), found, strict=True))
 
 

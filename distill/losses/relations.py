@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-TINY = 1e-12  # least square of a norm or distance that is divided by
-ROUNDING = 2e-6  # of two squared norms: a squared distance up to which two vectors are the same
+from distill.losses.features import unit
+
 SMALL = 1e-7  # added to a probability before the logarithm
 
 
@@ -18,7 +18,7 @@ def rkd_distance(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Arra
     """Relational distillation by distances: Huber's loss of distances over their mean.
 
     Park et al. (2019), arXiv:1904.05068: the distance of two examples, over the mean of
-    all distances that are not zero. Blind to rotation, shift and scale of either embedding.
+    those of all pairs. Blind to rotation, shift and scale of either embedding.
 
     Returns:
       `[batch]`; a mean over all pairs, of which the published code counts each example with itself.
@@ -48,13 +48,16 @@ def rkd_angle(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
     return optax.losses.huber_loss(ours, theirs).mean((1, 2))
 
 
-def pkt(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
+def pkt(
+    embedding: jax.Array, teacher_embedding: jax.Array, *, paper: jax.Array | bool = False
+) -> jax.Array:
     """Probabilistic knowledge transfer: divergence of who is near to whom, by the cosine.
 
     Passalis and Tefas (2018), arXiv:1803.10837: `(1 + cosine) / 2` of two examples,
     over the sum of those of a row. As in the published code a row has the example itself in it, and
-    the mean is taken over all `b²` entries. Blind to rotation of either embedding, and to the scale
-    of each of its vectors.
+    the mean is taken over all `b²` entries; with `paper` a row is of the others, and its terms are
+    summed. (1e-7 is added to probabilities, as in the code, which adds it to norms too.) Blind to
+    rotation of either embedding, and to the scale of each of its vectors.
 
     Returns:
       `[batch]`.
@@ -63,8 +66,10 @@ def pkt(embedding: jax.Array, teacher_embedding: jax.Array) -> jax.Array:
     >>> print(f"{abs(pkt(x, 3 * x[:, ::-1])).max():.4f}")
     0.0000
     """
-    ours, theirs = (_conditional(x) for x in (embedding, teacher_embedding))
-    return (theirs * jnp.log((theirs + SMALL) / (ours + SMALL))).mean(-1)
+    others = jnp.where(paper, ~jnp.eye(len(embedding), dtype=bool), True)
+    ours, theirs = (_conditional(x, others) for x in (embedding, teacher_embedding))
+    terms = theirs * jnp.log((theirs + SMALL) / (ours + SMALL))
+    return jnp.where(paper, terms.sum(-1), terms.mean(-1))
 
 
 def correlation_congruence(
@@ -76,7 +81,8 @@ def correlation_congruence(
     """Correlation congruence: squared difference of the examples' kernel matrices, over `b²`.
 
     Peng et al. (2019), arXiv:1904.01802: a Gaussian kernel of vectors of norm 1, by
-    its Taylor series to the second order.
+    its Taylor series to the second order. (The code that its author gave to RepDistiller is another
+    loss: what the differences of neighbours in the batch have in common. Weights are of either.)
 
     Returns:
       `[batch]`.
@@ -87,58 +93,59 @@ def correlation_congruence(
     """
 
     def kernel(x):
-        cosine = _unit(x) @ _unit(x).T
+        cosine = unit(x) @ unit(x).T
         scale = 2 * gamma
         return jnp.exp(-scale) * (1 + scale * cosine + jnp.square(scale * cosine) / 2)
 
     return jnp.square(kernel(embedding) - kernel(teacher_embedding)).mean(-1)
 
 
-def _unit(x: jax.Array) -> jax.Array:
-    return x / jnp.sqrt(jnp.maximum(jnp.square(x).sum(-1, keepdims=True), TINY))
-
-
 def _distances(x: jax.Array) -> jax.Array:
     """Returns the Euclidean distances `[batch, batch]`; those of zero have no gradient."""
-    squares, _ = _squares(x)
+    squares = _squares(x)
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
-def _squares(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the squared distances and the products of all pairs, each `[batch, batch]`.
+@jax.custom_jvp
+def _squares(x: jax.Array) -> jax.Array:
+    """Returns the squared distances of all pairs, `[batch, batch]`, to the last digits.
 
-    Both from one product of matrices, `(i - j)² = i·i + j·j - 2 i·j`: the differences themselves
-    are b² vectors. What is within rounding of zero is the distance of an example to its like.
+    Not by `i·i + j·j - 2 i·j`, of which nothing is left where examples lie close to one another.
     """
+    return jnp.square(x[:, None] - x[None]).sum(-1)
+
+
+@_squares.defjvp
+def _squares_jvp(primals, tangents):
+    """`2 (i - j)·(di - dj)`, by products of matrices: the derivative needs not as many digits."""
+    (x,), (tangent,) = primals, tangents
     x = x - x.mean(0, keepdims=True)  # which changes no distance, and leaves less to cancel
-    products = jnp.matmul(x, x.T, precision="highest")
-    norms = jnp.diagonal(products)
-    both = norms[:, None] + norms[None]
-    squares = both - 2 * products
-    alike = (squares <= ROUNDING * both) | jnp.eye(len(x), dtype=bool)
-    return jnp.where(alike, 0.0, squares), products
+    products = jnp.matmul(x, tangent.T, precision="highest")
+    own = jnp.diagonal(products)
+    return _squares(primals[0]), 2 * (own[:, None] + own[None] - products - products.T)
 
 
 def _over_mean(distances: jax.Array) -> jax.Array:
-    """Divides by the mean of all distances that are not zero."""
-    mean = distances.sum() / jnp.maximum((distances > 0).sum(), 1)
+    """Divides by the mean of the distances of different examples."""
+    pairs = len(distances) * (len(distances) - 1)
+    mean = distances.sum() / max(pairs, 1)
     return distances / jnp.where(mean > 0, mean, 1.0)
 
 
 def _cosines(x: jax.Array) -> jax.Array:
     """Returns for each j the cosines of the directions to i and k, `[batch, batch, batch]`.
 
-    From the products of all pairs: `(i - j)·(k - j) = i·k - j·i - j·k + j·j`, which takes b³
-    operations where the directions themselves take b³ for each of their numbers.
+    By the law of cosines, `2 (i - j)·(k - j) = |i - j|² + |k - j|² - |i - k|²`, which takes b³
+    operations where the directions themselves take b³ for each of their numbers. Of a pair that is
+    r times closer than the third, a cosine is known to r times the last digit.
     """
-    squares, products = _squares(x)
+    squares = _squares(x)
     apart = squares > 0
     inverse = jnp.where(apart, jax.lax.rsqrt(jnp.where(apart, squares, 1.0)), 0.0)
-    own = jnp.diagonal(products)[:, None, None]
-    between = products[None] - products[:, :, None] - products[:, None, :] + own
+    between = (squares[:, :, None] + squares[:, None, :] - squares[None]) / 2
     return between * inverse[:, :, None] * inverse[:, None, :]
 
 
-def _conditional(x: jax.Array) -> jax.Array:
-    alike = (1 + _unit(x) @ _unit(x).T) / 2
-    return alike / alike.sum(-1, keepdims=True)
+def _conditional(x: jax.Array, others: jax.Array) -> jax.Array:
+    alike = jnp.where(others, (1 + unit(x) @ unit(x).T) / 2, 0.0)
+    return alike / jnp.maximum(alike.sum(-1, keepdims=True), SMALL)

@@ -40,6 +40,25 @@ def test_attention_is_its_definition():
         maps = [_unit((x**2).mean(-1).reshape(5, -1)) for x in (a, b)]
         expected += ((maps[0] - maps[1]) ** 2).mean(-1)
     np.testing.assert_allclose(losses.attention(STUDENT, TEACHER), expected, rtol=1e-5)
+    small = [1e-5 * x for x in STUDENT]  # whose squares have a norm of 1e-10
+    np.testing.assert_allclose(losses.attention(small, TEACHER), expected, rtol=1e-5)
+
+
+def test_papers_have_norms_and_sums_where_their_codes_have_means():
+    for a, b in zip(STUDENT, TEACHER, strict=True):
+        maps = [_unit((x**2).mean(-1).reshape(5, -1)) for x in (a, b)]
+        expected = np.linalg.norm(maps[0] - maps[1], axis=-1)
+        np.testing.assert_allclose(losses.attention([a], [b], paper=True), expected, rtol=1e-5)
+    both = [losses.fsp(STUDENT, TEACHER, paper=paper) for paper in (False, True)]
+    np.testing.assert_allclose(both[1], 18 * both[0], rtol=1e-5)
+    both = [losses.fitnets(STUDENT, TEACHER, paper=paper) for paper in (False, True)]
+    parts = [losses.fitnets([a], [b]) for a, b in zip(STUDENT, TEACHER, strict=True)]
+    np.testing.assert_allclose(both[0], sum(parts), rtol=1e-5)
+    np.testing.assert_allclose(both[1], 48 / 2 * parts[0] + 24 / 2 * parts[1], rtol=1e-5)
+    variances = [jnp.full(n, 2.0) for n in (3, 6)]
+    of_pair = [losses.vid(STUDENT[i:][:1], variances[i:][:1], TEACHER[i:][:1]) for i in (0, 1)]
+    whole = losses.vid(STUDENT, variances, TEACHER, paper=True)
+    np.testing.assert_allclose(whole, 48 * of_pair[0] + 24 * of_pair[1], rtol=1e-5)
 
 
 def test_attention_averages_the_larger_image():
@@ -87,7 +106,7 @@ def test_rkd_distance_is_its_definition():
     found = []
     for x in (VECTORS, OTHERS):
         distances = np.linalg.norm(x[:, None] - x[None], axis=-1)
-        found.append(distances / distances[distances > 0].mean())
+        found.append(distances / distances[~np.eye(5, dtype=bool)].mean())
     value = losses.rkd_distance(VECTORS, OTHERS)
     np.testing.assert_allclose(value.mean(), _huber(*found).mean(), rtol=1e-5)
 
@@ -112,11 +131,32 @@ def test_rkd_is_exact_far_from_the_origin_and_where_examples_coincide(rkd):
     np.testing.assert_allclose(rkd(same, 3 * same), np.zeros(len(same)), atol=1e-9)
 
 
+@pytest.mark.parametrize(("spread", "error"), [(1e-2, 1e-5), (1e-3, 3e-5), (1e-4, 3e-4)])
+def test_rkd_is_exact_where_classes_lie_close_together(spread, error):
+    clusters = np.repeat(RNG.normal(size=(4, 16)), 4, 0)
+    near, far = (clusters + s * RNG.normal(size=clusters.shape) for s in (spread, 0.5))
+    near, far = near.astype(np.float32), far.astype(np.float32)
+    relative, cosines = [], []
+    for x in (near.astype(np.float64), far.astype(np.float64)):
+        between = x[:, None] - x[None]
+        distances = np.linalg.norm(between, axis=-1)
+        relative.append(distances / distances[~np.eye(16, dtype=bool)].mean())
+        directions = between / np.where(distances > 0, distances, 1)[..., None]
+        cosines.append(np.einsum("ijn,kjn->jik", directions, directions))
+    for loss, (ours, theirs) in ((losses.rkd_distance, relative), (losses.rkd_angle, cosines)):
+        expected = _huber(ours, theirs).mean()
+        np.testing.assert_allclose(loss(near, far).mean(), expected, rtol=error)
+
+
 def test_pkt_is_its_definition():
     alike = [(1 + _unit(x) @ _unit(x).T) / 2 for x in (VECTORS, OTHERS)]
     ours, theirs = (a / a.sum(-1, keepdims=True) for a in alike)
     expected = (theirs * np.log(theirs / ours)).mean()
     np.testing.assert_allclose(losses.pkt(VECTORS, OTHERS).mean(), expected, rtol=1e-4)
+    alike = [np.where(np.eye(5), 0, a) for a in alike]
+    ours, theirs = (a / a.sum(-1, keepdims=True) + np.eye(5) for a in alike)
+    expected = (theirs * np.log(theirs / ours)).sum(-1)
+    np.testing.assert_allclose(losses.pkt(VECTORS, OTHERS, paper=True), expected, rtol=1e-4)
 
 
 def test_correlation_congruence_is_its_definition_and_nears_the_gaussian():

@@ -46,6 +46,24 @@ def test_dkd_is_its_definition():
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+def test_dkd_is_exact_where_student_and_teacher_nearly_agree():
+    teacher, change = RNG.normal(size=(7, 10)), 0.01 * RNG.normal(size=(7, 10))
+    labels, logits = np.arange(7), (teacher + change).astype(np.float32)
+
+    def parts(x):
+        p = np.exp(x / 20) / np.exp(x / 20).sum(-1, keepdims=True)
+        own = np.take_along_axis(p, labels[:, None], -1)
+        others = np.where(np.arange(10) == labels[:, None], 1.0, p / (1 - own))
+        return np.concatenate([own, 1 - own], -1), others
+
+    (binary, others), (ours, their_others) = parts(teacher), parts(logits.astype(np.float64))
+    expected = (binary * np.log(binary / ours)).sum(-1)
+    expected += 8 * (others * np.log(others / their_others)).sum(-1)
+    soft = losses.log_soft_targets(jnp.asarray(teacher, jnp.float32)[None], temperature=20.0)
+    actual = losses.dkd(jnp.asarray(logits), soft, jnp.asarray(labels), temperature=20.0)
+    np.testing.assert_allclose(actual, 400 * expected, rtol=2e-3)
+
+
 def test_dkd_with_the_weight_of_the_other_classes_is_kl():
     rest = 1 - _softmax(TEACHER, T)[np.arange(6), LABELS]
     actual = losses.dkd(
