@@ -91,10 +91,13 @@ def _warp(images: jax.Array, matrix: jax.Array, offset: jax.Array) -> jax.Array:
       offset: `[batch, 2]`, in pixels, added to that.
     """
     _, h, w, _ = images.shape
-    centre = jnp.array([(h - 1) / 2, (w - 1) / 2]).reshape(2, 1, 1)
-    places = jnp.stack(jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")) - centre
-    sources = jnp.einsum("bij,jyx->biyx", matrix, places) + offset[:, :, None, None] + centre[None]
-    return _sample(images, sources[:, 0], sources[:, 1])
+    y = jnp.arange(h).reshape(1, -1, 1) - (h - 1) / 2
+    x = jnp.arange(w).reshape(1, 1, -1) - (w - 1) / 2
+    # Written out, as XLA does not fuse a product of matrices with what reads the pixels.
+    m, shift = matrix[..., None, None], offset[..., None, None]
+    rows = m[:, 0, 0] * y + m[:, 0, 1] * x + shift[:, 0] + (h - 1) / 2
+    columns = m[:, 1, 0] * y + m[:, 1, 1] * x + shift[:, 1] + (w - 1) / 2
+    return _sample(images, rows, columns)
 
 
 def affine(images: jax.Array, choices: tuple[jax.Array, ...]) -> jax.Array:
@@ -123,7 +126,8 @@ def _sample(images: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
     index = (top * (w + 3) + left).astype(jnp.int32).reshape(n, -1, 1)
 
     def corner(down: int, right: int) -> jax.Array:
-        return jnp.take_along_axis(flat, index + (down * (w + 3) + right), axis=1)
+        at = index + (down * (w + 3) + right)
+        return jnp.take_along_axis(flat, at, axis=1, mode="promise_in_bounds")
 
     upper = corner(0, 0) * (1 - fx) + corner(0, 1) * fx
     lower = corner(1, 0) * (1 - fx) + corner(1, 1) * fx
