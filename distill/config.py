@@ -119,6 +119,7 @@ def defaults() -> ConfigDict:
     config.loss.standardise = False  # logits, before they are compared with a teacher's
     config.loss.taps = ()  # features to compare, as (("stage0", "stage1"),), the student's first
     config.loss.label_smoothing = 0.0  # share of a label that is spread, in the cross-entropy
+    config.loss.paper = False  # what papers have where the codes that others compare with differ
     # Several losses instead of `name`, as {"kl": {"weight": 0.9}, "cross_entropy": {}}: each with
     # its weight, 1 if not given, and its numbers; those that it does not name are as above.
     config.loss.terms = ConfigDict()
@@ -216,10 +217,11 @@ _LOSS = {
         values.each(values.TEXT, "", (2,)), 'pairs of taps, as (("stage0", "stage1"),)'
     ),
     "label_smoothing": _BELOW_ONE,
+    "paper": values.FLAG,
 }
 _TERM = {  # all other numbers of a method are 0 or more
     "weight": values.POSITIVE, "peers": values.whole(1, 1000),
-    "negatives": values.whole(1, 2**20), "normalised": values.FLAG, "paper": values.FLAG,
+    "negatives": values.whole(1, 2**20), "normalised": values.FLAG,
     "contrast_temperature": values.between(1e-6, 1e6), "correct": values.between(1e-6, 1 - 1e-6),
     **_LOSS,
 }  # fmt: skip

@@ -395,6 +395,7 @@ def _deciding(config: dict[str, Any]) -> dict[str, Any]:
         config["engine"] = {"dtype": dtype}
     later = (
         "standardise", "taps", "label_smoothing", "terms", "temperature_curriculum", "hint_stage",
+        "paper",
     )  # fmt: skip
     if isinstance(loss := config.get("loss"), dict):  # of those, empty ones once were not there
         config["loss"] = {k: v for k, v in loss.items() if v or k not in later}

@@ -81,7 +81,8 @@ def methods(name: str) -> list[str]:
 
 def hyperparameters(name: str) -> tuple[str, ...]:
     """Returns the names of the hyperparameters that the entry `name` of `LOSSES` takes."""
-    signature = (p for p in inspect.signature(LOSSES[name]).parameters if p not in ARRAYS)
+    parameters = inspect.signature(LOSSES[name]).parameters
+    signature = (p for p in parameters if p not in ARRAYS and p not in OPTIONS)
     return (*signature, *STRUCTURE.get(name, ()))
 
 
@@ -107,6 +108,7 @@ OPTIONS = {
     "standardise": "losses that compare logits with a teacher's",
     "label_smoothing": "the cross-entropy with labels",
     "taps": "losses that compare features",
+    "paper": "losses whose papers have another form than their codes",
 }
 
 
@@ -117,6 +119,7 @@ def options(name: str) -> set[str]:
         "standardise": "logits" in parameters and not parameters.isdisjoint(LOGITS_OF_TEACHER),
         "label_smoothing": name == "cross_entropy",
         "taps": needs_features(name),
+        "paper": "paper" in parameters,
     }
     return {option for option, found in useful.items() if found}
 

@@ -114,6 +114,20 @@ def test_options_are_taken_only_where_they_are_set():
     terms = {"kl": {"standardise": True}, "cross_entropy": {}}
     section = recipe.loss_section(_config(terms=terms, label_smoothing=0.2).loss)
     assert (section["kl.standardise"], section["cross_entropy.label_smoothing"]) == (True, 0.2)
+    assert set(recipe.loss_section(_config(name="attention").loss)) == {"name", "alpha"}
+    section = recipe.loss_section(_config(terms={"pkt": {"paper": True}, "nst": {}}).loss)
+    assert {key for key in section if "paper" in key} == {"pkt.paper"}
+
+
+def test_a_term_is_what_its_paper_has_where_that_is_asked_for():
+    tapped = {"attention": ([jnp.eye(4).reshape(1, 4, 4, 1)], [jnp.ones((1, 4, 4, 1))])}
+    for paper in (False, True):
+        hyper = {"attention.weight": 2.0, "attention.paper": jnp.array(paper)}
+        terms = losses.weighted_terms(
+            "attention", STUDENT[:1], LABELS[:1], TEACHER[None, :1], hyper, tapped=tapped
+        )
+        expected = 2 * losses.attention(*tapped["attention"], paper=paper)
+        np.testing.assert_allclose(terms["attention"], expected)
 
 
 def test_the_hard_term_is_smoothed():
