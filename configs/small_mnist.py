@@ -4,7 +4,10 @@ python -m distill.main --config=configs/small_mnist.py:tiny_3k
 python -m distill.main --config=configs/small_mnist.py:tiny_3k,distilled  # from three teachers
 
 `python -m experiments.small_networks` trains each with ten seeds. After the training, batch
-normalisation is folded into the convolutions (`config.compress`).
+normalisation is folded into the convolutions (`config.compress`). With `recipe` it is a sweep of
+augmentations and learning rates, to be judged by images that are held back:
+
+python -m distill.sweep --config=configs/small_mnist.py:v1,recipe
 """
 
 from typing import Any
@@ -38,8 +41,9 @@ TEACHER = {  # each of three; built as the students are, of 70,000 weights
 
 
 def get_config(arg=None):
-    words = configs.variants(arg, (*NETWORKS, "distilled", "quick"))
-    names = words - {"distilled", "quick"} or {"tiny_3k"}
+    others = ("distilled", "quick", "recipe")
+    words = configs.variants(arg, (*NETWORKS, *others))
+    names = words - set(others) or {"tiny_3k"}
     if len(names) > 1:
         raise unknown("configuration argument", ",".join(sorted(names)), NETWORKS)
     config = configs.defaults()
@@ -55,9 +59,18 @@ def get_config(arg=None):
     else:
         config.stages = "student,compress,evaluate,export,report"
         config.loss.name = "cross_entropy"
+    if "recipe" in words:
+        config.compress, config.student.epochs = (), 30
+        config.dataset.train, config.dataset.validation = "train[:55000]", "train[55000:]"
+        config.sweep.seeds = tuple(range(5))
+        config.sweep.axes = (
+            {"student.augmentation": ("shift", "shift_rotate", "affine")},
+            {"student.learning_rate": (0.005, 0.01, 0.02)},
+        )
     if "quick" in words:
         config.dataset.name, config.dataset.fallback = "mnist5k", ""
         config.dataset.train, config.dataset.test = "train[:1000]", "test[:500]"
+        config.dataset.validation = "train[3000:]" if "recipe" in words else ""
         config.student.epochs = config.teacher.epochs = 1
         config.teacher.members = 1
         if "distilled" in words:

@@ -54,7 +54,10 @@ def test_a_network_is_trained_once_for_all_seeds_and_its_best_epoch_is_told(tmp_
     assert first[0]["int4_bytes"] < 4_700 < first[0]["int8_bytes"] < 6_400
     assert first[0]["int4_accuracy"] > first[0]["accuracy"] - 0.05  # two epochs more
     more = small_networks.train("v1", config, range(2), tmp_path, display)
-    assert more[:1] == first and more == small_networks.left(tmp_path)
+    assert more[:1] == first and more == small_networks.left(tmp_path, config)
+    config.student.learning_rate *= 2
+    with pytest.raises(InputError, match="student.learning_rate"):
+        small_networks.left(tmp_path, config)
 
 
 def test_networks_are_one_of_several():
