@@ -196,7 +196,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
             found = [cells[m].difference for m in there]
             panel.errorbar(
                 [100 * d.mean for d in found],
-                [methods.index(m) + 0.3 * (i - 0.5) for m in there],
+                [methods.index(m) + 0.3 * (i - (len(models) - 1) / 2) for m in there],
                 xerr=[100 * d.half_width for d in found],
                 fmt="o", markersize=4, color=COLORS[i], label=text.short(model),
             )  # fmt: skip
@@ -248,7 +248,8 @@ def write_page(root: pathlib.Path, study: Study) -> list[pathlib.Path]:
     picture.parent.mkdir(parents=True, exist_ok=True)
     table = pages.read_csv(csv)
     with matplotlib.rc_context(pages.STYLE):
-        figure = Figure(figsize=(9.6, 8), layout="constrained")
+        height = 2 + 0.22 * table.method.nunique()
+        figure = Figure(figsize=(9.6, height), layout="constrained")
         draw(table, figure)
         figure.savefig(picture, dpi=150, metadata={pages.SOURCE: pages.digest(csv)})
     return [_put(root, render(table, study)), picture]
