@@ -202,8 +202,8 @@ def teacher_free(
     the label `correct` and each other class an equal part of the rest, softened by T. It is
     `D(p_T, q_T)` without a factor T², as in the paper. (Its published code softens the teacher's
     probabilities as if they were logits, leaves the student's as they are, and takes the mean over
-    the classes times a number, up to 100: with the same weight its gradients are far larger.) The
-    paper's other form, a teacher of the student's own architecture, is `kl`.
+    the classes times a number, up to 100.) The paper's other form, a teacher of the student's own
+    architecture, is `kl`.
 
     Returns:
       `[batch]`.

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distill.losses.features import unit
 from distill.losses.parts import EMBEDDED
 
 NEGATIVES = 16384  # of each example, in the paper and its code
 MOMENTUM = 0.5  # share of what was remembered of an example that stays
-TINY = 1e-12
 
 Kept = dict[str, Any]
 """What is remembered: `student` and `teacher`, `[examples, 128]`, and `normaliser`, `[2]`."""
@@ -133,8 +133,7 @@ def remember(
     new: Kept = {"normaliser": jax.lax.cond((kept > 0).all(), lambda: kept, first)}
     for name, x in (("student", embedded), ("teacher", teacher_embedded)):
         mixed = MOMENTUM * memory[name][index] + (1 - MOMENTUM) * x
-        norm = jnp.sqrt(jnp.maximum(jnp.square(mixed).sum(-1, keepdims=True), TINY))
-        new[name] = memory[name].at[index].set(mixed / norm)
+        new[name] = memory[name].at[index].set(unit(mixed))
     return jax.lax.stop_gradient(new)
 
 

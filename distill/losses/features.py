@@ -38,7 +38,7 @@ def attention(
     for pair in zip(features, teacher_features, strict=True):
         ours, theirs = (_unit(jnp.square(x).mean(-1)) for x in same_size("attention", *pair))
         squares = jnp.square(ours - theirs)
-        total += jnp.where(paper, _root(squares.sum(-1)), squares.mean(-1))
+        total += jnp.where(paper, root(squares.sum(-1)), squares.mean(-1))
     return total
 
 
@@ -165,7 +165,7 @@ def unit(x: jax.Array) -> jax.Array:
     return jnp.where(there, x * jax.lax.rsqrt(jnp.where(there, squares, 1.0)), 0.0)
 
 
-def _root(squares: jax.Array) -> jax.Array:
+def root(squares: jax.Array) -> jax.Array:
     """Returns square roots, of which that of 0 has no gradient."""
     return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 

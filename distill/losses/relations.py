@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from distill.losses.features import unit
+from distill.losses.features import root, unit
 
 SMALL = 1e-7  # added to a probability before the logarithm
 
@@ -102,8 +102,7 @@ def correlation_congruence(
 
 def _distances(x: jax.Array) -> jax.Array:
     """Returns the Euclidean distances `[batch, batch]`; those of zero have no gradient."""
-    squares = _squares(x)
-    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+    return root(_squares(x))
 
 
 @jax.custom_jvp
