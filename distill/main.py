@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
         return
     if SHARD.value:
         raise InputError(f"--shard={SHARD.value} is of a sweep; give --config.sweep.seeds or .axes")
-    from distill import pipeline, processes  # import JAX, which --help can do without
+    from distill import evaluation, pipeline, processes  # import JAX, which --help can do without
     from distill.export import exporter
 
     if together:
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     try:
         results = pipeline.run(config, workdir, display)
     except exporter.NotProven as error:  # of a format of the export; the results are there
-        results, failed = pipeline.read_results(workdir), error
+        results, failed = evaluation.read_results(workdir), error
     if results:
         display.console.print(*tables.terminal(results), sep="\n")
     for path in sorted(workdir.glob("[!.]*")):

@@ -1,4 +1,4 @@
-"""What a configuration says, parsed once: `pipeline.validate` returns it, and a run carries it."""
+"""What a configuration says, parsed once, by `validation.validate`: a run carries it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

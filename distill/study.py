@@ -10,7 +10,19 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from distill import assistants, cache, data, losses, numerics, ops, pipeline, provenance, stopping
+from distill import (
+    assistants,
+    cache,
+    data,
+    evaluation,
+    losses,
+    numerics,
+    ops,
+    pipeline,
+    provenance,
+    stopping,
+    validation,
+)
 from distill import config as configs
 from distill.data import Dataset
 from distill.errors import InputError, unknown
@@ -71,7 +83,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
-    points = [pipeline.validate(point) for point in expand(config)]
+    points = [validation.validate(point) for point in expand(config)]
     numerics.pin()
     cache.keep_programs()
     sources = data.find(config, display.warn)
@@ -194,7 +206,7 @@ def _runs(points: list[Settings], workdir: pathlib.Path, display: Display) -> li
     runs = []
     for point in points:
         config = point.config
-        sources = pipeline.find(point, warn)
+        sources = validation.find(point, warn)
         section = configs.digest([configs.to_dict(config[k]) for k in ("dataset", "transfer")])
         if section not in datasets:
             datasets[section] = data.load(config, *sources, warn, display.work)
@@ -329,7 +341,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     folder = run.workdir / PREDICTIONS
     folder.mkdir(exist_ok=True)
     np.save(folder / f"{student.id}.npy", predictions)
-    row |= pipeline.measure(
+    row |= evaluation.measure(
         dataset, model, predictions,
         teacher_predictions=student.teacher_predictions, larger=student.original,
     )  # fmt: skip

@@ -37,10 +37,10 @@ def main(argv: list[str]) -> None:
 
 def configured(config: Any) -> dict[str, Any]:
     """Counts a model of a configuration, for images of the configured data set."""
-    from distill import data, models, pipeline
+    from distill import data, evaluation, models, validation
 
-    settings = pipeline.validate(config)
-    trained = [role for role in pipeline.roles(settings) if role != "compressed"]
+    settings = validation.validate(config)
+    trained = [role for role in evaluation.roles(settings) if role != "compressed"]
     section = config[ROLE.value or trained[-1]]
     shape, num_classes = data.shape(config)
     model = models.build(section.model, section.args, num_classes=num_classes)

@@ -5,7 +5,7 @@ import pathlib
 
 import pandas as pd
 
-from distill import pipeline, records
+from distill import evaluation, records
 from distill.errors import InputError
 from distill.report import RESULTS
 
@@ -14,7 +14,7 @@ RATES = ("accuracy", "precision", "recall", "f_measure", "agreement", "compressi
 
 def rows(workdir: pathlib.Path) -> list[dict]:
     """Returns a row for each model of a run."""
-    results = pipeline.read_results(workdir)
+    results = evaluation.read_results(workdir)
     if not results:
         raise InputError(f"{workdir / RESULTS} is missing; the stage evaluate writes it")
     log = records.read(workdir)

@@ -133,11 +133,11 @@ def results(config: ConfigDict, workdir: pathlib.Path, train: bool, display: Any
     Raises:
       InputError: if it was not run and is not to be, or what it left is damaged.
     """
-    from distill import pipeline, report  # imports JAX, which --help can do without
+    from distill import evaluation, pipeline, report  # import JAX, which --help can do without
 
     if train:
         return pipeline.run(config, workdir, display)
-    found = pipeline.read_results(workdir)
+    found = evaluation.read_results(workdir)
     if not found:
         raise InputError(f"{workdir / report.RESULTS} is missing; leave out --notrain")
     return found

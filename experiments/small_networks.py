@@ -96,14 +96,14 @@ def train(
       place: of its trainings; its rows are kept there.
       display: says what happens.
     """
-    from distill import candidates, data, pipeline, provenance, study  # import JAX, which --help
-    from distill.run import Run, claim  # can do without
+    from distill import candidates, data, provenance, study, validation  # import JAX, which
+    from distill.run import Run, claim  # --help can do without
     from experiments import four_bits
 
     rows = {row["seed"]: row for row in left(place, config)}
     missing = [seed for seed in seeds if seed not in rows]
     if missing:
-        settings = pipeline.validate(config)
+        settings = validation.validate(config)
         dataset = data.load(config, *data.find(config, display.warn))
         run = Run(settings, place, dataset, display)
         shared = {

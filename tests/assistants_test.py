@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from distill import assistants, data, pipeline, presets, study
+from distill import assistants, data, pipeline, presets, study, validation
 from distill.errors import InputError
 from distill.progress import Display
 from distill.run import Run
@@ -23,7 +23,7 @@ def _config(*given):
 
 def _run(config, tmp_path, display=None):
     dataset = data.load(config, *data.find(config, print))
-    return Run(pipeline.validate(config), tmp_path / "run", dataset, display or Display())
+    return Run(validation.validate(config), tmp_path / "run", dataset, display or Display())
 
 
 def test_each_learns_from_the_one_before(tmp_path):
@@ -69,7 +69,7 @@ def test_without_assistants_nothing_is_called_otherwise(tmp_path):
 def test_nothing_of_an_assistant_is_frozen_as_it_starts_fresh():
     config = _config({})
     config.student.update({"init": "runs/one", "freeze": "!logits"})
-    (section,) = pipeline.validate(config).assistants
+    (section,) = validation.validate(config).assistants
     assert section.init == section.freeze == ""
 
 
@@ -99,5 +99,5 @@ def test_what_cannot_be_an_assistant_ends_before_any_work(given, loss, message):
     config = _config(*given)
     config.loss.name = loss
     with pytest.raises(InputError, match=re.escape(message)) as error:
-        pipeline.validate(config)
+        validation.validate(config)
     assert "\n" not in str(error.value)

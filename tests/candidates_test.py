@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import search_mnist
-from distill import candidates, data, models, study
+from distill import candidates, data, models, spaces, study
 from distill.errors import InputError
 from distill.progress import Display
 from distill.report import rows
@@ -88,8 +88,8 @@ def pretended(monkeypatch):
         widths, epochs = model.model.widths, model.history[-1]["epoch"]
         size = float(sum(widths))
         return {
-            **dict.fromkeys(candidates.COSTS, size),
-            **dict.fromkeys(candidates.ACCURACIES, 1 - 1 / (size * epochs)),
+            **dict.fromkeys(spaces.COSTS, size),
+            **dict.fromkeys(spaces.ACCURACIES, 1 - 1 / (size * epochs)),
         }
 
     monkeypatch.setattr(study, "train_together", together)
@@ -167,7 +167,7 @@ def test_shards_share_a_search(tmp_path, pretended):
 def _search(config, workdir, shard):
     """What `run` makes of a configuration, for a thread that may not listen to signals."""
     images = data.load(config, *data.find(config, print))
-    whole = Run(candidates.check(config), workdir, images, Display())
+    whole = Run(spaces.check(config), workdir, images, Display())
     config_hash = claim(workdir, config, "mnist5k")
     table = rows.Table(workdir / candidates.RESULTS, config_hash, print, candidates.COLUMNS)
     return candidates.Search(config, whole, table, config_hash, shard)
@@ -246,7 +246,7 @@ def test_a_search_goes_on_with_the_files_that_it_has_measured(tmp_path):
 )
 def test_what_cannot_be_searched_is_said_at_once(changes, message):
     with pytest.raises(InputError, match=message):
-        candidates.check(small(**changes))
+        spaces.check(small(**changes))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_what_a_search_would_not_heed_is_refused(changes, message):
     config = small()
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=message):
-        candidates.check(config)
+        spaces.check(config)
 
 
 def test_a_section_that_is_written_by_hand_says_what_it_lacks():
@@ -270,15 +270,15 @@ def test_a_section_that_is_written_by_hand_says_what_it_lacks():
     del config.search
     config.search = ConfigDict({"space": space})
     with pytest.raises(InputError, match="search has no objectives; begin with config.search = "):
-        candidates.check(config)
+        spaces.check(config)
     del config.search
     config.search = 3
     with pytest.raises(InputError, match="search has no space; begin with config.search = "):
-        candidates.check(config)
+        spaces.check(config)
 
 
 def test_candidates_are_not_chosen_on_the_test_set():
     config = small()
     config.dataset.validation = ""
     with pytest.raises(InputError, match="dataset.validation, which is empty"):
-        candidates.check(config)
+        spaces.check(config)

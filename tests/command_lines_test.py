@@ -11,11 +11,11 @@ from distill import candidates, cli, data, main, pipeline, search, study
 
 def check(config, workdir, display, *_):
     for point in study.expand(config):
-        pipeline.find(pipeline.validate(point), display.warn)
+        validation.find(validation.validate(point), display.warn)
     sys.exit(0)
 
 pipeline.run = study.run = check
-candidates.run = lambda config, *_: candidates.check(config)
+candidates.run = lambda config, *_: spaces.check(config)
 data.sources.network_reachable = lambda: False
 cli.run({"main": main.main, "search": search.search}[sys.argv.pop(1)], cli.parse_config)
 """

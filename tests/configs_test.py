@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from configs import thesis_study
-from distill import ops, pipeline, presets, records, study
+from distill import ops, pipeline, presets, records, study, validation
 from distill.data import sources
 from distill.errors import InputError
 from distill.progress import Display
@@ -59,7 +59,7 @@ CASES = [case for name in FILES for case in _accepted(name)]
 @pytest.mark.parametrize(("name", "arg"), CASES)
 def test_every_configuration_is_valid(name, arg):
     config = _config(name, arg)
-    pipeline.validate(config)
+    validation.validate(config)
     _shape(name, config)
 
 
@@ -144,7 +144,7 @@ def test_each_sweep_of_the_study_is_of_valid_students(name, students):
         config = thesis_study.get_config(arg)
         points = study.expand(config)
         for point in points:
-            pipeline.validate(point)
+            validation.validate(point)
         if arg == name:
             assert len(points) * len(config.sweep.seeds) == students
         assert len(config.sweep.seeds) * len(points) <= (students if arg == name else 20)

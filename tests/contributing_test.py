@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from distill import losses, models, pipeline, presets
+from distill import losses, models, presets, validation
 from distill.losses import features
 from distill.training import pairing, recipe, step
 from distill.training.description import Description
@@ -41,7 +41,7 @@ def test_the_loss_of_the_page_runs_as_it_is_copied(blocks, monkeypatch):
 
     config = presets.simplenet(4, "quick")  # as the command of the fourth step has it
     config.loss.terms = {"cka": {"weight": 0.5}, "kl": {"temperature": 4.0}}
-    pipeline.validate(config)
+    validation.validate(config)
     loss = recipe.loss_section(config.loss)
     of = {"input_shape": (8, 8, 1), "num_classes": 3}
     taught_by = Description({"model": "simplenet_v1", "args": {}}, {"name": "cross_entropy"}, [0])

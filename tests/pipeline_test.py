@@ -14,7 +14,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from configs import mnist_autoencoder
-from distill import data, losses, pipeline, presets, records
+from distill import data, losses, pipeline, presets, records, validation
 from distill.errors import InputError
 from distill.export import bundle, convert
 from distill.progress import Display
@@ -283,7 +283,7 @@ def test_a_loss_of_the_users_own_needs_one_entry(tmp_path, monkeypatch):
     config = tiny_config(arg="quick,baseline")
     config.loss.name, config.stages = "margin", "student,evaluate"
     with pytest.raises(InputError, match="loss margin needs --config.loss.width"):
-        pipeline.validate(config)
+        validation.validate(config)
     with config.unlocked():
         config.loss.width = 1.0
     assert run(config, tmp_path)["models"]["student"]["accuracy"] > 0.2
@@ -319,7 +319,7 @@ def test_pixels_are_not_classes(key, value, message):
     config.student.args = {}
     config.update_from_flattened_dict({key: value})
     with pytest.raises(InputError, match=message):
-        pipeline.validate(config)
+        validation.validate(config)
 
 
 def test_killed_and_started_again_ends_bit_for_bit_the_same(finished, tmp_path):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from distill import config as configs
-from distill import data, pipeline, presets
+from distill import data, pipeline, presets, validation
 from distill.errors import InputError
 from distill.progress import Display
 from distill.run import Run, alone, claim
@@ -39,7 +39,7 @@ def test_students_that_learn_no_temperature_are_called_what_they_always_were(tmp
     """Results that exist are found again by these."""
     config = presets.simplenet(4, "quick")
     loaded = data.load(config, *data.find(config, print))
-    about = Run(pipeline.validate(config), tmp_path, loaded, Display()).student_about(None, 3)
+    about = Run(validation.validate(config), tmp_path, loaded, Display()).student_about(None, 3)
     assert about.digest == "a5f5f81e07fa"
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from distill import data, pipeline, presets, study
+from distill import data, pipeline, presets, study, validation
 from distill.errors import InputError
 from distill.progress import Display
 from distill.training import engine, trained
@@ -231,7 +231,7 @@ def test_the_points_of_axes_are_their_product():
         ("simplenet_v3", "max_pool", 4.0),
     ]
     for point in points:
-        pipeline.validate(point)
+        validation.validate(point)
 
 
 def test_students_divided_among_devices_are_the_same(tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from configs import imagenet_efficientnet_lite0, your_images
 from distill import config as configs
-from distill import models, pipeline, pretrained
+from distill import models, pretrained, validation
 from distill.export import bundle
 from distill.pretrained import names
 
@@ -79,7 +79,7 @@ def test_every_command_of_the_page_is_of_a_valid_configuration(tmp_path):
                 assert key in configs.keys(config)
                 given = ast.literal_eval(value) if key == "compress" else value
                 config.update_from_flattened_dict({key: given})
-        pipeline.validate(config)
+        validation.validate(config)
 
 
 def test_classes_of_imagenet_are_called_by_one_name():

@@ -20,7 +20,12 @@ TO = flags.DEFINE_string("to", None, "Directory for a copy of the bundle; needs 
 def main(argv: list[str]) -> None:
     """Exports, and ends with the proofs as a table."""
     del argv
-    from distill import data, numerics, pipeline  # these import JAX, which --help can do without
+    from distill import (  # import JAX, which --help can do without
+        data,
+        numerics,
+        pipeline,
+        validation,
+    )
     from distill.export import bundle
     from distill.run import Run, alone, configuration
 
@@ -35,7 +40,7 @@ def main(argv: list[str]) -> None:
     config = configuration(workdir)
     given = {"formats": FORMATS.value, "output": OUTPUT.value, "labels": LABELS.value}
     config.export.update({k: v for k, v in given.items() if v is not None})
-    settings = pipeline.validate(config)
+    settings = validation.validate(config)
     numerics.pin()
     if to and len(settings.formats) != 1:
         of = ",".join(settings.formats)

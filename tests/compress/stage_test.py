@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from distill import data, pipeline, presets, records
+from distill import data, pipeline, presets, records, validation
 from distill.compress import measure, methods, network, rounds, stage
 from distill.errors import InputError
 from distill.export import flatbuffer, latency
@@ -272,7 +272,7 @@ def test_names_behind_a_factorisation_are_left_to_their_turn(tmp_path):
     steps = [SVD, {"method": "magnitude", "layers": "logits/first"}]
     found = config(*steps)
     dataset = data.load(found, *data.find(found, pytest.fail))
-    begun = Run(pipeline.validate(found), tmp_path, dataset, Display())
+    begun = Run(validation.validate(found), tmp_path, dataset, Display())
     stage.rehearse(begun)
 
 
@@ -291,7 +291,7 @@ def test_methods_see_the_training_images_where_the_student_learns_from_others(tm
     found.loss.name, found.transfer.name, found.transfer.split = "kl", "mnist5k", "test[200:250]"
     dataset = data.load(found, *data.find(found, pytest.fail))
     assert len(dataset.transfer) == 50 and (dataset.train.labels >= 0).sum() == 40
-    begun = Run(pipeline.validate(found), tmp_path, dataset, Display())
+    begun = Run(validation.validate(found), tmp_path, dataset, Display())
     seen = rounds.context(begun, 0, begun.settings.steps[0], 0, None)
     assert seen.images is dataset.train.images and seen.labels is dataset.train.labels
     assert seen.loss == "cross_entropy"

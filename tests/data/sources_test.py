@@ -6,7 +6,7 @@ import urllib.error
 import pytest
 
 from distill import config as config_lib
-from distill import data, pipeline
+from distill import data, validation
 from distill.data import sources
 from distill.errors import InputError
 
@@ -187,7 +187,7 @@ def test_splits_and_batches_are_checked_before_reading(change, message, tmp_path
     config = _config(tmp_path, name="shapes")
     config.update_from_flattened_dict(change)
     with pytest.raises(InputError) as caught:
-        data.find(config, pytest.fail, pipeline.validate(config).trained)
+        data.find(config, pytest.fail, validation.validate(config).trained)
     assert str(caught.value).startswith(message)
 
 
@@ -203,7 +203,7 @@ def test_a_batch_that_is_never_made_is_not_checked(change, tmp_path, offline):
     _pretend(tmp_path, "shapes", train=60, test=50)
     config = _config(tmp_path, name="shapes")
     config.update_from_flattened_dict(change)
-    data.find(config, pytest.fail, pipeline.validate(config).trained)
+    data.find(config, pytest.fail, validation.validate(config).trained)
 
 
 @pytest.mark.parametrize(

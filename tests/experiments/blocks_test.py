@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from distill import pipeline
+from distill import validation
 from experiments import blocks, pages
 
 
@@ -24,7 +24,7 @@ def test_each_variant_is_a_valid_configuration():
     found = list(blocks.runs([0, 1], epochs=3))
     assert len({name for *_, name in found}) == len(found) == 2 * len(blocks.VARIANTS)
     for variant, config, _ in found:
-        pipeline.validate(config)
+        validation.validate(config)
         assert config.student.epochs == 3
         assert dict(config.student.args) == blocks.VARIANTS[variant]
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from distill import losses, pipeline
+from distill import losses, validation
 from distill import study as study_lib
 from distill.errors import InputError
 from experiments import ROOT, methods, methods_cifar10, methods_page, pages
@@ -22,7 +22,7 @@ def test_every_method_is_a_valid_configuration_of_its_own():
         points = study_lib.expand(methods.sweep(fraction))
         assert len(points) == len(methods.METHODS) * len(methods.MODELS)
         for point in points:
-            pipeline.validate(point)
+            validation.validate(point)
             taught = methods.from_teacher(point.loss)
             images = methods.IMAGES * (1 if taught else fraction)
             assert point.student.epochs * images == methods.EPOCHS * methods.IMAGES
@@ -122,10 +122,10 @@ def test_every_method_of_cifar10_is_a_valid_configuration_and_its_page_names_the
     points = study_lib.expand(methods_cifar10.sweep())
     assert len(points) == len(methods_cifar10.METHODS) == 10
     for point in points:
-        pipeline.validate(point)
+        validation.validate(point)
         assert (point.teacher.model, point.student.model) == ("resnet20", "resnet8")
     for point in study_lib.expand(methods_cifar10.sweep(quick=True)):
-        pipeline.validate(point)
+        validation.validate(point)
         assert point.student.epochs == 1 and point.dataset.train == "train[:1000]"
     for quick in (False, True):  # a trained teacher is as it is
         (point, *_) = study_lib.expand(methods_cifar10.sweep(teacher="run", quick=quick))

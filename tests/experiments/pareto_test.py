@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from distill import pipeline
+from distill import validation
 from distill.errors import InputError
 from experiments import pages, pareto, pareto_page
 
@@ -39,7 +39,7 @@ def test_every_chain_is_a_valid_configuration():
     assert len(found) == 2 * 33
     assert len({(chain.directory, chain.name) for chain in found}) == len(found)
     for chain in found:
-        pipeline.validate(chain.config)
+        validation.validate(chain.config)
         assert chain.config.student.epochs == 2 and chain.config.fine_tune.epochs in (1, 3)
     assert len(list(pareto.runs([0], quick=True))) == sum(pareto.QUICK.values())
 

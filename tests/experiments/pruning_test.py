@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from distill import models, pipeline
+from distill import models, validation
 from distill.errors import InputError
 from distill.patterns import matching
 from experiments import autoencoder, filter_pruning, pages, sensitivity
@@ -21,7 +21,7 @@ def test_variants_of_a_seed_share_a_directory():
     assert [directory for *_, directory in found][1:3] == ["seed-0", "seed-0-regularised"]
     assert len({directory for *_, directory in found}) == 4
     for name, config, _ in found:
-        pipeline.validate(config)
+        validation.validate(config)
         assert bool(config.student.l1) == (name in ("regularised", "combined"))
 
 
@@ -51,7 +51,7 @@ def test_networks_are_pruned_as_in_the_paper(width, vgg):
     found = {name: config for name, config, _ in filter_pruning.runs(
         list(filter_pruning.AMOUNTS), [0], width)}  # fmt: skip
     for name, config in found.items():
-        pipeline.validate(config)
+        validation.validate(config)
         module = models.build(name, config.student.args, num_classes=10)
         groups = [group.name for group in module.channels().groups]
         amount = config.compress[0]["amount"]

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from configs import small_mnist
-from distill import pipeline
+from distill import validation
 from distill.cost import cost
 from distill.errors import InputError
 from distill.models import build
@@ -35,7 +35,7 @@ def _row(seed, accuracy=0.9920, weights=3_400):
 @pytest.mark.parametrize("name", small_networks.names())
 def test_the_networks_are_valid_and_as_large_as_they_are_called(name):
     config = small_networks.configuration(name)
-    pipeline.validate(config)
+    validation.validate(config)
     assert config.student.epochs == 60
     bare = name.removesuffix(small_networks.DISTILLED)
     folded = {} if bare == "v1" else {"folded": True}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from distill import models, pipeline
+from distill import models, validation
 from distill.compress import rounds
 from distill.cost import cost
 from distill.errors import InputError
@@ -30,7 +30,7 @@ def test_every_step_is_valid_and_trains_the_teacher_itself():
     for quick in (False, True):
         config = svd.base(1, epochs=2, quick=quick)
         config.compress = tuple(svd.steps(quick))
-        pipeline.validate(config)
+        validation.validate(config)
     whole = svd.base(0)
     recipe = {**whole.teacher, **whole.student}
     assert recipe == dict(whole.teacher) and whole.loss.name == "cross_entropy"

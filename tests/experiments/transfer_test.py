@@ -2,7 +2,7 @@
 
 import pytest
 
-from distill import pipeline
+from distill import validation
 from distill.compress import stage
 from distill.errors import InputError
 from distill.export import bundle, drafting
@@ -22,7 +22,7 @@ SHARED = {
 @pytest.mark.parametrize("name", [n for n in transfer.RUNS if not n.startswith("scratch")])
 def test_every_run_is_of_a_valid_configuration(name, tmp_path):
     config = transfer.config_of(name, "weights.npz", tmp_path)
-    pipeline.validate(config)
+    validation.validate(config)
     begins = {"frozen": "weights.npz", "frozen_96": "weights.npz"}
     if not name.startswith("small"):
         assert config.student.init == begins.get(

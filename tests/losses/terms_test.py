@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from distill import config as configs
-from distill import losses, pipeline, study
+from distill import losses, study, validation
 from distill.errors import InputError
 from distill.run import _deciding
 from distill.training import description, recipe
@@ -103,7 +103,7 @@ def test_a_schedule_and_the_epochs_it_falls_at_go_together(section):
     config = configs.defaults()
     config.student.update(section)
     with pytest.raises(InputError, match="student.decay_at is"):
-        pipeline.validate(config)
+        validation.validate(config)
 
 
 def test_options_are_taken_only_where_they_are_set():
@@ -159,7 +159,7 @@ def test_the_hard_term_is_smoothed():
 )
 def test_what_cannot_be_used_is_said_in_one_line(loss, said):
     with pytest.raises(InputError) as error:
-        pipeline.validate(_config(**loss))
+        validation.validate(_config(**loss))
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
@@ -167,4 +167,4 @@ def test_a_transfer_set_has_no_labels_for_a_method_that_needs_them():
     config = _config(terms={"dkd": {}})
     config.transfer.name = "fashion_mnist"
     with pytest.raises(InputError, match="has no labels to learn from"):
-        pipeline.validate(config)
+        validation.validate(config)

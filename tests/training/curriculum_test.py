@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distill import config as configs
-from distill import losses, models, pipeline
+from distill import losses, models, validation
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.training import curriculum, recipe, state, step
@@ -97,5 +97,5 @@ def test_what_no_curriculum_can_move_ends_before_any_work(loss, said):
     config = configs.defaults()
     config.loss.update({"temperature_curriculum": 0.1, **loss})
     with pytest.raises(InputError, match=said) as error:
-        pipeline.validate(config)
+        validation.validate(config)
     assert "\n" not in str(error.value)

@@ -10,7 +10,7 @@ import pytest
 from flax.core import FrozenDict
 
 from distill import config as configs
-from distill import losses, models, pipeline
+from distill import losses, models, validation
 from distill.data import AUGMENTATIONS, Split
 from distill.errors import InputError
 from distill.models import taps
@@ -140,7 +140,7 @@ def test_bad_taps_and_ensembles_end_before_any_work(loss, said):
     config.loss.update(loss)
     config.teacher.members = 2
     with pytest.raises(InputError, match=said):
-        pipeline.validate(config)
+        validation.validate(config)
 
 
 def test_students_with_other_taps_are_a_program_of_their_own():

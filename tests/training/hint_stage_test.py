@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distill import config as configs
-from distill import pipeline
+from distill import validation
 from distill.errors import InputError
 from distill.training import hint_stage, recipe, state
 from distill.training.description import Description
@@ -69,7 +69,7 @@ def test_the_schedule_runs_through_in_each_stage(name):
     ],
 )
 def test_stages_that_cannot_be_end_before_any_work(loss, said):
-    pipeline.validate(_config())
+    validation.validate(_config())
     with pytest.raises(InputError, match=said) as error:
-        pipeline.validate(_config(**loss))
+        validation.validate(_config(**loss))
     assert "\n" not in str(error.value)

@@ -11,7 +11,7 @@ from flax.core import FrozenDict
 
 from distill import config as configs
 from distill import data as data_lib
-from distill import losses, pipeline, presets
+from distill import losses, presets, validation
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.losses import contrast
@@ -173,7 +173,7 @@ def test_the_number_of_negatives_makes_a_program_and_of_examples_an_id(tmp_path)
     dataset = data_lib.load(config, *data_lib.find(config, print))
 
     def made():
-        return Run(pipeline.validate(config), tmp_path, dataset, Display())
+        return Run(validation.validate(config), tmp_path, dataset, Display())
 
     def described():
         return made().student_about(made().teacher_about())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from distill import config as configs
-from distill import losses, pipeline
+from distill import losses, validation
 from distill.data import AUGMENTATIONS, mixing
 from distill.errors import InputError
 from distill.training import recipe, state, step
@@ -118,7 +118,7 @@ def test_methods_that_need_hard_labels_are_refused(changes, said):
     config = configs.defaults()
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError) as caught:
-        pipeline.validate(config)
+        validation.validate(config)
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -127,4 +127,4 @@ def test_methods_without_labels_take_mixtures():
     config.student.update({"mixup": 0.2, "cutmix": 1.0})
     for name in ("kl", "attention", "cross_entropy"):
         config.loss.name = name
-        pipeline.validate(config)
+        validation.validate(config)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distill import config as configs
-from distill import losses, pipeline
+from distill import losses, validation
 from distill.data import AUGMENTATIONS
 from distill.errors import InputError
 from distill.training import description, engine, mutual, recipe, state, step
@@ -198,11 +198,11 @@ def test_students_with_more_peers_are_a_program_of_their_own():
 def test_mutual_learning_that_cannot_be_ends_before_any_work(change, said):
     config = configs.defaults()
     config.loss.terms = {"cross_entropy": {}, "mutual": {}}
-    pipeline.validate(config)
+    validation.validate(config)
     with config.unlocked():
         for key, value in change.items():
             section, _, name = key.rpartition(".")
             (config[section] if section else config)[name] = value
     with pytest.raises(InputError, match=said) as error:
-        pipeline.validate(config)
+        validation.validate(config)
     assert "\n" not in str(error.value)

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from distill import config as configs
-from distill import pipeline
+from distill import validation
 from distill.errors import InputError
 from distill.training import parallel
 
@@ -90,7 +90,7 @@ def test_only_batches_that_are_split_have_to_be_divided(monkeypatch, changes, re
     config.teacher.batch_size = config.student.batch_size = 96
     config.update_from_flattened_dict(changes)
     with pytest.raises(InputError, match=refused) if refused else contextlib.nullcontext():
-        pipeline.validate(config)
+        validation.validate(config)
 
 
 def test_a_number_of_devices_is_taken_as_it_is_given_and_0_is_all(monkeypatch):
