@@ -1,7 +1,9 @@
 """A sweep: many students of one configuration, trained together, one row of results each."""
 
 import dataclasses
+import functools
 import itertools
+import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -308,6 +310,12 @@ def train_together(
     return [(student, model, len(members)) for student, model in found]
 
 
+def _point(config: ConfigDict) -> dict[str, Any]:
+    """Returns what the axes of a sweep give to one of its points, by their keys."""
+    keys = [key for axis in config.sweep.axes for key in axis]
+    return {key: functools.reduce(getattr, key.split("."), config) for key in keys}
+
+
 def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
     run, about, loss = student.run, student.about, student.about.loss
     config, dataset = run.config, run.dataset
@@ -318,6 +326,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "commit": provenance.commit(),
         "device": provenance.device(),
         "dataset": dataset.name,
+        "point": json.dumps(_point(config)),
         "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
         "model": about.model,
         "loss": losses.shown(loss),

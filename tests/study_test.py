@@ -1,6 +1,7 @@
 """Sweeps on a few embedded images: what they train, what they write, what they refuse."""
 
 import csv
+import json
 import os
 import pathlib
 import re
@@ -68,6 +69,10 @@ def test_every_point_and_seed_has_a_row(finished):
     row = rows["simplenet_v3", soft, "4", 1]
     assert (row["status"], row["epochs"], row["train_examples"]) == ("ok", "2", "300")
     assert (row["num_params"], row["dataset"], row["config"]) == ("3982", "mnist5k", "sweep")
+    assert json.loads(row["point"]) == {
+        "student.model": "simplenet_v3", "student.args.downsample": "max_pool",
+        "loss.temperature": 4.0,
+    }  # fmt: skip
     predictions = np.load(workdir / "predictions" / f"{row['id']}.npy")
     assert predictions.shape == (150,) and predictions.max() < 10
     assert len({r["config_hash"] for r in rows.values()}) == 1

@@ -14,8 +14,8 @@ from distill.errors import InputError
 
 RESULTS = "results.csv"
 COLUMNS = (
-    "id", "config", "config_hash", "commit", "device", "dataset", "status", "model", "loss",
-    "temperature", "learn_temperature", "final_temperature", "alpha", "gradient_correction",
+    "id", "config", "config_hash", "commit", "device", "dataset", "point", "status", "model",
+    "loss", "temperature", "learn_temperature", "final_temperature", "alpha", "gradient_correction",
     "learning_rate", "seed", "epochs", "train_examples", "labelled_fraction", "teacher_members",
     "num_params", "macs", "compression_rate", "accuracy", "precision", "recall", "f_measure",
     "agreement", "validation_accuracy", "train_seconds", "compile_seconds",
@@ -60,19 +60,20 @@ class Table:
         except UnicodeDecodeError as error:
             raise InputError(f"{self.path} is no table of results; move it away") from error
         header, *lines = list(csv.reader(text.splitlines())) or [[]]
-        if tuple(header) != self._columns:
+        # A table of an earlier version may lack some, which stay empty.
+        if not {"id", "config_hash"} <= set(header) <= set(self._columns):
             raise InputError(f"{self.path} is no table of results; move it away")
-        if lines and len(lines[-1]) != len(self._columns):
+        if lines and len(lines[-1]) != len(header):
             self._warn(f"{self.path}: leaving out the torn last line")
             lines.pop()
         found: dict[str, dict[str, str]] = {}
         for number, line in enumerate(lines, 2):
-            if len(line) != len(self._columns):
+            if len(line) != len(header):
                 raise InputError(
                     f"{self.path}, line {number} has {len(line)} cells instead of "
-                    f"{len(self._columns)}; remove the line, and its student trains again"
+                    f"{len(header)}; remove the line, and its student trains again"
                 )
-            row = dict(zip(self._columns, line, strict=True))
+            row = dict.fromkeys(self._columns, "") | dict(zip(header, line, strict=True))
             if row["config_hash"] != self._config_hash:
                 raise InputError(
                     f"{self.path} has rows of the configuration {row['config_hash']}, this one is "

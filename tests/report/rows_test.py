@@ -81,6 +81,15 @@ def test_other_files_are_refused_and_kept(tmp_path, text, message):
     assert path.read_text() == text
 
 
+def test_a_table_of_an_earlier_version_goes_on(tmp_path):
+    (tmp_path / "results.csv").write_text("id,config_hash,accuracy\na,abc,0.5\n")
+    found = table(tmp_path)
+    found.append([row("b", point="{}")])
+    assert [r["id"] for r in found.read()] == ["a", "b"]
+    assert [r["point"] for r in found.read()] == ["", "{}"]
+    assert found.read()[0]["accuracy"] == "0.5"
+
+
 def test_a_student_that_two_processes_trained_has_one_row(tmp_path):
     first, second = table(tmp_path), table(tmp_path)  # both before either has appended
     first.append([row("a", accuracy=0.5), row("b")])
