@@ -6,7 +6,7 @@ python -m distill.sweep --config=configs/thesis_study.py:students --workdir=runs
 differ in their axes, so they can share a directory, where no student is trained twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
@@ -24,7 +24,7 @@ LEARNED_FROM = (1.0, 3.0, 10.0)  # where it starts
 LABELLED_FRACTIONS = (0.01, 0.1, 0.5)
 ENSEMBLE = 3
 DATASETS = ("fashion_mnist", "cifar10")  # besides MNIST
-FEWER_SEEDS = {"selection": 3, "learned": 3, "recipe": 3, **dict.fromkeys(DATASETS, 5)}
+FEWER_SEEDS = {"selection": 3, "recipe": 4, **dict.fromkeys(DATASETS, 5)}
 
 SWEEPS = {
     "students": "every student at every temperature",
@@ -57,7 +57,7 @@ def get_config(arg=None):
 def study(
     name: str,
     *,
-    seeds: Sequence[int] = SEEDS,
+    seeds: Sequence[int] | None = None,
     temperatures: Sequence[float] = TEMPERATURES,
     epochs: int | None = None,
     quick: bool = False,
@@ -66,7 +66,7 @@ def study(
 
     Args:
       name: an entry of `SWEEPS`.
-      seeds: of the students; all of them have the same teacher.
+      seeds: of the students; all of them have the same teacher. By default ten, or fewer.
       temperatures: tried for every student.
       epochs: of the students; by default those of the recipe.
       quick: a run of seconds on few images, with one or two values on each axis.
@@ -78,6 +78,8 @@ def study(
         if not quick:  # what the teacher says of two outcomes is computed once
             config.teacher.augmentation = config.student.augmentation = "flip"
     config.student.args = ConfigDict()  # the models' own; one axis then names them all
+    if seeds is None:
+        seeds = SEEDS[: FEWER_SEEDS.get(name)]
     if quick:
         seeds, temperatures, config.student.epochs = seeds[:2], temperatures[:2], 1
     if epochs is not None:
@@ -101,10 +103,7 @@ def study(
             {"loss.learn_temperature": (True,)},
         ),
         "runs": ({"student.model": tuple(DETAILED), "loss.temperature": tuple(DETAILED.values())},),
-        "temperatures": (
-            {"student.model": MODELS[:1]},
-            softened if quick else {"loss.temperature": TEMPERATURES},
-        ),
+        "temperatures": ({"student.model": MODELS[:1]}, softened),
         "baselines": (students, {"loss.name": ("cross_entropy",)}),
         "teacher": ({**_teacher(config), "loss.name": ("cross_entropy",)},),
         "corrected": (students, higher, {"loss.gradient_correction": (True,)}),
@@ -114,8 +113,25 @@ def study(
         "recipe": (_recipe(config, quick), students, on_labels),
         **dict.fromkeys(DATASETS, (students, {**on_labels, "loss.temperature": (3.0, 1.0)})),
     }
-    config.sweep.seeds = tuple(seeds[: FEWER_SEEDS.get(name)])
+    config.sweep.seeds = tuple(seeds)
     config.sweep.axes = axes[name]
+    return config
+
+
+def control(chosen: Mapping[str, float], epochs: int | None = None) -> ConfigDict:
+    """Returns the sweep of those beside which the ones with a learned temperature are seen.
+
+    They are students of `selection`, with the seeds that it does not have.
+
+    Args:
+      chosen: the temperature that `selection` chooses for each of `LEARNING`.
+      epochs: of the students; by default those of the recipe.
+    """
+    config = study("selection", seeds=SEEDS[FEWER_SEEDS["selection"] :], epochs=epochs)
+    config.sweep.axes = (
+        config.sweep.axes[0],
+        {"student.model": tuple(chosen), "loss.temperature": tuple(chosen.values())},
+    )
     return config
 
 

@@ -128,13 +128,20 @@ def check_models(run: Run) -> None:
         pairing.pairs(run.settings.loss, student, teacher, shape)
 
 
-def train(run: Run) -> Trained:
-    """Trains the assistants that are not found trained; returns whom the student learns from."""
+def train(run: Run, *, monitored: bool = True) -> Trained:
+    """Trains the assistants that are not found trained; returns whom the student learns from.
+
+    Args:
+      run: whose assistants they are.
+      monitored: whether each is measured after each epoch.
+    """
     teacher = trained.load(run.teacher_checkpoints / "steps", run.display.warn)
     for number, about in enumerate(abouts(run)[1:], 1):
         directory = run.beside(about)
         run.display.say(f"assistant {number}: {directory}")
-        run.train(f"assistant{number}", directory, about, run.training_set, teacher)
+        run.train(
+            f"assistant{number}", directory, about, run.training_set, teacher, monitored=monitored
+        )
         teacher = trained.load(directory / "steps", run.display.warn)
     return teacher
 

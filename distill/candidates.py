@@ -93,6 +93,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
+    provenance.commit()  # of the code as it is now
     first = spaces.check(config)
     numerics.pin()
     cache.keep_programs()

@@ -19,6 +19,7 @@ from distill import (
     numerics,
     ops,
     processes,
+    provenance,
     report,
     stopping,
     validation,
@@ -47,6 +48,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, display: Display) -> dict[str
       exporter.NotProven: if a format could not be exported, after all that comes behind.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
+    provenance.commit()  # of the code as it is now
     settings = validation.validate(config)
     if settings.steps and "compress" in settings.stages and jax.process_count() > 1:
         raise InputError(
@@ -94,13 +96,18 @@ def _run_stages(context: Run) -> None:
         raise failed
 
 
-def train_teacher(run: Run) -> None:
-    """Trains the teacher, or the members of an ensemble, unless it is found trained."""
+def train_teacher(run: Run, *, monitored: bool = True) -> None:
+    """Trains the teacher, or the members of an ensemble, unless it is found trained.
+
+    Args:
+      run: whose teacher it is.
+      monitored: whether it is measured after each epoch.
+    """
     run.display.say(f"teacher: {run.teacher_checkpoints}")
     split = data.labelled(run.dataset.train)
     run.train(
         "teacher", run.teacher_checkpoints, run.teacher_about(), split,
-        start=run.start("teacher", run.config.teacher.members),
+        start=run.start("teacher", run.config.teacher.members), monitored=monitored,
     )  # fmt: skip
 
 

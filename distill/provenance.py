@@ -1,5 +1,6 @@
 """Where something was measured or made, and with which code."""
 
+import functools
 import os
 import pathlib
 import platform
@@ -34,11 +35,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@functools.cache
 def commit() -> str:
     """Returns the commit of the code, marked where the working tree differs from it.
 
-    Where the code is installed without its history, the version of the package: also where it is
-    installed below the checkout of another project, whose commit says nothing of it.
+    It is looked up once, as the code is read once: commands that run for long ask at their
+    beginning. Where the code is installed without its history, the version of the package: also
+    where it is installed below the checkout of another project, whose commit says nothing of it.
     """
     checkout = pathlib.Path(distill.__file__).resolve().parents[1]
     try:

@@ -216,6 +216,7 @@ class Run:
         start: starts.Start | None = None,
         *,
         in_sweep: bool = False,
+        monitored: bool = True,
     ) -> Job:
         """Returns a training of this run.
 
@@ -226,7 +227,8 @@ class Run:
           teacher: whose outputs the loss compares with.
           start: weights to start from instead of fresh ones.
           in_sweep: whether it is of students of a sweep: they are divided among the devices, and
-            one that diverges does not stop the others; nothing is measured between their epochs.
+            one that diverges does not stop the others.
+          monitored: whether `monitor` is measured after each epoch.
         """
         section, options = self.config.dataset, self.config.engine
         data_parallel = 1 if in_sweep else options.data_parallel
@@ -237,7 +239,7 @@ class Run:
             teacher=teacher,
             start=start,
             validation=self.dataset.validation,
-            monitor=None if in_sweep else self.monitor,
+            monitor=self.monitor if monitored else None,
             plan=engine.execution(len(about.seeds), options.students, data_parallel),
             resident=split.images.nbytes <= section.resident_mb * 2**20,
             table_mb=section.resident_mb,
@@ -254,9 +256,11 @@ class Run:
         split: Split,
         teacher: Trained | None = None,
         start: starts.Start | None = None,
+        *,
+        monitored: bool = True,
     ) -> None:
         """Trains what `about` describes into `directory`, one run at a time; see `job`."""
-        job = self.job(directory, about, split, teacher, start)
+        job = self.job(directory, about, split, teacher, start, monitored=monitored)
         with contextlib.ExitStack() as stack:
 
             def open_log() -> Callable[[dict[str, Any]], None]:

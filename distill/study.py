@@ -85,6 +85,7 @@ def run(
       InputError: if something given cannot be used; nothing is overwritten then.
       Interrupted, KeyboardInterrupt: if it is asked to stop; what it has trained is saved.
     """
+    provenance.commit()  # of the code as it is now
     points = [validation.validate(point) for point in expand(config)]
     numerics.pin()
     cache.keep_programs()
@@ -248,11 +249,11 @@ def students(runs: list[Run], seeds: Sequence[int]) -> Iterator[Student]:
         if losses.needs_teacher(losses.name_of(run.config.loss)):
             where = run.teacher_checkpoints
             if where not in teachers:
-                pipeline.train_teacher(run)
+                pipeline.train_teacher(run, monitored=False)
                 teacher = trained.load(where / "steps", run.display.warn)
                 teachers[where] = teacher, teacher.logits(run.dataset.test.images).argmax(-1)
             original, predictions = teachers[where]
-            teacher = assistants.train(run) if run.config.assistants else original
+            teacher = assistants.train(run, monitored=False) if run.config.assistants else original
         for seed in seeds:
             about = run.student_about(teacher.about if teacher else None, seed)
             yield Student(about.digest, run, about, teacher, original, predictions)
@@ -274,7 +275,9 @@ def batches(students: list[Student], shard: tuple[int, int]) -> Iterator[list[St
 def _size(group: list[Student]) -> int:
     """Returns how many students of a group train in one call, on all devices together."""
     run, teacher = group[0].run, group[0].teacher
-    one = run.job(run.workdir, group[0].about, run.training_set, teacher, in_sweep=True)
+    one = run.job(
+        run.workdir, group[0].about, run.training_set, teacher, in_sweep=True, monitored=False
+    )
     memory = int(run.config.engine.memory_gb * 2**30) or engine.free_memory()
     return jobs.students_that_fit(one, memory) * jax.local_device_count()
 
@@ -301,13 +304,18 @@ def train_together(
     display.say(f"{about.model}, {about.loss['name']}: {len(batch)} students")
     with train.alone(directory, display):
         start = run.start("student", len(about.seeds))
-        job = run.job(directory, about, run.training_set, teacher, start, in_sweep=True)
-        if monitored:
-            job = dataclasses.replace(job, monitor=run.monitor)
+        job = run.job(
+            directory, about, run.training_set, teacher, start,
+            in_sweep=True, monitored=monitored,
+        )  # fmt: skip
         train.train(job, lambda record: None)
     members = trained.load(directory / "steps", display.warn).apart()
     found = zip(batch, members, strict=True)
     return [(student, model, len(members)) for student, model in found]
+
+
+def _accuracy(predictions: np.ndarray | None, labels: np.ndarray) -> float | None:
+    return None if predictions is None else float((predictions == labels).mean())
 
 
 def _point(config: ConfigDict) -> dict[str, Any]:
@@ -341,6 +349,8 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "train_examples": len(run.training_set),
         "labelled_fraction": config.dataset.labelled_fraction,
         "teacher_members": len(student.teacher.members) if student.teacher else None,
+        "teacher": student.original.about.digest if student.original else None,
+        "teacher_accuracy": _accuracy(student.teacher_predictions, dataset.test.labels),
         "train_seconds": total(model.history, "seconds") / batch_size,
         "compile_seconds": total(model.history, "compile_seconds"),
     }

@@ -57,7 +57,9 @@ def tuned(run: Run, batch: list[Student], models: list[Trained], display: Displa
     display.say(f"{about.model}, {len(models)} students learn to have four bits")
     with train.alone(directory, display):
         teacher = batch[0].teacher
-        job = run.job(directory, about, run.training_set, teacher, begin, in_sweep=True)
+        job = run.job(
+            directory, about, run.training_set, teacher, begin, in_sweep=True, monitored=False
+        )
         train.train(job, lambda record: None)
     return trained.load(directory / "steps", display.warn).apart()
 

@@ -50,7 +50,7 @@ def study_table() -> str:
                 f"{distilled.temperature:g}",
                 *_with_thesis(study, distilled, published.distillation_accuracy[model]),
                 *_with_thesis(study, labels, published.classic_training_accuracy[model]),
-                f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
+                f"{text.points(verdict.difference.mean)}, {text.said(verdict)}",
             ]
         )
     runs = pd.concat([study.of(group) for pair in groups.values() for group in pair])
@@ -61,7 +61,8 @@ def study_table() -> str:
         f"{', '.join(runs.device.unique())}; commit {', '.join(runs.commit.unique())}, the "
         f"teacher's {teacher.commit}. T is chosen on held-out training images; the thesis chose on "
         "the test set. A difference is better or worse where it would show both with other images "
-        "and with other seeds."
+        "and with other seeds; in brackets, the one that the test over so many seeds would find "
+        "four times in five."
     )
     return f"{markdown(header, lines)}\n\n{notes}"
 
@@ -70,13 +71,15 @@ def unlabelled_table() -> str:
     """Each student with a tenth of the labels, distilled and trained on labels only."""
     study = rows.read(RESULTS)
     verdicts = beyond.few_labels(study, 0.1)
+    if not verdicts:
+        return "These were not trained yet."
     header = ["model", "a tenth of the labels", "and the other images, distilled", "difference"]
     lines = [
         [
             text.short(verdict.a.model),
             *(f"{_percent(m.mean)} ± {_percent(m.t_half_width)}"
               for m in map(study.mean, (verdict.b, verdict.a))),
-            f"{text.points(verdict.difference.mean)}, {text.WORDS[verdict.word]}",
+            f"{text.points(verdict.difference.mean)}, {text.said(verdict)}",
         ]
         for verdict in verdicts
     ]  # fmt: skip

@@ -6,7 +6,7 @@ in the same --workdir is not trained again.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from experiments.thesis.rows import Group
 
 # What each table is made of; figures 2.2 to 2.4 go with table 2.3, figure 2.5 with 2.3 and 2.5.
 TABLES = {
-    "2.3": ("students", "selection"),
+    "2.3": ("students", "selection", "teacher"),
     "2.4": ("runs",),
     "2.5": ("temperatures",),
     "2.6": ("students", "selection", "baselines"),
@@ -34,6 +34,8 @@ TABLES = {
         for name in ("teacher", "corrected", "kl", "ensemble", "unlabelled", "recipe", *DATASETS)
     },
 }
+
+REMOVE = "remove the file if they are of another study, or collect both"
 
 NAMES = flags.DEFINE_list("tables", ["2.3", "2.4", "2.5", "2.6"], f"Among {', '.join(TABLES)}.")
 TEMPERATURES = flags.DEFINE_list(
@@ -70,30 +72,57 @@ def collect(
       InputError: if there is nothing, if predictions are missing or of other images, or if rows
         that stand in `folder` would be lost.
     """
-    paths = [*workdir.glob("results.csv"), *sorted(workdir.glob("*/results.csv"))]
-    if not paths:
+    tables = _tables(workdir)
+    if not tables:
         raise InputError(f"no results.csv in {workdir} or its folders; leave out --notrain")
-    tables = [pages.read_csv(path).assign(folder=str(path.parent)) for path in paths]
     table = pd.concat(tables, ignore_index=True).drop_duplicates("id")
     parts = rows.split(table)
-    for old in folder.glob("thesis*.csv"):
-        missing = set(pages.read_csv(old).get("id", [])) - set(table.id)
-        if missing:
-            raise InputError(
-                f"{old} has {len(missing)} rows that {workdir} has not; remove the file if they "
-                "are of another study, or collect both"
-            )
+    for path, lost in _lost(folder, tables):
+        raise InputError(f"{path} has {lost} rows that {workdir} has not; {REMOVE}")
     named = [
         rows.named(part, rows.SELECTION if name.endswith(rows.SELECTION) else "")
         for name, part in parts.items()
     ]
-    parts["thesis_mcnemar"] = comparisons.counts(_correct(pd.concat(named), labels))
+    together = pd.concat(named)
+    rows.require_one_each(together)
+    parts["thesis_mcnemar"] = comparisons.counts(_correct(together, labels))
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, part in parts.items():
         written.append(folder / f"{name}.csv")
         part.drop(columns="folder", errors="ignore").to_csv(written[-1], index=False)
     return written
+
+
+def _tables(workdir: pathlib.Path) -> list[pd.DataFrame]:
+    """Returns the rows of each sweep in a directory, with the `folder` that they lie in."""
+    paths = [*workdir.glob("results.csv"), *sorted(workdir.glob("*/results.csv"))]
+    return [pages.read_csv(path).assign(folder=str(path.parent)) for path in paths]
+
+
+def _lost(
+    folder: pathlib.Path, tables: Sequence[pd.DataFrame]
+) -> Iterator[tuple[pathlib.Path, int]]:
+    """Yields those files of a study that have rows which the tables have not, and how many."""
+    there = {id for table in tables for id in table.id}
+    for path in sorted(folder.glob("thesis*.csv")):
+        lost = len(set(pages.read_csv(path).get("id", [])) - there)
+        if lost:
+            yield path, lost
+
+
+def _require_students(names: Sequence[str], workdir: pathlib.Path) -> None:
+    """Raises `InputError` if only what is beside the tables is asked for, and these are not there.
+
+    The page is about the tables of the thesis, and nothing is written without their students.
+    """
+    if not {"students", "runs", "temperatures"} & set(names) and not any(
+        (rows.named(table).method == rows.DISTILLED).any() for table in _tables(workdir)
+    ):
+        raise InputError(
+            f"{', '.join(names)} would stand beside the students of table 2.3, of which {workdir} "
+            "has none; add 2.3 to --tables"
+        )
 
 
 def _correct(
@@ -130,11 +159,12 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     display = Display()
     quick, workdir = options.QUICK.value, options.workdir("thesis")
-    seeds = options.seeds(len(thesis_study.SEEDS))
+    seeds = options.seeds(len(thesis_study.SEEDS)) if options.SEEDS.value is not None else None
     try:
         temperatures = [float(text) for text in TEMPERATURES.value]
     except ValueError as error:
         raise InputError(f"--temperatures are numbers separated by commas; {error}") from error
+    names = sweeps(NAMES.value)
     configs = [
         thesis_study.study(
             name,
@@ -143,18 +173,29 @@ def main(argv: list[str]) -> None:
             epochs=options.EPOCHS.value,
             quick=quick,
         )
-        for name in sweeps(NAMES.value)
+        for name in names
     ]
+    folder = workdir / "tables" if quick else RESULTS
     if options.TRAIN.value:
+        _require_students(names, workdir)
+        for path, lost in _lost(folder, _tables(workdir)):
+            display.warn(f"{path} has {lost} rows that are not in {workdir} yet; {REMOVE}")
         for config in configs:
             study.run(config, _place(workdir, config), display)
+        if "learned" in names and seeds is None and not quick:
+            table = rows.named(pages.read_csv(workdir / "results.csv"))
+            held_out = table[table.validation_accuracy.notna()]
+            chosen = {
+                model: rows.choose(held_out, model, "validation_accuracy")
+                for model in thesis_study.LEARNING
+            }
+            study.run(thesis_study.control(chosen, options.EPOCHS.value), workdir, display)
     labels = {}
     for name in ("students", *DATASETS):
         config = thesis_study.study(name, quick=quick)
         if (_place(workdir, config) / "results.csv").exists() or name == "students":
             dataset = data.load(config, *data.find(config, display.warn))
             labels[dataset.name] = dataset.test.labels
-    folder = workdir / "tables" if quick else RESULTS
     page = folder / "results.md" if quick else results_page.PAGE
     for path in [*collect(workdir, labels, folder), page]:
         display.say(str(path))

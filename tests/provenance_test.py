@@ -8,6 +8,13 @@ import distill
 from distill import provenance
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """Has each test look anew, and those behind it."""
+    yield
+    provenance.commit.cache_clear()
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A repository with one commit, whatever the configuration of this machine's git is."""
@@ -24,6 +31,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 def _install(monkeypatch, folder):
+    provenance.commit.cache_clear()
     (folder / "distill").mkdir(parents=True)
     monkeypatch.setattr(distill, "__file__", str(folder / "distill" / "__init__.py"))
 
@@ -33,6 +41,8 @@ def test_a_checkout_has_its_commit_and_whether_it_was_changed(checkout, monkeypa
     _install(monkeypatch, root)
     assert provenance.commit() == commit
     (root / "file").write_text("2")
+    assert provenance.commit() == commit  # which is that of the code that is running
+    provenance.commit.cache_clear()
     assert provenance.commit() == f"{commit}-dirty"
 
 

@@ -17,8 +17,9 @@ COLUMNS = (
     "id", "config", "config_hash", "commit", "device", "dataset", "point", "status", "model",
     "loss", "temperature", "learn_temperature", "final_temperature", "alpha", "gradient_correction",
     "learning_rate", "seed", "epochs", "train_examples", "labelled_fraction", "teacher_members",
-    "num_params", "macs", "compression_rate", "accuracy", "precision", "recall", "f_measure",
-    "agreement", "validation_accuracy", "train_seconds", "compile_seconds",
+    "teacher", "teacher_accuracy", "num_params", "macs", "compression_rate", "accuracy",
+    "precision", "recall", "f_measure", "agreement", "validation_accuracy", "train_seconds",
+    "compile_seconds",
 )  # fmt: skip
 
 Row = dict[str, Any]  # of `COLUMNS`; what is missing or None is an empty cell

@@ -186,7 +186,7 @@ def _distillation(study: Study) -> str:
     if not helped and not harmed:
         return (
             f"**Distillation is not shown to contribute**: for none of {len(verdicts)} students "
-            f"does it differ from training on labels ({thesis})."
+            f"is it shown to differ from training on labels ({thesis}).{text.power(verdicts)}"
         )
     parts = []
     for found, verb in ((helped, "raises"), (harmed, "lowers")):
@@ -195,7 +195,10 @@ def _distillation(study: Study) -> str:
             parts.append(f"{verb} the accuracy of {text.listed(names)}")
     rest = len(verdicts) - len(helped) - len(harmed)
     unclear = f", and shows no difference for {rest}" if rest else ""
-    return f"**Against training on labels, distillation {text.listed(parts)}**{unclear} ({thesis})."
+    return (
+        f"**Against training on labels, distillation {text.listed(parts)}**{unclear} "
+        f"({thesis}).{text.power(verdicts)}"
+    )
 
 
 def others(study: Study) -> str:
@@ -230,7 +233,7 @@ def others(study: Study) -> str:
     return text.section(
         "RQ3: how do the students compare with other models?",
         "The thesis names no figures of others on MNIST (it found no similar networks), and "
-        "none were measured here beside the teacher. What can be compared is the same "
+        "none are on this page beside the teacher. What can be compared is the same "
         f"network trained by two recipes: our means are **{relation} the thesis's, {spread}**. "
         f"The most accurate student is {text.short(best_ours)}, {same}.{recipe}",
     )

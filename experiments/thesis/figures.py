@@ -162,8 +162,9 @@ def figure_2_5(study: Study, figure: Figure) -> None:
     axis.set_ylabel("F-measure, %")
     axis.set_xticks([1, 3, 5, 10, 15, 20])
     runs = study.runs[study.runs.method == DISTILLED]
-    tried = min((study.temperatures(model) for model in study.models()), key=len)
-    axis.set_title(f"F-measure ± t-interval, and temperature{rows.reduced(runs, tried)}")
+    tried = min(len(study.temperatures(model)) for model in study.models())
+    extent = rows.reduced(runs, temperatures=tried)
+    axis.set_title(f"F-measure ± t-interval, and temperature{extent}")
     handles, labels = axis.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: "thesis" in labels[i])
     figure.legend(

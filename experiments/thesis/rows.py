@@ -4,12 +4,12 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from configs.thesis_study import MODELS, TEMPERATURES
+from configs.thesis_study import MODELS, SEEDS, TEMPERATURES
 from distill.errors import InputError
 from experiments import PUBLISHED, significance
 from experiments.pages import read_csv
@@ -25,7 +25,10 @@ BEYOND = (  # a file for each
 )  # fmt: skip
 MAIN = "mnist.csv"  # the main results, of students that are exported
 THESIS_RATE = 1e-4  # of learning
-FULL = {"seeds": 10, "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000}
+FULL = {
+    "students": len(MODELS), "seeds": len(SEEDS), "teachers": len(SEEDS),
+    "temperatures": len(TEMPERATURES), "epochs": 20, "training images": 60_000,
+}  # fmt: skip
 
 
 class Group(NamedTuple):
@@ -86,8 +89,9 @@ class Study:
         """Each student at the temperature that the validation images choose for it."""
         groups = {}
         for model in self.models():
-            temperature = choose(self.selection, model, "validation_accuracy")
-            if temperature in self.temperatures(model):
+            both = self.selection.temperature.isin(self.temperatures(model))
+            temperature = choose(self.selection[both], model, "validation_accuracy")
+            if temperature is not None:
                 groups[model] = Group(model, DISTILLED, temperature)
         return groups
 
@@ -158,6 +162,21 @@ def named(table: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
     return table.assign(method=[g.method for g in groups], group=[str(g) for g in groups])
 
 
+def require_one_each(table: pd.DataFrame) -> None:
+    """Checks that no student stands twice.
+
+    Args:
+      table: from `named`.
+
+    Raises:
+      InputError: naming one that does.
+    """
+    for row in table[table.duplicated(["group", "seed"])].itertuples():
+        raise InputError(
+            f"there are two rows of {row.group}, seed {row.seed}, of different trainings; keep one"
+        )
+
+
 def split(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Divides all rows of a study into its files, `thesis` and `thesis_...`, by name.
 
@@ -198,6 +217,11 @@ def read(folder: pathlib.Path) -> Study:
             raise InputError(f"{folder} mixes students of {column} {sorted(different)}; keep one")
     selection = _optional(folder / f"thesis_{SELECTION}.csv", runs)
     everything = pd.concat([runs, named(selection, SELECTION)], ignore_index=True)
+    require_one_each(everything)
+    if "teacher" in students:  # which rows of before did not say
+        of_one = students[(students.teacher_members == 1) & (students.status == "ok")]
+        if of_one.teacher.nunique(dropna=False) > 1:
+            raise InputError(f"{folder} mixes students of several teachers; keep one")
     counts = _optional(folder / "thesis_mcnemar.csv", pd.DataFrame(columns=["a", "b", "seed"]))
     counts = counts[counts.seed == "all"]
     tables = {
@@ -216,32 +240,35 @@ def temperatures(table: pd.DataFrame, model: str, method: str = DISTILLED) -> li
 def choose(table: pd.DataFrame, model: str, measure: str) -> float | None:
     """Returns the temperature with the highest mean of a measure, None if there is none.
 
-    One at which a student diverged is not chosen; of equal ones the lowest is.
+    The means are over those seeds that all temperatures have. A temperature at which a student
+    diverged is not chosen; of equal ones the lowest is.
     """
     distilled = table[_is(table, model, DISTILLED)]
+    seeds = [set(runs.seed) for _, runs in distilled.groupby("temperature")]
+    distilled = distilled[distilled.seed.isin(set.intersection(*seeds) if seeds else set())]
     whole = distilled.groupby("temperature").filter(lambda runs: (runs.status == "ok").all())
     if whole.empty:
         return None
     return float(whole.groupby("temperature")[measure].mean().idxmax())
 
 
-def reduced(
-    runs: pd.DataFrame, tried: Sequence[float] | None = None, *, learning: bool = False
-) -> str:
+def reduced(runs: pd.DataFrame, of: Mapping[str, int] | None = None, **counted: int) -> str:
     """Returns what a table's title says of its extent: nothing if the study was run in full.
 
     Args:
       runs: the rows behind the table.
-      tried: the temperatures behind it, where it is about their choice.
-      learning: whether some of the training images are held out on purpose.
+      of: how many there would be in full, where that is not as `FULL` says.
+      **counted: how many there are of what the rows do not say.
     """
     counts = {
+        "students": runs.groupby("method").model.nunique().min(),
         "seeds": runs.groupby("group").seed.nunique().min(),
-        "temperatures": FULL["temperatures"] if tried is None else len(tried),
+        **counted,
         "epochs": runs.epochs.max(),
-        "training images": FULL["training images"] if learning else runs.train_examples.max(),
+        "training images": runs.train_examples.max(),
     }
-    missing = [f"{n:,} of {FULL[name]:,} {name}" for name, n in counts.items() if n < FULL[name]]
+    full = FULL | (of or {})
+    missing = [f"{n:,} of {full[name]:,} {name}" for name, n in counts.items() if n < full[name]]
     return f" — reduced: {', '.join(missing)}" if missing else ""
 
 

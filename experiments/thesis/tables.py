@@ -3,11 +3,13 @@
 import pandas as pd
 
 from configs.thesis_study import DETAILED, MODELS, TEMPERATURES
+from distill import presets
 from distill.report.tables import markdown
 from experiments import significance
 from experiments.thesis import rows, text
 from experiments.thesis.comparisons import judge
 from experiments.thesis.rows import DISTILLED, LABELS, MEASURES, RECIPE, Group, Study
+from experiments.thesis.temperature import temperature_verdicts
 
 MEASURE_NAMES = ["accuracy", "precision", "recall", "F-measure"]
 TEST_IMAGES = 10_000
@@ -63,11 +65,11 @@ def _recipe(study: Study) -> str:
     found = [study.of(Group(model, BY_RECIPE, 1.0)) for model in MODELS]
     if all(runs.empty for runs in found):
         return ""
-    epochs = pd.concat(found).epochs.max()
+    epochs, teachers = pd.concat(found).epochs.max(), presets.simplenet(1, "thesis").teacher.epochs
     return (
         ' "Its recipe, ours" is what the thesis shows of its own, for teacher and students: Adam '
-        f"at 1e-4 in batches of 50 of unmoved images, here for {epochs:.0f} epochs; the thesis "
-        "names none."
+        f"at 1e-4 in batches of 50 of unmoved images, here for {epochs:.0f} epochs, the teacher "
+        f"for {teachers}; the thesis names none."
     )
 
 
@@ -76,7 +78,7 @@ def extent(study: Study) -> str:
     groups = study.chosen
     grids = [rows.temperatures(study.selection, model) for model in groups]
     behind = pd.concat([study.of(group) for group in groups.values()])
-    return rows.reduced(behind, min(grids, key=len))
+    return rows.reduced(behind, teachers=len(study.teacher), temperatures=min(map(len, grids)))
 
 
 def _choice(study: Study, groups: dict[str, Group]) -> str:
@@ -151,7 +153,7 @@ def table_2_4(study: Study) -> str:
         "Percent; averages ± 1.96·s/√n / ± Student's t-interval, also the thesis's, from its runs. "
         "The two halves of a row are not of the same seed: the thesis names none."
     )
-    title = f"Table 2.4{rows.reduced(pd.concat(behind))}"
+    title = f"Table 2.4{rows.reduced(pd.concat(behind), {'students': len(DETAILED)})}"
     return text.section(title, markdown(header, lines), note)
 
 
@@ -177,15 +179,15 @@ def table_2_5(study: Study) -> str:
     header = ["T", "runs"]
     for name in MEASURE_NAMES:
         header += [name, f"thesis, {name}"]
-    first = Group(model, DISTILLED, 1.0)
-    others = [Group(model, DISTILLED, t) for t in tried if t != 1]
-    verdicts = judge(study, [(group, first) for group in others]) if 1 in tried else []
+    family = temperature_verdicts(study, DISTILLED)
+    verdicts = [verdict for verdict in family if verdict.a.model == model]
     tests = ""
     if verdicts:
-        tests = f"{text.verdict_table(verdicts)}\n\n{text.tested(verdicts)}"
-    grid = [t for t in tried if t in TEMPERATURES]
+        tests = f"{text.verdict_table(verdicts)}\n\n{text.tested(verdicts, len(family))}"
+    grid = len(set(tried) & set(TEMPERATURES))
+    extent = rows.reduced(pd.concat(behind), {"students": 1}, temperatures=grid)
     return text.section(
-        f"Table 2.5{rows.reduced(pd.concat(behind), grid)}",
+        f"Table 2.5{extent}",
         "v1 distilled at each temperature; percent, mean ± 1.96·s/√n / ± Student's t-interval.",
         markdown(header, lines),
         tests,

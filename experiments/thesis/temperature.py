@@ -2,6 +2,7 @@
 
 import math
 
+from configs.thesis_study import LEARNING
 from distill.report.tables import markdown
 from experiments.significance import Mean
 from experiments.thesis import rows, text
@@ -52,16 +53,16 @@ def temperature_sentence(verdicts: list[Verdict]) -> str:
     """Says how other temperatures fare against T = 1."""
     better, worse = text.count(verdicts, "better"), text.count(verdicts, "worse")
     if not better and not worse:
-        claim = "The temperature makes no difference that these runs show."
+        claim = "These runs show no difference between temperatures."
     elif not better:
-        claim = "No higher temperature is better than T = 1."
+        claim = "No higher temperature is shown to be better than T = 1, and some are worse."
     elif better > worse:
         claim = "T = 1 is not the best temperature."
     else:
         claim = "It depends on the student whether a higher temperature is better than T = 1."
     return (
         f"**{claim}** Of {len(verdicts)} comparisons of a higher T with T = 1 at the same seeds, "
-        f"the higher T is better in {better} and worse in {worse}."
+        f"the higher T is better in {better} and worse in {worse}.{text.power(verdicts)}"
     )
 
 
@@ -86,7 +87,7 @@ def losses(study: Study, picture: str) -> str:
     ]
     title = "(a) Does T = 1 stay best when the step does not shrink with T?"
     return text.section(
-        f"{title}{rows.reduced(others)}",
+        f"{title}{rows.reduced(others, {'losses': len(LOSSES)}, losses=len(methods))}",
         *sentences,
         _adam(study),
         picture,
@@ -117,11 +118,11 @@ def _adam(study: Study) -> str:
         "The factor T² would make the steps of plain gradient descent T² times as long. Adam, "
         "which is used here, divides each gradient by its own size, so that a constant factor "
         "matters only where gradients come near its ε of 1e-8. "
-        + ("The runs agree: of " if not better + worse else "Even so, of ")
+        + ("The runs do not contradict that: of " if not better + worse else "Even so, of ")
         + f"{len(verdicts)} comparisons at the same temperature and seeds, the factor is better in "
         f"{better} and worse in {worse}; the means differ by "
         f"{text.percent(sum(sizes) / len(sizes))} points on average, at most "
-        f"{text.percent(max(sizes))}."
+        f"{text.percent(max(sizes))}.{text.power(verdicts)}"
     )
 
 
@@ -153,8 +154,9 @@ def learned(study: Study) -> str:
         *text.VERDICT_HEADER,
     ]  # fmt: skip
     behind = study.runs[study.runs.method == LEARNED]
+    of = {"students": len(LEARNING), "training images": 55_000}
     return text.section(
-        f"(b) A learned temperature{rows.reduced(behind, learning=True)}",
+        f"(b) A learned temperature{rows.reduced(behind, of)}",
         text.tally(verdicts, "the learned temperature", "the grid's"),
         "Both see the same training images; the others, by which the grid's temperature is chosen, "
         "are also those by whose labels the temperature is learned. Accuracies are on the test "

@@ -52,10 +52,7 @@ def p_value(p: float) -> str:
 def verdict_cells(verdict: Verdict) -> list[str]:
     """Returns the difference, both p-values and the verdict as cells."""
     difference = points(verdict.difference.mean, verdict.difference.half_width)
-    said = WORDS[verdict.word]
-    if verdict.word == "open" and not math.isnan(verdict.detectable):
-        said += f" ({percent(verdict.detectable)})"
-    return [difference, p_value(verdict.p_images), p_value(verdict.p_seeds), said]
+    return [difference, p_value(verdict.p_images), p_value(verdict.p_seeds), said(verdict)]
 
 
 VERDICT_HEADER = ["difference", "p, images", "p, seeds", "verdict"]
@@ -104,14 +101,45 @@ def tally(verdicts: Sequence[Verdict], one: str, other: str) -> str:
     )
 
 
-def tested(verdicts: Sequence[Verdict]) -> str:
-    """Returns what the p-values of a table were corrected for, and what it could have shown."""
-    could = [v.detectable for v in verdicts if v.word == "open" and not math.isnan(v.detectable)]
-    power = (
-        " In brackets, where no difference is shown: the difference that so many seeds would show "
+def tested(verdicts: Sequence[Verdict], family: int | None = None) -> str:
+    """Returns what the p-values of a table were corrected for, and what it could have shown.
+
+    Args:
+      verdicts: of the table.
+      family: how many were judged together, where the table has a part of them only.
+    """
+    brackets = (
+        " In brackets, where no difference is shown: the difference that the test over so many "
+        "seeds would find four times in five; that over the images may ask for more."
+    )
+    over = f"these {len(verdicts)} rows"
+    if family not in (None, len(verdicts)):
+        over = f"{family} comparisons, of which these are {len(verdicts)}"
+    return f"p-values after Holm's correction over {over}.{brackets * bool(_undecided(verdicts))}"
+
+
+def power(verdicts: Sequence[Verdict]) -> str:
+    """Says, where no difference is shown, which would have been; begins with a space."""
+    could = _undecided(verdicts)
+    if not could:
+        return ""
+    low, high = percent(min(could)), percent(max(could))
+    size = high if low == high else f"{low} to {high}"
+    return (
+        f" Where none is shown, the test over the seeds would find a difference of {size} points "
         "four times in five."
     )
-    return f"p-values after Holm's correction over these {len(verdicts)} rows.{power * bool(could)}"
+
+
+def _undecided(verdicts: Sequence[Verdict]) -> list[float]:
+    """Returns the differences that would have been found, of comparisons that show none."""
+    return [v.detectable for v in verdicts if v.word == "open" and not math.isnan(v.detectable)]
+
+
+def said(verdict: Verdict) -> str:
+    """Returns the verdict, and in brackets the difference that would have been found."""
+    found = _undecided([verdict])
+    return WORDS[verdict.word] + (f" ({percent(found[0])})" if found else "")
 
 
 def section(title: str, *parts: str) -> str:

@@ -93,8 +93,8 @@ def test_rq3(study):
 @pytest.mark.parametrize(
     "slope, claim",
     [
-        (0.0, "The temperature makes no difference that these runs show."),
-        (-0.001, "No higher temperature is better than T = 1."),
+        (0.0, "These runs show no difference between temperatures."),
+        (-0.001, "No higher temperature is shown to be better than T = 1, and some are worse."),
         (0.001, "T = 1 is not the best temperature."),
     ],
 )
@@ -112,7 +112,7 @@ def test_is_t_1_best_may_depend_on_the_student(study):
 
 
 @pytest.mark.parametrize(
-    "gain, claim", [(0.0, "The runs agree: of 10 comparisons"), (0.004, "Even so, of 10")]
+    "gain, claim", [(0.0, "do not contradict that: of 10 comparisons"), (0.004, "Even so, of 10")]
 )
 def test_the_factor_is_judged_by_the_runs(study, gain, claim):
     found = study(

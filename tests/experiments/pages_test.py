@@ -13,6 +13,7 @@ from experiments import (
     search,
     sensitivity,
     small_networks,
+    small_recipes,
     svd,
     transfer,
     xy,
@@ -20,7 +21,7 @@ from experiments import (
 
 PAGES = [
     autoencoder.PAGE, blocks.PAGE, filter_pruning.PAGE, pareto.PAGE, search.PAGE,
-    sensitivity.PAGE, small_networks.PAGE, svd.PAGE, transfer.PAGE, xy.PAGE,
+    sensitivity.PAGE, small_networks.PAGE, small_recipes.PAGE, svd.PAGE, transfer.PAGE, xy.PAGE,
 ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def workdir(made_row, tmp_path):
 
 
 def test_each_sweep_is_run_once():
-    assert reproduce.sweeps(["2.3", "2.6"]) == ["students", "selection", "baselines"]
+    assert reproduce.sweeps(["2.3", "2.6"]) == ["students", "selection", "teacher", "baselines"]
     assert reproduce.sweeps(["2.5", "kl"]) == ["temperatures", "kl"]
     assert set(thesis_study.SWEEPS) == set(reproduce.sweeps(reproduce.TABLES))
     with pytest.raises(InputError, match="unknown table '2.7'"):
@@ -124,6 +124,7 @@ def test_collect_refuses(workdir, tmp_path, damage, message):
     [
         ("--tables=2.33", "unknown table '2.33'; did you mean '2.3'?"),
         ("--seeds=0", "--seeds is 0; it must be 1 or more"),
+        ("--tables=kl", "students of table 2.3"),
         ("--temperatures=1,three", "--temperatures are numbers separated by commas"),
     ],
 )

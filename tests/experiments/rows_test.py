@@ -79,19 +79,52 @@ def test_choose_takes_the_highest_mean(made_row, accuracies, chosen):
     assert rows.choose(table, "simplenet_v2", "validation_accuracy") is None
 
 
+def test_temperatures_are_compared_at_the_seeds_that_all_have(made_row):
+    """More seeds at one temperature, better ones, do not make it the better temperature."""
+    table = rows.named(
+        pd.DataFrame(
+            [
+                made_row("simplenet_v1", seed, 0.9, t, validation_accuracy=accuracy)
+                for t, accuracies in ((1.0, (0.92, 0.99, 0.99)), (3.0, (0.93,)))
+                for seed, accuracy in enumerate(accuracies)
+            ]
+        )
+    )
+    assert rows.choose(table, "simplenet_v1", "validation_accuracy") == 3.0
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [("id", "two rows of simplenet_v1 .* seed 0"), ("teacher", "students of several teachers")],
+)
+def test_rows_that_do_not_belong_together_are_refused(make_study, tmp_path, column, message):
+    make_study(tmp_path, lambda *_: 0.9, seeds=[0])
+    table = pd.read_csv(tmp_path / "thesis.csv").assign(teacher="one")
+    if column == "id":
+        table = pd.concat([table, table.assign(id=table.id + "again", precision=0.5)])
+    else:
+        table.loc[table.temperature == 3, "teacher"] = "another"
+    table.to_csv(tmp_path / "thesis.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        rows.read(tmp_path)
+
+
 def test_a_title_says_what_was_reduced(made_row):
     def runs(seeds, **other):
         return rows.named(
             pd.DataFrame([made_row("simplenet_v1", s, 0.9, 1.0, **other) for s in seeds])
         )
 
-    assert rows.reduced(runs(range(10))) == ""
-    assert rows.reduced(runs(range(3)), [1, 3, 10]) == (
+    one = {"students": 1}
+    assert rows.reduced(runs(range(10)), one) == ""
+    assert rows.reduced(runs(range(10))) == " — reduced: 1 of 5 students"
+    assert rows.reduced(runs(range(3)), one, temperatures=3) == (
         " — reduced: 3 of 10 seeds, 3 of 16 temperatures"
     )
-    assert rows.reduced(runs(range(10), epochs=1, train_examples=4_000)) == (
+    assert rows.reduced(runs(range(10), epochs=1, train_examples=4_000), one) == (
         " — reduced: 1 of 20 epochs, 4,000 of 60,000 training images"
     )
+    assert rows.reduced(runs(range(10)), one | {"training images": 55_000}) == ""
 
 
 def test_runs_of_a_group_are_the_finished_ones_by_seed(make_study, tmp_path):
