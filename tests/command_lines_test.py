@@ -7,7 +7,7 @@ from tests import bad_values
 # Does what comes before the data are read, in the place of what would then be done.
 BEFORE_DATA = """
 import sys
-from distill import candidates, cli, data, main, pipeline, search, study
+from distill import candidates, cli, data, main, pipeline, search, spaces, study, validation
 
 def check(config, workdir, display, *_):
     for point in study.expand(config):
