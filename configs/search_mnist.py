@@ -34,7 +34,8 @@ def get_config(arg=None):
     config = configs.defaults()
     config.loss.name = "cross_entropy"
     config.dataset.train, config.dataset.validation = "train[:20000]", "train[55000:]"
-    config.student.update({"model": "tiny", "schedule": "one_cycle", "augmentation": "affine"})
+    config.student.update({"model": "tiny", "schedule": "one_cycle"})
+    config.student.augmentation = "affine_or_shift"
     config.student.args.update(
         {"widths": (8, 8, 8), "depths": (1, 1, 1), "kernels": (3, 3, 3), "separable": (False,) * 3}
     )

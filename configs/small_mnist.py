@@ -32,6 +32,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
+AUGMENTATION = "affine_or_shift"
+RECIPES = (  # to choose from
+    ("shift", 1e-2), ("affine", 1e-2), *((AUGMENTATION, rate) for rate in (5e-3, 1e-2, 2e-2)),
+)  # fmt: skip
 TEACHER = {  # each of three; built as the students are, of 70,000 weights
     "model": "tiny",
     "args": {**_THREE, "widths": (16, 32, 64), "depths": (1, 2, 2)},
@@ -47,7 +51,7 @@ def get_config(arg=None):
     if len(names) > 1:
         raise unknown("configuration argument", ",".join(sorted(names)), NETWORKS)
     config = configs.defaults()
-    recipe = {"learning_rate": 1e-2, "schedule": "one_cycle", "augmentation": "affine"}
+    recipe = {"learning_rate": 1e-2, "schedule": "one_cycle", "augmentation": AUGMENTATION}
     config.student.update({"epochs": 60, **recipe, **NETWORKS[names.pop()]})
     config.dataset.fallback = "mnist5k"
     config.compress = ({"method": "fold"},)
@@ -62,10 +66,10 @@ def get_config(arg=None):
     if "recipe" in words:
         config.compress, config.student.epochs = (), 30
         config.dataset.train, config.dataset.validation = "train[:55000]", "train[55000:]"
-        config.sweep.seeds = tuple(range(5))
+        config.sweep.seeds = tuple(range(3))
+        augmentations, rates = zip(*RECIPES, strict=True)
         config.sweep.axes = (
-            {"student.augmentation": ("shift", "shift_rotate", "affine")},
-            {"student.learning_rate": (0.005, 0.01, 0.02)},
+            {"student.augmentation": augmentations, "student.learning_rate": rates},
         )
     if "quick" in words:
         config.dataset.name, config.dataset.fallback = "mnist5k", ""

@@ -18,7 +18,7 @@ MAX_SHIFT = 1  # pixels, on MNIST-like images
 MAX_ROTATION = 10.0  # degrees, on MNIST-like images
 MAX_SCALING = 0.1  # up and down, on MNIST-like images
 MAX_OFFSET = 2.0  # pixels, with fractions, on MNIST-like images
-NUM_AFFINES = 32  # of the fixed ones
+NUM_FIXED = 32  # maps of `affine_fixed`, those of `shift` among them
 CROP_PADDING = 4  # pixels, on CIFAR-like images
 HAND = {  # how far each of `hand` goes, to both sides
     "degrees": 15.0,
@@ -57,8 +57,13 @@ def _translate(images: jax.Array, dy: jax.Array, dx: jax.Array, padding: int) ->
 
 def shift(images: jax.Array, variant: jax.Array) -> jax.Array:
     """Moves each image by up to `MAX_SHIFT` pixels each way; variant 4 of 9 is the identity."""
-    side = 2 * MAX_SHIFT + 1
-    return _translate(images, variant // side - MAX_SHIFT, variant % side - MAX_SHIFT, MAX_SHIFT)
+    dy, dx = _offsets(variant).T
+    return _translate(images, dy, dx, MAX_SHIFT)
+
+
+def _offsets(variant: jax.Array) -> jax.Array:
+    """Returns by how many pixels `[batch, 2]` each variant of `shift` moves down and right."""
+    return jnp.stack(jnp.divmod(variant, 2 * MAX_SHIFT + 1), -1) - MAX_SHIFT
 
 
 def rotate(images: jax.Array, degrees: jax.Array) -> jax.Array:
@@ -160,12 +165,39 @@ def _draw_affine(key, batch):
     return within(keys[0], MAX_ROTATION), scale, within(keys[2], MAX_OFFSET, 2)
 
 
-def affine_fixed(images: jax.Array, variant: jax.Array) -> jax.Array:
-    """Moves each image by one of `NUM_AFFINES` maps, drawn once and for all as `affine` draws them.
+def _draw_affine_or_shift(key, batch):
+    """Draws as `affine` does, but has half of the images moved as by `shift`.
 
-    What a teacher says of so many outcomes can be tabulated.
+    Interpolation blurs, and the images that are to be told apart in the end are not blurred: small
+    networks are better for having seen such ones too (docs/small_recipes.md).
     """
-    drawn = _draw_affine(jax.random.key(0, impl=KEYS), NUM_AFFINES)
+    keys = jax.random.split(key, 3)
+    degrees, scale, offset = _draw_affine(keys[0], batch)
+    pixels = _offsets(SHIFT.draw(keys[1], batch))
+    whole = jax.random.bernoulli(keys[2], shape=(batch,))
+    return (
+        jnp.where(whole, 0, degrees),
+        jnp.where(whole, 1, scale),
+        jnp.where(whole[:, None], pixels, offset),
+    )
+
+
+def _draw_affine_fixed(key, batch):
+    keys = jax.random.split(key, 3)
+    whole = jax.random.randint(keys[0], (batch,), 0, NUM_SHIFTS)
+    drawn = jax.random.randint(keys[1], (batch,), NUM_SHIFTS, NUM_FIXED)
+    return jnp.where(jax.random.bernoulli(keys[2], shape=(batch,)), whole, drawn)
+
+
+def affine_fixed(images: jax.Array, variant: jax.Array) -> jax.Array:
+    """Moves each image by one of `NUM_FIXED` maps: those of `shift`, and some as `affine` draws.
+
+    Half of the images are moved by the first, as `affine_or_shift` does. What a teacher says of so
+    many outcomes can be tabulated.
+    """
+    still = jnp.zeros(NUM_SHIFTS), jnp.ones(NUM_SHIFTS), _offsets(jnp.arange(NUM_SHIFTS))
+    moving = _draw_affine(jax.random.key(0, impl=KEYS), NUM_FIXED - NUM_SHIFTS)
+    drawn = jax.tree.map(lambda *parts: jnp.concatenate(parts), still, moving)
     return affine(images, jax.tree.map(lambda choice: choice[variant], drawn))
 
 
@@ -244,11 +276,8 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "flip": Augmentation(lambda key, batch: jax.random.randint(key, (batch,), 0, 2), flip, 2),
     "shift_rotate": Augmentation(_draw_shift_rotate, _shift_rotate, None),
     "affine": Augmentation(_draw_affine, affine, None),
-    "affine_fixed": Augmentation(
-        draw=lambda key, batch: jax.random.randint(key, (batch,), 0, NUM_AFFINES),
-        apply=affine_fixed,
-        num_variants=NUM_AFFINES,
-    ),
+    "affine_or_shift": Augmentation(_draw_affine_or_shift, affine, None),
+    "affine_fixed": Augmentation(_draw_affine_fixed, affine_fixed, NUM_FIXED),
     "hand": Augmentation(_draw_hand, hand, None),
     "crop_flip": Augmentation(_draw_crop_flip, crop_flip, None),
     "resized_crop": Augmentation(photos.draw_crop, photos.resized_crop, None),

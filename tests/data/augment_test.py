@@ -140,7 +140,20 @@ def test_affine_draws_within_its_limits(key):
     assert scale.min() >= 0.9 and scale.max() <= 1.1 and np.ptp(scale) > 0.19
 
 
-def test_the_fixed_maps_are_a_few_that_affine_could_draw(key):
+def test_half_of_the_images_are_moved_by_whole_pixels_and_stay_sharp(key, rng):
+    images = rng.random((500, 7, 7, 1)).astype(np.float32)
+    degrees, scale, offset = choices = draw("affine_or_shift", key, 500)
+    whole = np.asarray(degrees) == 0
+    assert 0.4 < whole.mean() < 0.6 and (np.asarray(scale)[whole] == 1).all()
+    variants = (np.asarray(offset)[whole] + augment.MAX_SHIFT) @ [3, 1]
+    assert set(variants.tolist()) == set(range(9))
+    moved = np.asarray(affine(images, choices))
+    shifted = augment.shift(images[whole], jnp.array(variants, jnp.int32))
+    np.testing.assert_array_equal(moved[whole], shifted)
+    assert np.ptp(np.asarray(scale)[~whole]) > 0.18 and abs(degrees).max() > 9
+
+
+def test_the_fixed_maps_are_those_of_shift_and_a_few_that_affine_could_draw(key):
     fixed = augment.AUGMENTATIONS["affine_fixed"]
     image = np.repeat(IMAGE[:1], fixed.num_variants, 0)
     all_of_them = np.asarray(jax.jit(fixed.apply)(image, jnp.arange(fixed.num_variants)))
