@@ -13,7 +13,7 @@ from distill.errors import InputError
 from distill.models import build
 from distill.progress import Display
 from distill.report import fronts
-from experiments import search, small_networks
+from experiments import driver, search, small_networks, small_recipes
 
 SHARED = {
     "config_hash": "0" * 12, "commit": "0" * 10, "device": "a processor", "dataset": "mnist",
@@ -58,6 +58,29 @@ def test_a_network_is_trained_once_for_all_seeds_and_its_best_epoch_is_told(tmp_
     config.student.learning_rate *= 2
     with pytest.raises(InputError, match="student.learning_rate"):
         small_networks.left(tmp_path, config)
+
+
+def test_recipes_are_compared_by_held_out_images(tmp_path):
+    axes = small_mnist.get_config("v1,recipe").sweep.axes
+    points = [
+        dict(zip(axes[0], values, strict=True)) for values in zip(*axes[0].values(), strict=True)
+    ]
+    table = [
+        {"id": f"{number}-{seed}", "point": json.dumps(point), "seed": seed, "epochs": 30}
+        | {"train_examples": 55_000, "validation_accuracy": 0.98 + 0.001 * number, **SHARED}
+        for number, point in enumerate(points)
+        for seed in range(2)
+    ]
+    (tmp_path / "v1").mkdir()
+    pd.DataFrame(table).to_csv(tmp_path / "v1" / "results.csv", index=False)
+    call = driver.Call(Display(), tmp_path, tmp_path, quick=False, train=False)
+    found = pd.DataFrame(small_recipes.rows(call, "v1"))
+    text = small_recipes.PAGE.text(found)
+    augmentation, rate = points[-1].values()
+    best = f"| v1 | {augmentation} | {rate:g} | 2 | {98 + 0.1 * (len(points) - 1):.2f} ± 0.00 |"
+    assert best in text and text.index(best) < text.index("| v1 | shift |")
+    assert "`train[55000:]` of mnist" in text and small_recipes.rows(call, "tiny_3k") == []
+    small_recipes.draw(found, Figure())
 
 
 def test_networks_are_one_of_several():
