@@ -77,7 +77,7 @@ def test_recipes_are_compared_by_held_out_images(tmp_path):
     found = pd.DataFrame(small_recipes.rows(call, "v1"))
     text = small_recipes.PAGE.text(found)
     augmentation, rate = points[-1].values()
-    best = f"| v1 | {augmentation} | {rate:g} | 2 | {98 + 0.1 * (len(points) - 1):.2f} ± 0.00 |"
+    best = f"| v1 | {augmentation} | {rate:g} | 2 | {98 + 0.1 * (len(points) - 1):.2f} ± 0.00 | – |"
     assert best in text and text.index(best) < text.index("| v1 | shift |")
     assert "`train[55000:]` of mnist" in text and small_recipes.rows(call, "tiny_3k") == []
     small_recipes.draw(found, Figure())
