@@ -97,7 +97,8 @@ def _extent(table: pd.DataFrame) -> str:
     config = small_mnist.get_config("v1,recipe")
     return (
         f"Accuracy on `{config.dataset.validation}` of {table.dataset.iloc[0]}, in percent, "
-        f"after {text.plural(int(table.epochs.max()), 'epoch')} on {table.train_examples.iloc[0]:,} images; "
+        f"after {text.plural(int(table.epochs.max()), 'epoch')} on "
+        f"{table.train_examples.iloc[0]:,} images; "
         f"{', '.join(sorted(table.device.unique()))}; commit "
         f"{', '.join(sorted(table.commit.unique()))}."
     )
