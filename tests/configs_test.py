@@ -136,7 +136,7 @@ def test_each_file_says_how_it_is_run(name):
     {
         "students": 800, "selection": 240, "runs": 20, "temperatures": 160, "baselines": 50,
         "teacher": 10, "corrected": 100, "kl": 150, "ensemble": 150, "unlabelled": 300,
-        "learned": 18, "recipe": 30, "fashion_mnist": 50, "cifar10": 50,
+        "learned": 60, "recipe": 40, "fashion_mnist": 50, "cifar10": 50,
     }.items(),
 )  # fmt: skip
 def test_each_sweep_of_the_study_is_of_valid_students(name, students):
