@@ -318,10 +318,15 @@ def _accuracy(predictions: np.ndarray | None, labels: np.ndarray) -> float | Non
     return None if predictions is None else float((predictions == labels).mean())
 
 
-def _point(config: ConfigDict) -> dict[str, Any]:
-    """Returns what the axes of a sweep give to one of its points, by their keys."""
+def point_of(config: ConfigDict) -> str:
+    """Returns what the axes of a sweep give to one of its points, by their keys, as JSON.
+
+    Args:
+      config: of `expand`.
+    """
     keys = [key for axis in config.sweep.axes for key in axis]
-    return {key: functools.reduce(getattr, key.split("."), config) for key in keys}
+    given = {key: functools.reduce(getattr, key.split("."), config) for key in keys}
+    return json.dumps(given, default=configs.to_dict)
 
 
 def _row(student: Student, model: Trained, batch_size: int, config_hash: str) -> rows.Row:
@@ -334,7 +339,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
         "commit": provenance.commit(),
         "device": provenance.device(),
         "dataset": dataset.name,
-        "point": json.dumps(_point(config)),
+        "point": point_of(config),
         "status": "diverged" if "diverged_at" in model.history[-1] else "ok",
         "model": about.model,
         "loss": losses.shown(loss),

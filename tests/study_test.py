@@ -78,6 +78,14 @@ def test_every_point_and_seed_has_a_row(finished):
     assert len({r["config_hash"] for r in rows.values()}) == 1
 
 
+def test_a_point_on_an_axis_of_several_losses_is_text():
+    terms = {"cross_entropy": {}}, {"kl": {"temperature": 4.0}, "dist": {}}
+    points = study.expand(tiny(axes=({"loss.terms": terms}, {"student.args.filters": ((4, 5),)})))
+    found = [json.loads(study.point_of(point)) for point in points]
+    assert [row["loss.terms"] for row in found] == list(terms)
+    assert found[0]["student.args.filters"] == [4, 5]
+
+
 def test_students_of_one_shape_share_a_program(finished):
     workdir, _ = finished
     batches = [trained.load(folder / "steps", print) for folder in (workdir / "batches").iterdir()]
