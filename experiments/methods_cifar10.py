@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from absl import logging
 from ml_collections import ConfigDict
 
-from distill import cli, presets, provenance, validation
+from distill import cli, presets, provenance
 from distill.progress import Display
 from experiments import ROOT, methods, methods_page, options
 
@@ -94,6 +94,7 @@ def main(argv: list[str]) -> None:
 
 def _teacher_accuracy(config: ConfigDict, workdir: pathlib.Path, dataset, display) -> float:
     """Returns the share of the test images on which the teacher is right."""
+    from distill import validation
     from distill.run import Run
     from distill.training import trained
 

@@ -75,8 +75,8 @@ def _extent(study: Study) -> str:
     return (
         f"{len(runs):,} trainings{failed}, {hours:.1f} hours of training in all; data set "
         f"{_values(runs.dataset)}; seeds {_values(runs.seed)}; {_values(runs.device)}; commit "
-        f"{_values(runs.commit)}. Every row is in [experiments/results]({_link()}), and "
-        "`python -m experiments.reproduce` makes them again."
+        f"{_values(runs.commit)}. Every row is in [experiments/results]({_link()}); "
+        "`python -m experiments.reproduce` makes such rows by the recipes of today."
     )
 
 

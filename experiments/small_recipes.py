@@ -1,7 +1,7 @@
 """Recipes for small networks: the augmentation and learning rate, chosen on held-out images.
 
-    python -m experiments.small_recipes                      # an hour on two cores
-    python -m experiments.small_recipes --networks=v1 --seeds=2
+    python -m experiments.small_recipes                      # of all networks
+    python -m experiments.small_recipes --networks=v1        # ten minutes of two cores
     python -m experiments.small_recipes --quick              # a minute, for a look
     python -m experiments.small_recipes --notrain            # only collects what is there
 
@@ -25,6 +25,7 @@ from experiments.thesis import text
 
 NETWORKS = ("v1", "tiny_3k")
 SEEDS = 3
+HELD_OUT = 5_000  # images
 KEPT = (
     "id", "config_hash", "commit", "device", "dataset", "seed", "epochs", "train_examples",
     "validation_accuracy",
@@ -71,7 +72,8 @@ def recipes(table: pd.DataFrame) -> str:
         pairs = [runs.validation_accuracy[seeds].tolist() for runs in (own, best)]
         against = significance.paired_t(*pairs)
         lines.append(
-            [network, augmentation, f"{rate:g}", f"{mean.n}", _sure(mean),
+            [network, augmentation, f"{rate:g}", f"{mean.n}",
+             pages.accuracy(own.validation_accuracy, HELD_OUT),
              text.NONE if own is best else text.points(against.mean, against.half_width)]
         )  # fmt: skip
     header = [
@@ -79,11 +81,6 @@ def recipes(table: pd.DataFrame) -> str:
         "against the best, at the same seeds",
     ]  # fmt: skip
     return f"{PICTURE}\n\n{markdown(header, lines)}\n\n{_extent(table)}"
-
-
-def _sure(mean: significance.Mean) -> str:
-    width = "" if mean.n == 1 else f" ± {text.percent(mean.t_half_width)}"
-    return text.percent(mean.mean) + width
 
 
 def _means(table: pd.DataFrame) -> list[tuple[str, str, float, significance.Mean]]:

@@ -3,6 +3,8 @@
 import ast
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -96,3 +98,14 @@ def test_tensorflow_is_not_imported_with(python, module):
     assert result.returncode == 0, result.stderr
     assert module in result.imported
     assert not {"tensorflow", "tensorflow_datasets"} & set(result.imported)
+
+
+def test_what_makes_a_device_of_each_core_is_imported_without_jax():
+    """It has to be said before JAX is imported; and --help can do without."""
+    found = [
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        for path in sorted((ROOT.parent / "experiments").rglob("*.py"))
+        if "make_a_device_of_each_core()" in path.read_text()
+    ]
+    source = f"import sys, {', '.join(found)}; sys.exit('jax' in sys.modules)"
+    assert found and subprocess.run([sys.executable, "-c", source], cwd=ROOT.parent).returncode == 0

@@ -168,8 +168,8 @@ def _draw_affine(key, batch):
 def _draw_affine_or_shift(key, batch):
     """Draws as `affine` does, but has half of the images moved as by `shift`.
 
-    Interpolation blurs, and the images that are to be told apart in the end are not blurred: small
-    networks are better for having seen such ones too (docs/small_recipes.md).
+    Interpolation blurs, and the images that are to be told apart in the end are not blurred: the
+    student v1 is better for having seen such ones too (docs/small_recipes.md).
     """
     keys = jax.random.split(key, 3)
     degrees, scale, offset = _draw_affine(keys[0], batch)

@@ -122,8 +122,8 @@ def datasets(study: Study) -> str:
         return ""
     header = ["images", "model", "labels only", "distilled, T = 3", *text.VERDICT_HEADER]
     seeds = text.plural(min(v.difference.n for v in verdicts), "seed")
-    of = {"seeds": FEWER_SEEDS["cifar10"], "data sets": 2, "training images": 50_000}
-    extent = rows.reduced(pd.concat(behind), of, **{"data sets": len(moved)})
+    of = {"seeds": FEWER_SEEDS["cifar10"], "sets": 2, "training images": 50_000}
+    extent = rows.reduced(pd.concat(behind), of, sets=len(moved))
     return text.section(
         f"(d) Other images{extent}",
         text.tally(verdicts, "distilling", "training on labels"),
