@@ -1,4 +1,4 @@
-"""Looks for small networks for MNIST: accuracy on held-out training images against bytes.
+"""Looks for small networks for MNIST: accuracy on held-out images against bytes and weights.
 
 python -m distill.search --config=configs/search_mnist.py
 
@@ -33,13 +33,18 @@ def get_config(arg=None):
     words = configs.variants(arg, ("quick",))
     config = configs.defaults()
     config.loss.name = "cross_entropy"
-    config.dataset.train, config.dataset.validation = "train[:20000]", "train[55000:]"
+    config.dataset.train, config.dataset.validation = "train[:20000]", "train[45000:]"
     config.student.update({"model": "tiny", "schedule": "one_cycle"})
     config.student.augmentation = "affine_or_shift"
     config.student.args.update(
         {"widths": (8, 8, 8), "depths": (1, 1, 1), "kernels": (3, 3, 3), "separable": (False,) * 3}
     )
-    config.search = configs.search(SPACE, population=12)
+    config.search = configs.search(
+        SPACE,
+        objectives=("int8_accuracy", "int8_bytes", "num_params"),
+        generations=24,
+        epochs=(2, 6, 18),
+    )
     if "quick" in words:
         config.dataset.name = "mnist5k"
         config.dataset.train, config.dataset.validation = "train[:1000]", "train[3500:]"
