@@ -2,11 +2,12 @@
 
 The full study is 850 trainings for tables 2.3 to 2.6 and 240 more to choose the temperatures.
 `--seeds=3 --temperatures=1,3,10` is a reduced one, and the tables say so. What was trained before
-in the same --workdir is not trained again.
+in the same --workdir is not trained again, nor, with `--published`, what is in results/ already.
 """
 
+import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,7 @@ from distill import cli, provenance
 from distill.errors import InputError, unknown
 from distill.progress import Display
 from experiments import RESULTS, options, pages, results_page
-from experiments.thesis import comparisons, rows
-from experiments.thesis.rows import Group
+from experiments.thesis import comparisons, predictions, rows
 
 # What each table is made of; figures 2.2 to 2.4 go with table 2.3, figure 2.5 with 2.3 and 2.5.
 TABLES = {
@@ -41,6 +41,9 @@ NAMES = flags.DEFINE_list("tables", ["2.3", "2.4", "2.5", "2.6"], f"Among {', '.
 TEMPERATURES = flags.DEFINE_list(
     "temperatures", [f"{t:g}" for t in thesis_study.TEMPERATURES], "Tried for every student."
 )
+PUBLISHED = flags.DEFINE_bool(
+    "published", False, "Go on from the rows in results/, on whatever machine they were trained."
+)
 
 
 def sweeps(tables: Sequence[str]) -> list[str]:
@@ -58,7 +61,7 @@ def sweeps(tables: Sequence[str]) -> list[str]:
 def collect(
     workdir: pathlib.Path, labels: Mapping[str, np.ndarray], folder: pathlib.Path
 ) -> list[pathlib.Path]:
-    """Writes the rows of a study, and its counts for McNemar's test, as CSV files.
+    """Writes the rows of a study, its counts for McNemar's test, and what its students said.
 
     Args:
       workdir: of the sweeps; their results may also be in folders of their own in it.
@@ -85,13 +88,14 @@ def collect(
     ]
     together = pd.concat(named)
     rows.require_one_each(together)
-    parts["thesis_mcnemar"] = comparisons.counts(_correct(together, labels))
+    said = predictions.read(together, labels)
+    parts["thesis_mcnemar"] = comparisons.counts(predictions.correct(together, said, labels))
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, part in parts.items():
         written.append(folder / f"{name}.csv")
         part.drop(columns="folder", errors="ignore").to_csv(written[-1], index=False)
-    return written
+    return [*written, predictions.write(folder, together, said, labels)]
 
 
 def _tables(workdir: pathlib.Path) -> list[pd.DataFrame]:
@@ -125,79 +129,99 @@ def _require_students(names: Sequence[str], workdir: pathlib.Path) -> None:
         )
 
 
-def _correct(
-    table: pd.DataFrame, labels: Mapping[str, np.ndarray]
-) -> dict[Group, dict[int, np.ndarray]]:
-    """Returns for each group and seed whether the student is right, `[images]`."""
-    found: dict[Group, dict[int, np.ndarray]] = {}
-    for row in table[table.status == "ok"].itertuples():
-        path = pathlib.Path(row.folder, "predictions", f"{row.id}.npy")
-        if not path.exists():
-            raise InputError(f"{path} is missing: the predictions of a row of results.csv")
-        if row.dataset not in labels:
-            raise InputError(f"{path} is of {row.dataset}, not of {', '.join(sorted(labels))}")
-        predictions, known = np.load(path), labels[row.dataset]
-        right = predictions == known if predictions.shape == known.shape else np.array([])
-        if not right.size or abs(right.mean() - row.accuracy) > 1e-6:
-            raise InputError(f"{path} is not of these {len(known)} test images")
-        temperature = None if pd.isna(row.temperature) else row.temperature
-        found.setdefault(Group(row.model, row.method, temperature), {})[row.seed] = right
-    return found
-
-
 def _place(workdir: pathlib.Path, config: ConfigDict) -> pathlib.Path:
     """Returns where a sweep goes: one data set to a directory."""
     return workdir / config.dataset.name if config.dataset.name in DATASETS else workdir
+
+
+def _train(
+    names: Sequence[str],
+    study_of: Callable[[str], ConfigDict],
+    workdir: pathlib.Path,
+    display: Display,
+) -> None:
+    """Trains the students of some sweeps that have no row yet."""
+    from distill import study
+
+    configs = [study_of(name) for name in names]
+    for config in configs:
+        study.run(config, _place(workdir, config), display)
+    if "learned" in names and options.SEEDS.value is None and not options.QUICK.value:
+        table = rows.named(pages.read_csv(workdir / "results.csv"))
+        held_out = table[table.validation_accuracy.notna()]
+        chosen = {
+            model: rows.choose(held_out, model, "validation_accuracy")
+            for model in thesis_study.LEARNING
+        }
+        study.run(thesis_study.control(chosen, options.EPOCHS.value), workdir, display)
+
+
+def _restore(
+    study_of: Callable[[str], ConfigDict],
+    folder: pathlib.Path,
+    workdir: pathlib.Path,
+    display: Display,
+) -> None:
+    """Puts the rows of a folder into the directories of the sweeps that they are of."""
+    from distill import data
+    from distill.run import claim
+
+    others = DATASETS if (folder / f"thesis_{rows.DATASETS}.csv").exists() else ()
+    for name in ("students", *others):
+        config = study_of(name)
+        dataset, place = (
+            data.load(config, *data.find(config, display.warn)),
+            _place(workdir, config),
+        )
+        config_hash = claim(place, config, dataset.name)
+        count = predictions.restore(folder, place, config_hash, dataset.name, dataset.test.labels)
+        display.say(f"{count} students of {dataset.name} from {folder}")
+
+
+def _labels(
+    study_of: Callable[[str], ConfigDict], workdir: pathlib.Path, display: Display
+) -> dict[str, np.ndarray]:
+    """Returns the labels of the test images of each data set that has rows, `[images]`."""
+    from distill import data
+
+    labels = {}
+    for name in ("students", *DATASETS):
+        config = study_of(name)
+        if (_place(workdir, config) / "results.csv").exists() or name == "students":
+            dataset = data.load(config, *data.find(config, display.warn))
+            labels[dataset.name] = dataset.test.labels
+    return labels
 
 
 def main(argv: list[str]) -> None:
     """Trains, collects, and writes the page."""
     del argv
     provenance.make_a_device_of_each_core()
-    from distill import data, study  # imports JAX, which --help can do without
-
     logging.set_verbosity(logging.WARNING)
     display = Display()
     quick, workdir = options.QUICK.value, options.workdir("thesis")
-    seeds = options.seeds(len(thesis_study.SEEDS)) if options.SEEDS.value is not None else None
     try:
         temperatures = [float(text) for text in TEMPERATURES.value]
     except ValueError as error:
         raise InputError(f"--temperatures are numbers separated by commas; {error}") from error
+    study_of = functools.partial(
+        thesis_study.study,
+        seeds=None if options.SEEDS.value is None else options.seeds(len(thesis_study.SEEDS)),
+        temperatures=temperatures,
+        epochs=options.EPOCHS.value,
+        quick=quick,
+    )
     names = sweeps(NAMES.value)
-    configs = [
-        thesis_study.study(
-            name,
-            seeds=seeds,
-            temperatures=temperatures,
-            epochs=options.EPOCHS.value,
-            quick=quick,
-        )
-        for name in names
-    ]
     folder = workdir / "tables" if quick else RESULTS
     if options.TRAIN.value:
+        if PUBLISHED.value:
+            _restore(study_of, folder, workdir, display)
         _require_students(names, workdir)
         for path, lost in _lost(folder, _tables(workdir)):
             display.warn(f"{path} has {lost} rows that are not in {workdir} yet; {REMOVE}")
-        for config in configs:
-            study.run(config, _place(workdir, config), display)
-        if "learned" in names and seeds is None and not quick:
-            table = rows.named(pages.read_csv(workdir / "results.csv"))
-            held_out = table[table.validation_accuracy.notna()]
-            chosen = {
-                model: rows.choose(held_out, model, "validation_accuracy")
-                for model in thesis_study.LEARNING
-            }
-            study.run(thesis_study.control(chosen, options.EPOCHS.value), workdir, display)
-    labels = {}
-    for name in ("students", *DATASETS):
-        config = thesis_study.study(name, quick=quick)
-        if (_place(workdir, config) / "results.csv").exists() or name == "students":
-            dataset = data.load(config, *data.find(config, display.warn))
-            labels[dataset.name] = dataset.test.labels
+        _train(names, study_of, workdir, display)
     page = folder / "results.md" if quick else results_page.PAGE
-    for path in [*collect(workdir, labels, folder), page]:
+    for path in [*collect(workdir, _labels(study_of, workdir, display), folder), page]:
         display.say(str(path))
     results_page.write(folder, page)
 

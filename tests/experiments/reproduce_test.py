@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from configs import thesis_study
 from distill import cli
 from distill.errors import InputError
 from experiments import pages, reproduce
-from experiments.thesis import rows
+from experiments.thesis import predictions, rows
 
 LABELS = np.arange(20) % 10
 OF = {"mnist": LABELS}
@@ -51,7 +53,8 @@ def test_each_sweep_is_run_once():
 
 def test_collect(workdir, tmp_path):
     written = reproduce.collect(workdir, OF, tmp_path / "tables")
-    assert [path.name for path in written] == ["thesis.csv", "thesis_mcnemar.csv"]
+    names = ["thesis.csv", "thesis_mcnemar.csv", "thesis_predictions.npz"]
+    assert [path.name for path in written] == names
     table = pages.read_csv(written[0])
     assert list(table.columns) == list(pages.read_csv(workdir / "results.csv").columns)
     counts = pd.read_csv(written[1])
@@ -70,7 +73,44 @@ def test_sweeps_in_folders_beside_one_another_are_one_study(workdir, tmp_path):
     once = reproduce.collect(parts, OF, tmp_path / "once")
     (parts / "b").symlink_to(parts / "a")  # the same students again
     twice = reproduce.collect(parts, OF, tmp_path / "twice")
-    assert [p.read_text() for p in once] == [p.read_text() for p in twice]
+    assert [p.read_bytes() for p in once] == [p.read_bytes() for p in twice]
+
+
+def test_a_study_goes_on_from_its_files(workdir, tmp_path):
+    diverged = pages.read_csv(workdir / "results.csv").iloc[:1]
+    diverged = diverged.assign(id="far", status="diverged", seed=2, accuracy=np.nan)
+    diverged.to_csv(workdir / "results.csv", mode="a", header=False, index=False)
+    tables, elsewhere = tmp_path / "tables", tmp_path / "elsewhere"
+    written = reproduce.collect(workdir, OF, tables)
+    elsewhere.mkdir()
+    (config_hash,) = set(pages.read_csv(written[0]).config_hash)
+    assert predictions.restore(tables, elsewhere, config_hash, "mnist", LABELS) == 5
+    assert predictions.restore(tables, elsewhere, config_hash, "mnist", LABELS) == 0
+    assert predictions.restore(tables, elsewhere, config_hash, "cifar10", LABELS) == 0
+    again = reproduce.collect(elsewhere, OF, tmp_path / "again")
+    for before, after in zip(written, again, strict=True):
+        if before.suffix == ".csv":
+            table = pages.read_csv(before)
+            pd.testing.assert_frame_equal(table, pages.read_csv(after)[table.columns])
+        else:
+            assert before.read_bytes() == after.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage, config_hash, message",
+    [
+        (lambda t: None, "other", "has rows of the configuration .*, this one is other"),
+        (lambda t: (t / predictions.FILE).unlink(), "", "lacks the predictions of id0"),
+    ],
+)
+def test_files_that_a_study_cannot_go_on_from(workdir, tmp_path, damage, config_hash, message):
+    table = pages.read_csv(reproduce.collect(workdir, OF, tmp_path / "tables")[0])
+    damage(tmp_path / "tables")
+    with pytest.raises(InputError, match=message):
+        predictions.restore(
+            tmp_path / "tables", tmp_path, config_hash or table.config_hash[0], "mnist", LABELS
+        )
+    assert not (tmp_path / "results.csv").exists()
 
 
 def test_students_of_other_images_are_judged_by_their_own_labels(workdir, tmp_path):
@@ -153,3 +193,7 @@ def test_a_quick_study_ends_with_a_page_and_trains_nothing_twice(run, tmp_path, 
     run(*arguments)
     assert table.read_text() == first and page.read_text() == text
     assert "epoch" not in capsys.readouterr().out
+    shutil.copytree(page.parent, tmp_path / "elsewhere" / "tables")
+    run(*arguments[:2], "--published", f"--workdir={tmp_path / 'elsewhere'}")
+    assert "epoch" not in capsys.readouterr().out
+    assert (tmp_path / "elsewhere" / "tables" / "results.md").read_text() == text
