@@ -56,6 +56,7 @@ def get_config(arg=None):
     config.dataset.fallback = "mnist5k"
     config.compress = ({"method": "fold"},)
     config.fine_tune.epochs = 0
+    config.export.pack_columns = False  # small files rather than fast ones
     if "distilled" in words:
         config.loss.update({"name": "kl", "temperature": 4.0, "alpha": 0.9})
         config.student.augmentation = "affine_fixed"

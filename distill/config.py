@@ -139,6 +139,7 @@ def defaults() -> ConfigDict:
     config.export.batch_size = 1  # images that a file takes at once; readers of bundles take 1
     config.export.normalize = "auto"  # none, mnist: as its authors did, or auto: mnist for MNIST
     config.export.calibration_images = 500  # of the training images, for int8
+    config.export.pack_columns = True  # of gray images: faster, and some hundred bytes more
     config.export.temperature = "none"  # or fit: probabilities calibrated on dataset.validation
     config.export.max_accuracy_drop = 0.01  # of the file on the whole test set
     return config
@@ -268,6 +269,7 @@ VALUES = {
     "export.batch_size": values.whole(1, 1024),
     "export.normalize": values.TEXT,
     "export.calibration_images": values.whole(1),
+    "export.pack_columns": values.FLAG,
     "export.temperature": values.TEXT,
     "export.max_accuracy_drop": values.SHARE,
 }  # all but the two models, and what has a language of its own: `compress` and `sweep.axes`

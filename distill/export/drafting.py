@@ -39,7 +39,7 @@ def draft(
     typical = typical_images(dataset, section)
     image = describe_input(trained.about, section, typical)
     model = convert.to_tflite(
-        graph.inference(trained.model, variables, section.output),
+        graph.inference(trained.model, variables, section.output, pack=section.pack_columns),
         (section.batch_size, *trained.about.input_shape),
         format,
         calibration=input_tensors({**image, "dtype": "float32"}, typical),

@@ -1,6 +1,7 @@
 """What is inside a `.tflite` file, read and rewritten through TensorFlow Lite's own schema."""
 
 import collections
+import copy
 from typing import Any
 
 import flatbuffers
@@ -164,44 +165,115 @@ def _operator_names(parsed: Any) -> list[str]:
 def pack(parsed: Any) -> bytes:
     """Returns the bytes of a file of which `parse` gives the contents.
 
-    What is the same is written once: shapes, scales, zero points. In a small network they are more
-    bytes than the weights.
+    What is the same is written once: shapes, scales, zero points, options. Within a table the
+    larger fields come first, as the compiler of FlatBuffers has it. In a small network all this is
+    more bytes than the weights.
     """
-    parsed.buffers = [_AlignedBuffer(buffer.data) for buffer in parsed.buffers]
     builder = _SharingBuilder(1024)
-    builder.Finish(parsed.Pack(builder), IDENTIFIER)
+    placed = copy.copy(parsed)
+    placed.buffers = _placed(builder, parsed.buffers)
+    builder.Finish(placed.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _placed(builder: flatbuffers.Builder, buffers: list[schema.BufferT]) -> list["_Placed"]:
+    """Writes constants so that kernels can map them, and little is lost between them.
+
+    The first byte of each lies at a multiple of `ALIGNMENT`. Next comes the one that leaves the
+    smallest gap, and gaps are filled with the tables that say where constants are.
+    """
+    contents = {
+        i: np.ascontiguousarray(buffer.data).tobytes()
+        for i, buffer in enumerate(buffers)
+        if _size(buffer)
+    }
+    vectors: dict[int, int] = {}
+    tables: dict[int, int] = {}
+    untold: list[int] = []  # whose table is not written yet
+
+    def gap(i: int) -> int:
+        return -(builder.Offset() + len(contents[i])) % ALIGNMENT
+
+    while len(vectors) < len(contents):
+        room = 8 if untold else ALIGNMENT  # a table takes 8 bytes
+        i = min(contents.keys() - vectors.keys(), key=lambda i: (gap(i) % room, i))
+        if gap(i) >= 8 and untold:
+            told = untold.pop()
+            tables[told] = _table(builder, vectors[told])
+        builder.StartVector(1, len(contents[i]), ALIGNMENT)
+        builder.head = builder.head - len(contents[i])
+        builder.Bytes[builder.head : builder.head + len(contents[i])] = contents[i]
+        vectors[i] = builder.EndVector()
+        untold.append(i)
+    for i in untold:
+        tables[i] = _table(builder, vectors[i])
+    nothing = schema.BufferT().Pack(builder)
+    return [_Placed(tables.get(i, nothing)) for i in range(len(buffers))]
+
+
+def _table(builder: flatbuffers.Builder, vector: int) -> int:
+    schema.BufferStart(builder)
+    schema.BufferAddData(builder, vector)
+    return schema.BufferEnd(builder)
 
 
 def _size(buffer: schema.BufferT) -> int:
     return 0 if buffer.data is None else np.size(buffer.data)
 
 
+class _Placed(schema.BufferT):
+    """A constant that is written already."""
+
+    def __init__(self, offset: int):
+        super().__init__()
+        self._offset = offset
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        return self._offset
+
+
 class _SharingBuilder(flatbuffers.Builder):
-    """Writes each vector of numbers once, and refers to it from wherever it occurs again."""
+    """Writes each vector of numbers and each table once, and refers to it wherever it is again."""
 
     def __init__(self, size: int):
         super().__init__(size)
-        self._written: dict[tuple[str, bytes], int] = {}
+        self._vectors: dict[tuple[str, bytes], int] = {}
+        self._tables: dict[tuple[Any, ...], int] = {}
+        self._fields: list[tuple[Any, ...]] = []  # of the table that is begun
 
     def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
         contents = x.dtype.str, x.tobytes()
-        if contents not in self._written:
-            self._written[contents] = super().CreateNumpyVector(x)
-        return self._written[contents]
+        if contents not in self._vectors:
+            self._vectors[contents] = super().CreateNumpyVector(x)
+        return self._vectors[contents]
+
+    def StartObject(self, numfields: int) -> None:  # noqa: N802
+        super().StartObject(numfields)
+        self._fields = []
+
+    def PrependSlot(self, flags: Any, o: int, x: Any, d: Any) -> None:  # noqa: N802
+        if x != d:
+            self._fields.append((flags, o, x))
+
+    def PrependUOffsetTRelativeSlot(self, o: int, x: int, d: int) -> None:  # noqa: N802
+        if x != d:
+            self._fields.append((None, o, x))
+
+    def EndObject(self) -> int:  # noqa: N802
+        fields = tuple(sorted(self._fields, key=lambda field: (-_width(field[0]), field[1])))
+        if fields in self._tables:
+            self.nested, self.current_vtable = False, None
+            return self._tables[fields]
+        for flags, slot, value in reversed(fields):
+            if flags is None:
+                self.PrependUOffsetTRelative(value)
+            else:
+                self.Prepend(flags, value)
+            self.Slot(slot)
+        self._tables[fields] = super().EndObject()
+        return self._tables[fields]
 
 
-class _AlignedBuffer(schema.BufferT):
-    """A constant whose first byte lies at a multiple of `ALIGNMENT`, so that kernels can map it."""
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
-        if not _size(self):
-            return schema.BufferT().Pack(builder)
-        data = np.ascontiguousarray(self.data).tobytes()
-        builder.StartVector(1, len(data), ALIGNMENT)
-        builder.head = builder.head - len(data)
-        builder.Bytes[builder.head : builder.head + len(data)] = data
-        vector = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, vector)
-        return schema.BufferEnd(builder)
+def _width(flags: Any) -> int:
+    """Returns the bytes of a field: of a scalar, or of an offset, whose flags are None."""
+    return 4 if flags is None else flags.bytewidth

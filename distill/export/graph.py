@@ -1,5 +1,6 @@
 """The function that is exported: one image in, probabilities or logits out."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,16 +14,19 @@ from distill.export.manifest import KINDS
 PACK = 2  # columns that become channels; see `pack_columns`
 
 
-def inference(model: nn.Module, variables: dict, kind: str) -> Callable[[jax.Array], jax.Array]:
+def inference(
+    model: nn.Module, variables: dict, kind: str, *, pack: bool = True
+) -> Callable[[jax.Array], jax.Array]:
     """Returns the function from a normalised image `[1, h, w, c]` to `[1, num_classes]`.
 
     Convolutions are `jax.lax.conv_general_dilated`, which converters know, whatever the model was
-    trained with. Those of images with one channel are packed; see `pack_columns`.
+    trained with.
 
     Args:
       model: maps images to logits.
       variables: of the model. They become constants of the function.
       kind: `probabilities` (the softmax is inside) or `logits`.
+      pack: whether convolutions of images with one channel are packed; see `pack_columns`.
 
     Raises:
       InputError: if `kind` is neither.
@@ -34,7 +38,7 @@ def inference(model: nn.Module, variables: dict, kind: str) -> Callable[[jax.Arr
         model = model.clone(conv=jax.lax.conv_general_dilated)
 
     def infer(image: jax.Array) -> jax.Array:
-        with nn.intercept_methods(_pack_first):
+        with nn.intercept_methods(_pack_first) if pack else contextlib.nullcontext():
             logits: jax.Array = model.apply(variables, image)  # type: ignore[assignment]
         return jax.nn.softmax(logits) if kind == "probabilities" else logits
 

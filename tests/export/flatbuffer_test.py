@@ -42,6 +42,25 @@ def test_what_is_the_same_is_written_once(int8):
         places.setdefault(tuple(shape), set()).add(table.Vector(table.Offset(4)))
     assert graph.TensorsLength() > len(places)
     assert all(len(at) == 1 for at in places.values())
+    operators = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+    pools = [
+        op for op in operators if op.BuiltinOptionsType() == schema.BuiltinOptions.Pool2DOptions
+    ]
+    assert len(pools) == 2 and len({op.BuiltinOptions().Pos for op in pools}) == 1
+
+
+def test_a_file_is_written_again_from_its_contents(int8):
+    parsed = flatbuffer.parse(int8.model)
+    assert flatbuffer.pack(parsed) == flatbuffer.pack(parsed) == int8.model
+    kernels = [buffer for buffer in parsed.buffers if buffer.data is not None]
+    before = [np.array(buffer.data) for buffer in kernels]
+    kernels[0].data = kernels[0].data[::-1]
+    after = [
+        b.data for b in flatbuffer.parse(flatbuffer.pack(parsed)).buffers if b.data is not None
+    ]
+    np.testing.assert_array_equal(after[0], before[0][::-1])
+    for old, new in zip(before[1:], after[1:], strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_prefixes_are_files_of_their_own(float32):

@@ -21,6 +21,8 @@ def test_packing_columns_changes_nothing(rng, size, width):
     np.testing.assert_allclose(packed(x), layer.apply(variables, x), rtol=1e-5, atol=1e-5)
     shapes = _kernels(packed, x)
     assert [shape[2:] for shape in shapes] == [(2, 6)]
+    plain = graph.inference(layer, variables, "logits", pack=False)
+    assert [shape[2:] for shape in _kernels(plain, x)] == [(1, 3)]
 
 
 def test_the_packed_kernel_holds_the_original_once_for_each_column():
