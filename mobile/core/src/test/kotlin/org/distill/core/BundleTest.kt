@@ -30,7 +30,7 @@ class BundleTest {
         assertEquals(Defaults(2, 3, 0.4), bundle.defaults)
         assertArrayEquals(ByteArray(4), bundle.golden.input)
         assertArrayEquals(doubleArrayOf(-128.0, 0.0, 127.0), bundle.golden.output, 0.0)
-        assertEquals(1056, bundle.model.size)
+        assertEquals(992, bundle.model.size)
         assertEquals("mnist", bundle.provenance["dataset"])
         assertEquals("0.5", bundle.provenance["accuracy"])
     }
