@@ -9,6 +9,7 @@
 #include <memory>
 #include <numeric>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "xla/ffi/api/ffi.h"
@@ -19,17 +20,21 @@ namespace ffi = xla::ffi;
 using Index = int64_t;
 
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kPixels = 8, kVectors = 3;  // 32 registers
+constexpr int kLanes = 16, kRegisters = 32, kPixels = 8, kVectors = 3;
 #elif defined(__AVX__)
-constexpr int kLanes = 8, kPixels = 6, kVectors = 2;  // 16
+constexpr int kLanes = 8, kRegisters = 16, kPixels = 6, kVectors = 2;
 #elif defined(__aarch64__)
-constexpr int kLanes = 4, kPixels = 8, kVectors = 3;  // 32
+constexpr int kLanes = 4, kRegisters = 32, kPixels = 8, kVectors = 3;
 #else
-constexpr int kLanes = 4, kPixels = 6, kVectors = 2;  // 16
+constexpr int kLanes = 4, kRegisters = 16, kPixels = 6, kVectors = 2;
 #endif
-constexpr int kColumns = kPixels - 1;  // of outputs that are computed together, batch last
-constexpr int kFew = kVectors;         // output channels that are computed together, batch last
-constexpr int kTaps = 5;               // of a row of the kernel whose gradients are, batch last
+// With the batch last.
+constexpr int kFew = kRegisters / 5;  // output channels that are computed together, at most
+constexpr int kMostColumns = 8;       // of outputs that are
+constexpr int kOwnColumns = kRegisters > 16 ? 14 : 12;  // of a channel that is by itself
+constexpr int kTaps = 5, kMaxOuts = 6;  // taps in a row, and channels, whose gradients are, at most
+constexpr Index kBlockFloats = 16 << 10;  // of the images that a vector of examples is copied from
+constexpr Index kBandFloats = 4 << 10;    // of the cotangents
 constexpr Index kCacheBytes = 256 << 10;  // of padded images that are worked on at a time
 constexpr Index kGroupPixels = 128;       // at least, to use what is loaded of the kernel
 constexpr Index kManySums = 100 << 10;    // gradients of a kernel that fill half a cache
@@ -39,6 +44,21 @@ typedef float Unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_
 
 inline Vec Load(const float* p) { return *reinterpret_cast<const Unaligned*>(p); }
 inline void Store(float* p, Vec v) { *reinterpret_cast<Unaligned*>(p) = v; }
+template <size_t... I>
+Vec SameInAll(float x, std::index_sequence<I...>) {
+  return Vec{((void)I, x)...};
+}
+inline Vec Same(float x) { return SameInAll(x, std::make_index_sequence<kLanes>()); }
+
+// Keeps a vector in a register: loaded again for each product, it would take the time of one.
+inline void Keep(Vec& v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+}
+
 constexpr Index CeilDiv(Index a, Index b) { return (a + b - 1) / b; }
 
 // Memory of a thread that stays, so that the system is not asked for it with each call.
@@ -148,7 +168,7 @@ inline Index Start(Index v, Index size) { return std::min(v * kLanes, size - kLa
 
 // 1 in the lanes that are not in a vector before it, and 0 in the others.
 inline Vec Own(Index v, Index size) {
-  Vec own = Vec{} + 1.0f;
+  Vec own = Same(1.0f);
   for (Index lane = 0; lane < v * kLanes - Start(v, size); ++lane) own[lane] = 0.0f;
   return own;
 }
