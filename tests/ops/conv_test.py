@@ -184,17 +184,18 @@ FEW_CHANNELS = [
     ((8, 8, 3), (2, 2, 3), (2, 2), "VALID"),
     ((9, 7, 2), (3, 3, 1), (3, 2), ((2, -1), (-1, 3))),
     ((6, 6, 4), (1, 1, 2), (2, 2), "SAME"),
+    ((44, 40, 8), (3, 3, 7), (1, 1), "SAME"),  # rows in several bands
+    ((9, 15, 3), (7, 7, 15), (1, 1), "SAME"),
+    ((7, 28, 1), (2, 6, 11), (1, 1), "VALID"),
 ]
 
 
 @pytest.mark.parametrize(("image", "kernel", "strides", "padding"), FEW_CHANNELS)
 def test_batch_last_equals_lax(image, kernel, strides, padding):
-    library = native.library()
-    if library is None:
+    if native.library() is None:
         pytest.skip("there is no C++ compiler")
     x, k = _normal(33, *image), _normal(*kernel[:2], image[-1], kernel[2], seed=1)
-    if 3 * kernel[2] < 2 * library.distill_lanes():
-        assert direct.layout(x.shape, k.shape) == direct.BATCH_LAST
+    assert direct.layout(x.shape, k.shape) == direct.BATCH_LAST
     args = {"window_strides": strides, "padding": padding, "dimension_numbers": NHWC}
     _assert_equals_lax(ops.conv_native, x, k, **args)
 
@@ -207,6 +208,23 @@ def test_depthwise_equals_lax(image, size, strides):
     args = {"padding": "SAME", "dimension_numbers": NHWC, "feature_group_count": image[-1]}
     x, k = _normal(*image), _normal(size, size, 1, image[-1], seed=1)
     _assert_equals_lax(ops.conv_native, x, k, window_strides=strides, **args)
+
+
+@pytest.mark.parametrize(
+    ("channels", "examples", "expected"),
+    [
+        ((1, 15), 16, direct.BATCH_LAST),
+        ((31, 12), 16, direct.BATCH_LAST),
+        ((32, 12), 16, direct.CHANNELS_LAST),  # whose products are what takes the time
+        ((1, 16), 16, direct.CHANNELS_LAST),
+        ((3, 15), 3, direct.CHANNELS_LAST),  # fewer than a vector has lanes
+        ((3, 1), 3, None),
+    ],
+)
+def test_layouts(channels, examples, expected):
+    if native.library() is None:
+        pytest.skip("there is no C++ compiler")
+    assert direct.layout((examples, 8, 8, channels[0]), (3, 3, *channels)) == expected
 
 
 def test_second_derivatives_equal_lax():
