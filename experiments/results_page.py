@@ -3,10 +3,13 @@
 import os
 import pathlib
 
+import pandas as pd
+
 from distill import cli
 from experiments import PUBLISHED, RESULTS, ROOT, pages
 from experiments.thesis import answers, beyond, figures, rows, tables, temperature
-from experiments.thesis.rows import Study
+from experiments.thesis.rows import DISTILLED, Study
+from experiments.thesis.text import listed, percent
 
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = "results"  # the folder beside the page
@@ -75,9 +78,25 @@ def _extent(study: Study) -> str:
     return (
         f"{len(runs):,} trainings{failed}, {hours:.1f} hours of training in all; data set "
         f"{_values(runs.dataset)}; seeds {_values(runs.seed)}; {_values(runs.device)}; commit "
-        f"{_values(runs.commit)}. Every row is in [experiments/results]({_link()}); "
-        "`python -m experiments.reproduce` makes such rows by the recipes of today."
+        f"{_values(runs.commit)}.{_teacher(runs)} Every row is in "
+        f"[experiments/results]({_link()}); `python -m experiments.reproduce` makes such rows by "
+        "the recipes of today."
     )
+
+
+def _teacher(runs: pd.DataFrame) -> str:
+    """Says how good the students' teacher is; begins with a space, empty where no row says it.
+
+    One recipe and seed make one teacher on one machine, and nearly the same on another.
+    """
+    if "teacher_accuracy" not in runs:
+        return ""
+    of_one = (runs.method == DISTILLED) & (runs.teacher_members == 1)
+    found = sorted(set(runs.teacher_accuracy[of_one].dropna()))
+    if not found:
+        return ""
+    again = ", trained anew on each machine" if len(found) > 1 else ""
+    return f" The teacher is right on {listed([percent(rate) for rate in found])} %{again}."
 
 
 def _link() -> str:
