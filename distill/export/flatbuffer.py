@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 ALIGNMENT = 16  # of constants; the schema demands it, and its Python code forgets it
 IDENTIFIER = b"TFL3"
+_TABLE = 8  # bytes of the table that says where a constant is
 FOUR_BITS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10}  # since which version
 _OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
 _TYPES = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
@@ -182,31 +183,32 @@ def _placed(builder: flatbuffers.Builder, buffers: list[schema.BufferT]) -> list
     The first byte of each lies at a multiple of `ALIGNMENT`. Next comes the one that leaves the
     smallest gap, and gaps are filled with the tables that say where constants are.
     """
-    contents = {
-        i: np.ascontiguousarray(buffer.data).tobytes()
-        for i, buffer in enumerate(buffers)
-        if _size(buffer)
-    }
-    vectors: dict[int, int] = {}
+    waiting: dict[int, list[int]] = {}  # by the bytes that they have over a multiple
+    for i, buffer in enumerate(buffers):
+        if _size(buffer):
+            waiting.setdefault(np.asarray(buffer.data).nbytes % ALIGNMENT, []).append(i)
     tables: dict[int, int] = {}
-    untold: list[int] = []  # whose table is not written yet
+    untold: list[tuple[int, int]] = []  # what has no table yet, and where it is
 
-    def gap(i: int) -> int:
-        return -(builder.Offset() + len(contents[i])) % ALIGNMENT
+    def gap(over: int) -> int:
+        return -(builder.Offset() + over) % ALIGNMENT
 
-    while len(vectors) < len(contents):
-        room = 8 if untold else ALIGNMENT  # a table takes 8 bytes
-        i = min(contents.keys() - vectors.keys(), key=lambda i: (gap(i) % room, i))
-        if gap(i) >= 8 and untold:
-            told = untold.pop()
-            tables[told] = _table(builder, vectors[told])
-        builder.StartVector(1, len(contents[i]), ALIGNMENT)
-        builder.head = builder.head - len(contents[i])
-        builder.Bytes[builder.head : builder.head + len(contents[i])] = contents[i]
-        vectors[i] = builder.EndVector()
-        untold.append(i)
-    for i in untold:
-        tables[i] = _table(builder, vectors[i])
+    while waiting:
+        room = _TABLE if untold else ALIGNMENT
+        over = min(waiting, key=lambda over: (gap(over) % room, over))
+        if untold and gap(over) >= _TABLE:
+            told, vector = untold.pop()
+            tables[told] = _table(builder, vector)
+        i = waiting[over].pop()
+        if not waiting[over]:
+            del waiting[over]
+        data = np.ascontiguousarray(buffers[i].data).tobytes()
+        builder.StartVector(1, len(data), ALIGNMENT)
+        builder.head = builder.head - len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data
+        untold.append((i, builder.EndVector()))
+    for i, vector in untold:
+        tables[i] = _table(builder, vector)
     nothing = schema.BufferT().Pack(builder)
     return [_Placed(tables.get(i, nothing)) for i in range(len(buffers))]
 
