@@ -10,9 +10,9 @@ minute on few images.
 from distill import config as configs
 
 SPACE = {
-    "student.args.widths[0]": (3, 4, 6, 8, 10, 12),
-    "student.args.widths[1]": (4, 6, 8, 10, 12, 16),
-    "student.args.widths[2]": (0, 6, 8, 10, 12, 16),
+    "student.args.widths[0]": (3, 4, 6, 8),
+    "student.args.widths[1]": (4, 6, 8, 10, 12),
+    "student.args.widths[2]": (0, 8, 10, 12, 14, 16),
     "student.args.depths[0]": (1, 2),
     "student.args.depths[1]": (1, 2, 3),
     "student.args.depths[2]": (1, 2, 3),
@@ -36,14 +36,15 @@ def get_config(arg=None):
     config.dataset.train, config.dataset.validation = "train[:20000]", "train[45000:]"
     config.student.update({"model": "tiny", "schedule": "one_cycle"})
     config.student.augmentation = "affine_or_shift"
+    config.export.pack_columns = False  # small files rather than fast ones
     config.student.args.update(
         {"widths": (8, 8, 8), "depths": (1, 1, 1), "kernels": (3, 3, 3), "separable": (False,) * 3}
     )
     config.search = configs.search(
         SPACE,
         objectives=("int8_accuracy", "int8_bytes", "num_params"),
-        generations=24,
-        epochs=(2, 6, 18),
+        generations=50,
+        epochs=(3, 12),
     )
     if "quick" in words:
         config.dataset.name = "mnist5k"
