@@ -109,7 +109,7 @@ def test_a_goal_is_reached_by_ten_seeds_only():
     assert "| yes |" not in small_networks.goals(pd.DataFrame(rows[:9]))
 
 
-def _candidate(number, generation, accuracy, size, epochs=9):
+def _candidate(number, generation, accuracy, size, epochs=12):
     return {
         "id": f"{number}", "config": "search", **SHARED, "status": "ok", "generation": generation,
         "genes": json.dumps({"student.args.widths[0]": 4, "student.args.skip": True}),
@@ -123,10 +123,10 @@ def _candidate(number, generation, accuracy, size, epochs=9):
 def test_the_front_of_a_search_is_a_page():
     rows = [
         _candidate(0, 0, 0.97, 5_000), _candidate(1, 0, 0.98, 9_000), _candidate(2, 1, 0.98, 6_000),
-        _candidate(3, 1, 0.99, 9_500), _candidate(4, 1, 0.999, 4_000, epochs=1),
+        _candidate(3, 1, 0.99, 9_500), _candidate(4, 1, 0.999, 4_000, epochs=3),
         {**_candidate(5, 1, 0.999, 4_000), "status": "diverged"},
     ]  # fmt: skip
-    found = fronts.finished(rows, 9)
+    found = fronts.finished(rows, 12)
     best = fronts.front(found, ("int8_accuracy", "int8_bytes"))
     assert [row["id"] for row in best] == ["0", "2", "3"]
     assert fronts.front([], ("accuracy", "macs")) == []
@@ -134,5 +134,5 @@ def test_the_front_of_a_search_is_a_page():
     assert (
         "| 2 | 3,000 | 100,000 | 18,000 | 6,000 | 98.00 | 98.00 | 2 | widths 4, skip yes |" in text
     )
-    assert "| 4 |" not in text and "1 for 1, 0 for 3, 5 for 9" in text
+    assert "| 4 |" not in text and "1 for 3, 5 for 12" in text
     search.draw(pd.DataFrame(rows), Figure())
