@@ -139,7 +139,7 @@ def defaults() -> ConfigDict:
     config.export.batch_size = 1  # images that a file takes at once; readers of bundles take 1
     config.export.normalize = "auto"  # none, mnist: as its authors did, or auto: mnist for MNIST
     config.export.calibration_images = 500  # of the training images, for int8
-    config.export.pack_columns = True  # of gray images: faster, and some hundred bytes more
+    config.export.pack_columns = True  # of gray images: faster as int8, and a larger file
     config.export.temperature = "none"  # or fit: probabilities calibrated on dataset.validation
     config.export.max_accuracy_drop = 0.01  # of the file on the whole test set
     return config

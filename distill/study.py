@@ -37,8 +37,6 @@ from distill.training import job as jobs
 from distill.training.description import Description
 from distill.training.trained import Trained
 
-PREDICTIONS = "predictions"
-
 
 @dataclasses.dataclass(frozen=True)
 class Student:
@@ -362,7 +360,7 @@ def _row(student: Student, model: Trained, batch_size: int, config_hash: str) ->
     if row["status"] == "diverged":
         return row
     predictions = model.logits(dataset.test.images).argmax(-1).astype(np.uint16)
-    folder = run.workdir / PREDICTIONS
+    folder = run.workdir / rows.PREDICTIONS
     folder.mkdir(exist_ok=True)
     np.save(folder / f"{student.id}.npy", predictions)
     row |= evaluation.measure(

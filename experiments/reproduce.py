@@ -169,10 +169,8 @@ def _restore(
     others = DATASETS if (folder / f"thesis_{rows.DATASETS}.csv").exists() else ()
     for name in ("students", *others):
         config = study_of(name)
-        dataset, place = (
-            data.load(config, *data.find(config, display.warn)),
-            _place(workdir, config),
-        )
+        dataset = data.load(config, *data.find(config, display.warn))
+        place = _place(workdir, config)
         config_hash = claim(place, config, dataset.name)
         count = predictions.restore(folder, place, config_hash, dataset.name, dataset.test.labels)
         display.say(f"{count} students of {dataset.name} from {folder}")

@@ -27,7 +27,7 @@ ORDERS = {
     CHANNELS_LAST: _CHANNELS, BATCH_LAST: _BATCH, DEPTHWISE: _CHANNELS,
     DEPTHWISE_BATCH_LAST: _BATCH,
 }  # fmt: skip
-FEW = 16  # channels, with fewer of which examples are better last; measured with 8 lanes and 16
+FEW = 16  # channels, with fewer of which examples are better last; measured with 8 lanes
 _EACH_CHANNEL = (DEPTHWISE, DEPTHWISE_BATCH_LAST)
 _KERNEL_ORDER = (0, 1, 2, 3)
 

@@ -13,6 +13,7 @@ from distill import files
 from distill.errors import InputError
 
 RESULTS = "results.csv"
+PREDICTIONS = "predictions"  # the folder beside it, a file for each student
 COLUMNS = (
     "id", "config", "config_hash", "commit", "device", "dataset", "point", "status", "model",
     "loss", "temperature", "learn_temperature", "final_temperature", "alpha", "gradient_correction",

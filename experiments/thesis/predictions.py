@@ -14,11 +14,10 @@ import pandas as pd
 
 from distill import files
 from distill.errors import InputError
-from distill.report.rows import COLUMNS, RESULTS, Table
+from distill.report.rows import COLUMNS, PREDICTIONS, RESULTS, Table
 from experiments.thesis.rows import Group
 
 FILE = "thesis_predictions.npz"
-FOLDER = "predictions"  # of a sweep, as `distill.study` calls it, which imports JAX
 
 Labels = Mapping[str, np.ndarray]  # of the test images of each data set, `[images]`
 
@@ -38,7 +37,7 @@ def read(table: pd.DataFrame, labels: Labels) -> dict[str, np.ndarray]:
     """
     found = {}
     for row in table[table.status == "ok"].itertuples():
-        path = pathlib.Path(row.folder, FOLDER, f"{row.id}.npy")
+        path = pathlib.Path(row.folder, PREDICTIONS, f"{row.id}.npy")
         if not path.exists():
             raise InputError(f"{path} is missing: the predictions of a row of results.csv")
         if row.dataset not in labels:
@@ -119,15 +118,16 @@ def restore(
             )
     said = _saved(folder / FILE, dataset, labels)
     table = Table(workdir / RESULTS, config_hash, lambda line: None)
-    missing = [row for row in rows if row["id"] not in table.ids()]
+    there = table.ids()
+    missing = [row for row in rows if row["id"] not in there]
     for row in missing:
         if row["status"] == "ok":
             if row["id"] not in said:
                 raise InputError(
                     f"{folder / FILE} lacks the predictions of {row['id']}, a row of {row['file']}"
                 )
-            (workdir / FOLDER).mkdir(exist_ok=True)
-            np.save(workdir / FOLDER / f"{row['id']}.npy", said[row["id"]])
+            (workdir / PREDICTIONS).mkdir(exist_ok=True)
+            np.save(workdir / PREDICTIONS / f"{row['id']}.npy", said[row["id"]])
     table.append([{name: row[name] for name in COLUMNS if name in row} for row in missing])
     return len(missing)
 
