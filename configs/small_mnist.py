@@ -1,4 +1,4 @@
-"""Small networks for MNIST, from 1,000 to 6,000 weights.
+"""Small networks for MNIST, from 750 to 8,000 weights.
 
 python -m distill.main --config=configs/small_mnist.py:tiny_3k
 python -m distill.main --config=configs/small_mnist.py:tiny_3k,distilled  # from three teachers
@@ -15,7 +15,8 @@ from typing import Any
 from distill import config as configs
 from distill.errors import unknown
 
-_THREE: dict[str, Any] = {"kernels": (3, 3, 3), "separable": (False, False, False), "skip": True}
+_FOUND: dict[str, Any] = {"kernels": (3, 3, 3), "separable": (False, False, False)}  # by a search
+_THREE: dict[str, Any] = {**_FOUND, "skip": True}  # by hand
 NETWORKS: dict[str, dict[str, Any]] = {
     "v1": {"model": "simplenet_v1"},
     "tiny_1k": {
@@ -29,7 +30,26 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "tiny_3k": {"model": "tiny", "args": {**_THREE, "widths": (6, 8, 12), "depths": (1, 2, 2)}},
     "tiny_6k": {"model": "tiny", "args": {**_THREE, "widths": (8, 12, 14), "depths": (1, 2, 2)}},
-}
+    "found_750": {
+        "model": "tiny",
+        "learning_rate": 2e-2,
+        "args": {
+            **_FOUND, "widths": (6, 4, 8), "depths": (1, 1, 3), "separable": (False, False, True),
+        },
+    },
+    "found_2700": {
+        "model": "tiny",
+        "learning_rate": 2e-2,
+        "args": {**_FOUND, "widths": (6, 4, 10), "depths": (1, 1, 3), "kernels": (5, 3, 3)},
+    },
+    "found_8000": {
+        "model": "tiny",
+        "args": {
+            **_FOUND, "widths": (6, 12, 10), "depths": (1, 2, 1), "shared_weights": True,
+            "downsample": "strided_conv", "head": "dense",
+        },
+    },
+}  # fmt: skip
 
 
 AUGMENTATION = "affine_or_shift"

@@ -9,7 +9,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from distill import evolution, files
 from distill.report.tables import markdown
@@ -23,6 +26,7 @@ WORDS = {
     "num_params": "weights", "macs": "multiply-accumulates", "float32_bytes": "bytes, float32",
     "int8_bytes": "bytes, int8", "accuracy": "accuracy, float32", "int8_accuracy": "accuracy, int8",
 }  # fmt: skip
+ERRORS = (90, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)  # percent, marked on the axis as accuracies
 
 Row = Mapping[str, Any]
 
@@ -90,26 +94,34 @@ def _shown(value: Any) -> str:
 def draw(rows: Sequence[Row], objectives: Sequence[str], axis: Axes) -> None:
     """Draws candidates, and the front up to each generation; arguments as of `judged`."""
     accuracy, cost = objectives[:2]
-    generations = sorted({int(row["generation"]) for row in rows})
-    colors = matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1, len(generations)))
-    for generation, color in zip(generations, colors, strict=True):
-        own = [row for row in rows if int(row["generation"]) == generation]
-        axis.plot(
-            [float(row[cost]) for row in own], [100 * float(row[accuracy]) for row in own], "o",
-            color=color, ms=5, alpha=0.8, label=f"{generation + 1}",
-        )  # fmt: skip
-        best = front([r for r in rows if int(r["generation"]) <= generation], (accuracy, cost))
-        axis.step(
-            [float(row[cost]) for row in best], [100 * float(row[accuracy]) for row in best],
-            where="post", color=color, lw=1.3,
-        )  # fmt: skip
     axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axis.xaxis.set_minor_formatter(matplotlib.ticker.FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.set_yscale("log")  # of the errors: half as many are as far away wherever one starts
+    axis.invert_yaxis()
+    generations = sorted({int(row["generation"]) for row in rows})
+    dark = ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1, 256)))
+    last = max(1, *generations)
+    for generation in generations:
+        own = [row for row in rows if int(row["generation"]) == generation]
+        best = front([r for r in rows if int(r["generation"]) <= generation], (accuracy, cost))
+        color = dark(generation / last)
+        axis.plot(*_points(own, cost, accuracy), "o", color=color, ms=5, alpha=0.8)
+        axis.step(*_points(best, cost, accuracy), where="post", color=color, lw=1.3)
+    colors = ScalarMappable(Normalize(1, 1 + last), dark)
+    axis.figure.colorbar(colors, ax=axis, label="generation", ticks=MaxNLocator(integer=True))
+    axis.yaxis.set_major_locator(FixedLocator(ERRORS))
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 - y:g}"))
+    for set_formatter in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        set_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axis.tick_params(axis="x", which="both", rotation=30)
     axis.set_xlabel(WORDS[cost])
     axis.set_ylabel(f"{WORDS[accuracy]}, %")
-    axis.legend(title="generation", loc="lower right", frameon=False, ncols=2)
+
+
+def _points(rows: Sequence[Row], cost: str, accuracy: str) -> list[list[float]]:
+    """Returns where candidates lie: what they cost, and how often they err, in percent."""
+    errors = [100 * (1 - float(row[accuracy])) for row in rows]
+    return [[float(row[cost]) for row in rows], errors]
 
 
 def write(rows: Sequence[Row], objectives: Sequence[str], directory: pathlib.Path) -> None:
