@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from distill import evolution, files
 from distill.report.tables import markdown
@@ -111,6 +111,7 @@ def draw(rows: Sequence[Row], objectives: Sequence[str], axis: Axes) -> None:
     axis.yaxis.set_major_locator(FixedLocator(ERRORS))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 - y:g}"))
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     for set_formatter in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
         set_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axis.tick_params(axis="x", which="both", rotation=30)
