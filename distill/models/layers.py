@@ -113,10 +113,15 @@ class Upsampling(nn.ConvTranspose):
 
 
 class Conv(nn.Conv):
-    """`nn.Conv` in two dimensions and with a bias, on a CPU for which there are kernels in C++."""
+    """`nn.Conv` in two dimensions and with a bias, on a CPU for which there are kernels in C++.
+
+    Attributes:
+      pool: side of the windows that max-pooling takes the maxima of, before the bias is added.
+    """
 
     kernel_size: tuple[int, int]
     conv_general_dilated: Callable = ops.conv_native
+    pool: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -128,6 +133,8 @@ class Conv(nn.Conv):
             x, kernel, self.strides, self.padding, dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=self.feature_group_count,
         )  # fmt: skip
+        if self.pool > 1:
+            y = ops.max_pool(y, self.pool, native=True)
         return ops.add_bias(y, bias)
 
 
@@ -242,6 +249,20 @@ class Structure(nn.Module):
     def max_pool(self, x: jax.Array) -> jax.Array:
         """Halves height and width by maxima, computed as the convolutions are."""
         return ops.max_pool(x, native=self.conv is ops.conv_native)
+
+    def conv_relu_pool(
+        self, x: jax.Array, features: int, kernel_size: int, *, name: str
+    ) -> jax.Array:
+        """Applies a convolution, relu, and max-pooling that halves height and width.
+
+        In training on a CPU the maxima are taken first: they are the same, and a quarter as many
+        numbers get a bias, and are cut off at zero. A single image has them last, as converters
+        know it.
+        """
+        if self._factors(name) or self.conv is not ops.conv_native or len(x) == 1:
+            return self.max_pool(nn.relu(self.conv2d(features, kernel_size, name=name)(x)))
+        size = (kernel_size, kernel_size)
+        return nn.relu(Conv(features, size, (1, 1), pool=2, name=name)(x))
 
     def norm(self, name: str, train: bool) -> Callable[[jax.Array], jax.Array]:
         """Makes batch normalisation, with PyTorch's constants, which the papers' code has."""

@@ -42,11 +42,10 @@ class SimpLeNet(Structure, kw_only=True):
                 f"downsample is {self.downsample!r}; it can be {' or '.join(DOWNSAMPLING)}"
             )
         for i, filters in enumerate(self.filters):
-            x = self.conv2d(filters, self.kernel_size, name=f"conv{i}")(x)
-            x = nn.relu(x)
             if self.downsample == "max_pool":
-                x = self.max_pool(x)
+                x = self.conv_relu_pool(x, filters, self.kernel_size, name=f"conv{i}")
             else:
+                x = nn.relu(self.conv2d(filters, self.kernel_size, name=f"conv{i}")(x))
                 x = self.conv2d(filters, 2, 2, name=f"pool{i}")(x)
                 if self.downsample_activation:
                     x = nn.relu(x)

@@ -29,8 +29,7 @@ class Teacher(Structure):
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         """Maps images `[batch, height, width, channels]` to logits `[batch, num_classes]`."""
         for i, filters in enumerate(self.filters):
-            x = self.conv2d(filters, 5, name=f"conv{i}")(x)
-            x = tap(self, f"stage{i}", self.max_pool(nn.relu(x)))
+            x = tap(self, f"stage{i}", self.conv_relu_pool(x, filters, 5, name=f"conv{i}"))
         x = nn.relu(self.linear(self.hidden, name="hidden")(x.reshape(x.shape[0], -1)))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = tap(self, PENULTIMATE, x)

@@ -3,13 +3,16 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from distill import models
+from distill import models, ops
 from distill.cost import cost, layers
 from distill.errors import InputError
-from distill.models.layers import Factorised
+from distill.models.layers import Factorised, Structure
+from distill.ops import native
 
 
 def _names(model, shape):
@@ -129,3 +132,29 @@ def test_a_grouped_convolution_cannot_be_factorised():
     model = models.build("mobilenet_v1", {"factors": factors}, num_classes=10)
     with pytest.raises(InputError, match="factors name depthwise, a grouped convolution"):
         cost(model, (32, 32, 3))
+
+
+@pytest.mark.skipif(native.library() is None, reason="no C++ compiler")
+@pytest.mark.parametrize("examples", [20, 1])
+def test_maxima_before_or_after_bias_and_relu_are_the_same(examples, rng):
+    x = jnp.asarray(rng.normal(size=(examples, 7, 6, 2)), jnp.float32)
+
+    class Stage(Structure):
+        @nn.compact
+        def __call__(self, x):
+            return self.conv_relu_pool(x, 3, 5, name="conv0")
+
+    def results(conv):
+        stage = Stage(conv=conv)
+        variables = stage.init(jax.random.key(0), x)
+        variables["params"]["conv0"]["bias"] = jnp.asarray([0.5, -0.5, 0.0])
+
+        def loss(variables, x):
+            y = stage.apply(variables, x)
+            return (y**3).sum(), y
+
+        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(variables, x)
+
+    ours, theirs = results(ops.conv_native), results(jax.lax.conv_general_dilated)
+    assert 0.1 < float((ours[1] == 0).mean()) < 0.9
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, theirs)
