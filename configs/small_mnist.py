@@ -1,4 +1,4 @@
-"""Small networks for MNIST, from 750 to 8,000 weights.
+"""Small networks for MNIST, from 750 to 10,600 weights.
 
 python -m distill.main --config=configs/small_mnist.py:tiny_3k
 python -m distill.main --config=configs/small_mnist.py:tiny_3k,distilled  # from three teachers
@@ -42,12 +42,15 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "learning_rate": 2e-2,
         "args": {**_FOUND, "widths": (6, 4, 10), "depths": (1, 1, 3), "kernels": (5, 3, 3)},
     },
-    "found_8000": {
+    "found_5900": {
         "model": "tiny",
-        "args": {
-            **_FOUND, "widths": (6, 12, 10), "depths": (1, 2, 1), "shared_weights": True,
-            "downsample": "strided_conv", "head": "dense",
-        },
+        "learning_rate": 2e-2,
+        "args": {**_FOUND, "widths": (6, 12, 8), "depths": (2, 1, 1), "head": "dense"},
+    },
+    "found_10600": {
+        "model": "tiny",
+        "learning_rate": 2e-2,
+        "args": {**_FOUND, "widths": (6, 12, 10), "depths": (2, 3, 2), "head": "dense"},
     },
 }  # fmt: skip
 
