@@ -15,42 +15,42 @@ from typing import Any
 from distill import config as configs
 from distill.errors import unknown
 
-_FOUND: dict[str, Any] = {"kernels": (3, 3, 3), "separable": (False, False, False)}  # by a search
-_THREE: dict[str, Any] = {**_FOUND, "skip": True}  # by hand
+_PLAIN: dict[str, Any] = {"kernels": (3, 3, 3), "separable": (False, False, False)}
+_SKIPPING: dict[str, Any] = {**_PLAIN, "skip": True}
 NETWORKS: dict[str, dict[str, Any]] = {
     "v1": {"model": "simplenet_v1"},
     "tiny_1k": {
         "model": "tiny",
         "args": {
-            **_THREE,
+            **_SKIPPING,
             "widths": (6, 12, 16),
             "depths": (1, 2, 1),
             "separable": (False, True, True),
         },
     },
-    "tiny_3k": {"model": "tiny", "args": {**_THREE, "widths": (6, 8, 12), "depths": (1, 2, 2)}},
-    "tiny_6k": {"model": "tiny", "args": {**_THREE, "widths": (8, 12, 14), "depths": (1, 2, 2)}},
+    "tiny_3k": {"model": "tiny", "args": {**_SKIPPING, "widths": (6, 8, 12), "depths": (1, 2, 2)}},
+    "tiny_6k": {"model": "tiny", "args": {**_SKIPPING, "widths": (8, 12, 14), "depths": (1, 2, 2)}},
     "found_750": {
         "model": "tiny",
         "learning_rate": 2e-2,
         "args": {
-            **_FOUND, "widths": (6, 4, 8), "depths": (1, 1, 3), "separable": (False, False, True),
+            **_PLAIN, "widths": (6, 4, 8), "depths": (1, 1, 3), "separable": (False, False, True),
         },
     },
     "found_2700": {
         "model": "tiny",
         "learning_rate": 2e-2,
-        "args": {**_FOUND, "widths": (6, 4, 10), "depths": (1, 1, 3), "kernels": (5, 3, 3)},
+        "args": {**_PLAIN, "widths": (6, 4, 10), "depths": (1, 1, 3), "kernels": (5, 3, 3)},
     },
     "found_5900": {
         "model": "tiny",
         "learning_rate": 2e-2,
-        "args": {**_FOUND, "widths": (6, 12, 8), "depths": (2, 1, 1), "head": "dense"},
+        "args": {**_PLAIN, "widths": (6, 12, 8), "depths": (2, 1, 1), "head": "dense"},
     },
     "found_10600": {
         "model": "tiny",
         "learning_rate": 2e-2,
-        "args": {**_FOUND, "widths": (6, 12, 10), "depths": (2, 3, 2), "head": "dense"},
+        "args": {**_PLAIN, "widths": (6, 12, 10), "depths": (2, 3, 2), "head": "dense"},
     },
 }  # fmt: skip
 
@@ -61,7 +61,7 @@ RECIPES = (  # to choose from
 )  # fmt: skip
 TEACHER = {  # each of three; built as the students are, of 70,000 weights
     "model": "tiny",
-    "args": {**_THREE, "widths": (16, 32, 64), "depths": (1, 2, 2)},
+    "args": {**_SKIPPING, "widths": (16, 32, 64), "depths": (1, 2, 2)},
     "members": 3,
     "epochs": 20,
 }

@@ -99,7 +99,7 @@ def draw(rows: Sequence[Row], objectives: Sequence[str], axis: Axes) -> None:
     axis.invert_yaxis()
     generations = sorted({int(row["generation"]) for row in rows})
     dark = ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(0.1, 1, 256)))
-    last = max(1, *generations)
+    last = max([1, *generations])  # there may be none, and then there is nothing to draw
     for generation in generations:
         own = [row for row in rows if int(row["generation"]) == generation]
         best = front([r for r in rows if int(r["generation"]) <= generation], (accuracy, cost))

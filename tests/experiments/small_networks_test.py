@@ -142,3 +142,8 @@ def test_the_front_of_a_search_is_a_page():
     )
     assert "| 4 |" not in text and "1 for 3, 5 for 12" in text
     search.draw(pd.DataFrame(rows), Figure())
+
+
+def test_a_search_that_has_finished_nothing_yet_has_an_empty_picture(tmp_path):
+    fronts.write([], ("int8_accuracy", "int8_bytes"), tmp_path)
+    assert (tmp_path / fronts.PICTURE).stat().st_size > 0
